@@ -1,0 +1,66 @@
+"""What PROTOCOL.md asks of every program, whichever end it is: options, exit codes, one-line errors."""
+
+import json
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from samehost_proto.address import SocketAddress
+from samehost_proto.errors import AddressError, SamehostError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class SocketParameter(click.ParamType[SocketAddress]):
+    """A `--socket` option: a path, or an address `unix:/absolute/path`."""
+
+    name = "path"
+
+    def convert(
+        self, value: str | SocketAddress, param: click.Parameter | None, ctx: click.Context | None
+    ) -> SocketAddress:
+        """Reads the address; a bad one is wrong usage."""
+        try:
+            return SocketAddress.parse(value)
+        except AddressError as error:
+            self.fail(str(error), param, ctx)
+
+
+socket_option = click.option(
+    "--socket",
+    "address",
+    type=SocketParameter(),
+    required=True,
+    help="Absolute path of the socket.",
+)
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Runs a program and exits: 0 done, 1 it failed, 2 wrong usage, an error being one line on stderr."""
+    try:
+        sys.exit(command.main(prog_name=name, standalone_mode=False))
+    except click.UsageError as error:
+        _exit(name, error.format_message(), EXIT_USAGE)
+    except click.ClickException as error:
+        _exit(name, error.format_message(), EXIT_FAILED)
+    except SamehostError as error:
+        _exit(name, str(error), EXIT_FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        _exit(name, "interrupted", EXIT_FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would fail once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+
+
+def print_json(**fields: object) -> None:
+    """Prints one line of JSON on stdout, at once."""
+    print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+
+def _exit(name: str, message: str, code: int) -> NoReturn:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
