@@ -1,0 +1,123 @@
+"""What the synchronous and the asyncio server share: everything but the await."""
+
+import grp
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from samehost_proto import AddressLike, SocketAddress
+from samehost_server._services import add_services
+from samehost_server._socket_file import SocketFile
+from samehost_server.errors import BindError, OptionError
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+_DRAIN_FACTOR = 1.3
+"""How many connection ages to serve on once the path is gone, so that every client has been moved by
+its ordinary age limit, which C-core spreads by 10 %. With 1.3, an age of 1 s and a server replaced
+every second under 16 callers, 0 of 41,291 calls failed; with an immediate stop, 101 of 42,450."""
+
+
+class ServerBase:
+    """The options of a server, checked; see Server for what they mean."""
+
+    implementation: str
+    _asynchronous: bool
+
+    def __init__(
+        self,
+        address: AddressLike,
+        services: Iterable[object],
+        *,
+        mode: int = 0o660,
+        group: str | int | None = None,
+        grace: float = 5.0,
+        max_connection_age: float = 1.0,
+        max_concurrent_calls: int = 100,
+        max_message_bytes: int = 4 * 1024 * 1024,
+        with_health: bool = True,
+        with_reflection: bool = True,
+        interceptors: Sequence[Any] = (),
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self.address = SocketAddress.parse(address)
+        if not 0 <= mode <= 0o777:
+            raise OptionError(f"mode {mode:#o} is none a socket can have; give one from 0o000 to 0o777")
+        for name, value, least in (
+            ("grace", grace, 0),
+            ("max_connection_age", max_connection_age, 0.001),
+            ("max_concurrent_calls", max_concurrent_calls, 1),
+            ("max_message_bytes", max_message_bytes, 1),
+        ):
+            if value < least:
+                raise OptionError(f"{name} is {value} and must be at least {least}")
+        self.version = importlib.metadata.version("grpcio")
+        self._file = SocketFile(
+            self.address,
+            mode=mode,
+            gid=_group_id(group),
+            owner=f"{self.implementation} {self.version}",
+        )
+        self._services = list(services)
+        self._max_concurrent_calls = max_concurrent_calls
+        self._interceptors = interceptors
+        self._with_health = with_health
+        self._with_reflection = with_reflection
+        self._grace = grace
+        self._drain = _DRAIN_FACTOR * max_connection_age
+        self._options = (
+            ("grpc.max_connection_age_ms", int(max_connection_age * 1000)),
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            *options,
+        )
+
+    @property
+    def ready_line(self) -> str:
+        """The line of JSON by which a program says that calls succeed, as PROTOCOL.md has it."""
+        return json.dumps(
+            {
+                "event": "ready",
+                "address": str(self.address),
+                "pid": os.getpid(),
+                "implementation": self.implementation,
+                "version": self.version,
+            }
+        )
+
+    def _bind(self, server: grpc.Server | grpc.aio.Server) -> None:
+        private = self._file.claim()
+        try:
+            server.add_insecure_port(private)
+        except RuntimeError as error:  # grpc says no more than that it failed
+            raise BindError(
+                f"the system refused a socket beside {self.address.path}; check that its folder is on a file system "
+                f"with sockets and has space"
+            ) from error
+
+    def _add_services(self, server: grpc.Server | grpc.aio.Server, health_servicer: Any) -> list[str]:
+        """Adds the services, then health and reflection of them; returns the names that health is to know."""
+        names = add_services(server, self._services, asynchronous=self._asynchronous)
+        if self._with_health:
+            health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+        if self._with_reflection:
+            shown = [*names, health.SERVICE_NAME] if self._with_health else names
+            reflection.enable_server_reflection([*shown, reflection.SERVICE_NAME], server)
+        return ["", *names]
+
+
+def _group_id(group: str | int | None) -> int | None:
+    if group is None or isinstance(group, int):
+        return group
+    if group.isdecimal():
+        return int(group)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise OptionError(f"no group is named {group!r} on this machine; create it, or give its number") from error

@@ -1,0 +1,89 @@
+"""The exclusive lock on a sidecar file that keeps two servers off one path."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import struct
+from pathlib import Path
+
+from samehost_proto.probe import describe_permissions
+from samehost_server.errors import BindError, SocketInUseError
+
+# struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 is "to the end"), pid, padding.
+_WHOLE_FILE_FOR_WRITING = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+
+class Lock:
+    """Holds `path` locked from construction to `release`; the system releases it when the process dies.
+
+    Two locks are taken, because neither kind stops the other: flock(2), which most languages use, and
+    a record lock, which Java's `FileChannel.tryLock` uses. The record lock is Linux's open file
+    description lock: a POSIX one would be lost as soon as this process closed any other descriptor
+    of the file (fcntl(2)).
+
+    The file stays when the lock is released: if it were removed, one server could lock the removed
+    file while the next locks a new one. What it says of its owner is only there to be read.
+
+    Raises:
+        SocketInUseError: someone else holds the lock.
+        BindError: the file can't be opened, or is not a lock file.
+    """
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self._path = path
+        try:
+            # 0600: whoever may open the file may lock it, and clients must not be able to.
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError as error:
+            raise BindError(
+                f"no folder {path.parent} for the socket {path.with_suffix('')}; create it or mount it"
+            ) from error
+        except OSError as error:
+            raise BindError(
+                f"cannot open the lock file {path}: {error.strerror}; {describe_permissions(path)}; "
+                f"let this process write there"
+            ) from error
+        try:
+            self._take()
+            self._write(owner)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def release(self) -> None:
+        """Lets the next server have the path."""
+        os.close(self._descriptor)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE_FOR_WRITING)
+        except (BlockingIOError, PermissionError) as error:  # POSIX lets a record lock say either
+            raise SocketInUseError(
+                f"{self._path.with_suffix('')} has a server already: {self._owner() or 'someone'} holds "
+                f"{self._path}; stop that server or choose another path"
+            ) from error
+        except OSError as error:
+            raise BindError(
+                f"cannot lock {self._path}: {error.strerror}; choose a folder on a file system that has locks"
+            ) from error
+
+    def _owner(self) -> str | None:
+        """What the file says of its owner; None where it says nothing that a server wrote."""
+        text = os.pread(self._descriptor, 4096, 0)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            owner = json.loads(text)
+            return f"{owner['implementation']}, process {owner['pid']} on host {owner['host']},"
+        return None
+
+    def _write(self, owner: str) -> None:
+        if os.fstat(self._descriptor).st_size and self._owner() is None:
+            raise BindError(
+                f"{self._path} is needed as a lock file and holds something else; "
+                f"choose another name for the socket, or move that file away"
+            )
+        record = {"pid": os.getpid(), "host": socket.gethostname(), "implementation": owner}
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(record).encode() + b"\n", 0)

@@ -1,0 +1,143 @@
+"""The synchronous server."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from types import FrameType, TracebackType
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health
+
+from samehost_server._base import SERVING, ServerBase
+from samehost_server._limit import REFUSING_WORKERS, Limit
+
+
+class Server(ServerBase):
+    """Serves gRPC on a Unix domain socket, one thread for each call in progress.
+
+    ```python
+    with Server("unix:/run/app/app.sock", [GreeterService()]) as server:
+        server.wait()
+    ```
+
+    Args:
+        address: `unix:/absolute/path`, or the path; at most 107 bytes.
+        services: servicers, each an instance of a class derived from a generated `...Servicer`.
+        mode: permissions of the socket. Connecting takes *write* permission (unix(7)).
+        group: name or number of the group that owns the socket; by default the process's own.
+        grace: seconds that calls in progress have to finish when the server stops.
+        max_connection_age: seconds after which a client is moved to a new connection, which it does
+            without losing a call. It is what makes a stop, a restart or a takeover harmless: the
+            server serves on for 1.3 of them when its path is gone.
+        max_concurrent_calls: calls in progress, health checks not counted, beyond which a call is
+            refused at once with RESOURCE_EXHAUSTED.
+        max_message_bytes: the longest message in either direction; a longer one is refused with
+            RESOURCE_EXHAUSTED.
+        with_health: serve grpc.health.v1.Health, which knows every service by its name.
+        with_reflection: serve grpc.reflection.v1alpha.ServerReflection.
+        interceptors: grpc server interceptors, behind the limit on calls in progress.
+        options: further channel arguments of grpc, which win over those that the server sets.
+
+    Raises:
+        AddressError: the address is none.
+        OptionError: another option can't be.
+    """
+
+    implementation = "grpcio"
+    _asynchronous = False
+    _server: grpc.Server | None = None
+
+    def start(self) -> None:
+        """Serves, and then lets the socket be found at its path.
+
+        Raises:
+            SocketInUseError: another server owns the path.
+            NotASocketError: something other than a socket is at the path.
+            BindError: the folder is missing or not writable, or the system refuses the socket.
+            ServiceError: something is no servicer, or has asyncio methods.
+        """
+        self._asked = threading.Event()
+        self._hurry = threading.Event()
+        self._stopped = threading.Event()
+        self._health = health.HealthServicer()
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server"),
+            interceptors=[Limit(self._max_concurrent_calls), *self._interceptors],
+            options=self._options,
+        )
+        try:
+            names = self._add_services(self._server, self._health)
+            self._bind(self._server)
+            self._server.start()
+            for name in names:
+                self._health.set(name, SERVING)
+            self._file.publish()
+        except BaseException:
+            self.stop(at_once=True)
+            raise
+
+    def wait(self, *, announce: bool = False) -> None:
+        """Serves until SIGTERM, SIGINT or `stop`, then drains; a second signal stops at once.
+
+        Signals are only listened to in the main thread, and only here.
+
+        Args:
+            announce: print the ready line on stdout, now that a signal can't go by unheard.
+        """
+        with self._signals():
+            if announce:
+                print(self.ready_line, flush=True)
+            self._asked.wait()
+            self.stop()
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stops, and returns when nothing is left: the path is removed, calls finish within the grace.
+
+        Health says NOT_SERVING, the path is removed, clients are moved away by the age of their
+        connections, and calls that are still in progress have `grace` seconds. Safe from any thread,
+        and again: a call with `at_once` cuts short one that drains.
+        """
+        if self._server is None or self._stopped.is_set():
+            return
+        self._asked.set()
+        if at_once:
+            self._hurry.set()
+        self._health.enter_graceful_shutdown()
+        self._file.withdraw()
+        self._hurry.wait(self._drain)
+        self._server.stop(0 if self._hurry.is_set() else self._grace).wait()
+        self._stopped.set()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            if self._asked.is_set():
+                # Not here: the interrupted main thread may be holding grpc's locks.
+                threading.Thread(target=self.stop, kwargs={"at_once": True}).start()
+            self._asked.set()
+
+        previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -1,0 +1,19 @@
+"""The errors of the server library; each message is one line with what went wrong, the value and the remedy."""
+
+from samehost_proto import SamehostError
+
+
+class BindError(SamehostError):
+    """The socket can't be made: its folder is missing or not writable, or the system refused it."""
+
+
+class SocketInUseError(BindError):
+    """Another server owns the path: it holds the lock, or answers on the socket."""
+
+
+class OptionError(SamehostError, ValueError):
+    """An option of the server that can't be: an unknown group, a mode that is none, a limit below one."""
+
+
+class ServiceError(SamehostError, TypeError):
+    """Something was given as a service that no server can serve."""
