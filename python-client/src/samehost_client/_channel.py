@@ -1,0 +1,75 @@
+"""The synchronous channel, and the options that both kinds of channel have."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from samehost_client.diagnosis import not_ready, refuse_what_waiting_cannot_cure
+from samehost_proto import AddressLike, SocketAddress
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""gRPC's own default for what a client takes in."""
+
+_INITIAL_BACKOFF_MS = 100
+_MAX_BACKOFF_MS = 500
+"""Dialling a socket costs a client microseconds and the server nothing, so it is done often: with grpc's
+own backoff, of 1 s to 120 s, a server that was up after 1.5 s was reached after 2.84 s; with 100 ms, 1.59 s."""
+
+_RETRY_BUFFER_BYTES = 8 * 1024 * 1024
+"""How much of a call is kept to send it again when the server says that it never began it (gRFC A6). With
+grpc's 256 KiB, 15 of 54,407 calls failed while servers were replaced, all of them of 1 MiB; with 8 MiB, none."""
+
+
+def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """What a channel over a socket needs, then what the user wants."""
+    return [
+        # Otherwise C-core sends the path, percent-encoded, as :authority, which Kestrel and Rust's h2 refuse
+        # (grpc/grpc 34305, hyperium/h2 442).
+        ("grpc.default_authority", "localhost"),
+        ("grpc.initial_reconnect_backoff_ms", _INITIAL_BACKOFF_MS),
+        ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
+        ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        *options,
+    ]
+
+
+def connect(
+    address: AddressLike,
+    *,
+    wait: float | None = None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    options: Sequence[tuple[str, Any]] = (),
+) -> grpc.Channel:
+    """Gives an ordinary channel to the server at a socket; close it, or use it as a context manager.
+
+    Without `wait` nothing is dialled before the first call, as with every gRPC channel; calls made with
+    `wait_for_ready=True` then wait for the server until their own deadline.
+
+    Args:
+        address: `unix:/absolute/path`, or the path; at most 107 bytes.
+        wait: seconds to wait for a server; None returns at once.
+        max_message_bytes: the longest message in either direction.
+        options: further channel arguments of grpc, which win over those that are set here.
+
+    Raises:
+        AddressError: the address is none.
+        NotASocketError, SocketPermissionError: waiting would not help; raised at once.
+        ConnectError: no server could be reached in time; its subclasses say why.
+    """
+    address = SocketAddress.parse(address)
+    channel = grpc.insecure_channel(str(address), channel_options(max_message_bytes, options))
+    if wait is None:
+        return channel
+    try:
+        refuse_what_waiting_cannot_cure(address)
+        grpc.channel_ready_future(channel).result(timeout=wait)
+    except grpc.FutureTimeoutError as error:
+        channel.close()
+        raise not_ready(address, wait) from error
+    except BaseException:
+        channel.close()
+        raise
+    return channel

@@ -1,0 +1,40 @@
+"""The asyncio channel: `samehost_client.aio.connect` is to `samehost_client.connect` as `grpc.aio` is to `grpc`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from samehost_client._channel import MAX_MESSAGE_BYTES, channel_options
+from samehost_client.diagnosis import not_ready, refuse_what_waiting_cannot_cure
+from samehost_proto import AddressLike, SocketAddress
+
+__all__ = ["connect"]
+
+
+async def connect(
+    address: AddressLike,
+    *,
+    wait: float | None = None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    options: Sequence[tuple[str, Any]] = (),
+) -> grpc.aio.Channel:
+    """Gives an ordinary asyncio channel to the server at a socket: `async with await aio.connect(...)`.
+
+    Arguments, errors and behavior are those of samehost_client.connect.
+    """
+    address = SocketAddress.parse(address)
+    channel = grpc.aio.insecure_channel(str(address), channel_options(max_message_bytes, options))
+    if wait is None:
+        return channel
+    try:
+        refuse_what_waiting_cannot_cure(address)
+        await asyncio.wait_for(channel.channel_ready(), wait)
+    except TimeoutError as error:
+        await channel.close()
+        raise await asyncio.to_thread(not_ready, address, wait) from error
+    except BaseException:
+        await channel.close()
+        raise
+    return channel

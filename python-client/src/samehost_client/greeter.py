@@ -1,0 +1,95 @@
+"""The four kinds of call of the example service, made one after the other."""
+
+import queue
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import grpc
+
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+
+_GUESTS = ("Grace", "Edsger")
+_WORDS = ("I heard: {heard}", "Goodbye!")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one call sent and received, in order."""
+
+    method: str
+    sent: list[str]
+    received: list[str]
+
+
+def greet(channel: grpc.Channel, name: str, timeout: float) -> Iterator[Exchange]:
+    """Makes all four kinds of call and yields what each sent and received.
+
+    Args:
+        channel: a channel to a server of Greeter.
+        name: who is greeted.
+        timeout: seconds that each call may take, waiting for the server included.
+
+    Raises:
+        grpc.RpcError: a call failed.
+    """
+    stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+
+    greeting = stub.Greet(greeter_pb2.GreetRequest(name=name), timeout=timeout, wait_for_ready=True)
+    yield Exchange("Greet", [name], [greeting.message])
+
+    greetings = stub.GreetInLanguages(
+        greeter_pb2.GreetInLanguagesRequest(name=name), timeout=timeout, wait_for_ready=True
+    )
+    yield Exchange("GreetInLanguages", [name], [f"{each.language}: {each.message}" for each in greetings])
+
+    party = [name, *_GUESTS]
+    joint = stub.GreetTogether(
+        (greeter_pb2.GreetTogetherRequest(name=each) for each in party), timeout=timeout, wait_for_ready=True
+    )
+    yield Exchange("GreetTogether", party, [joint.message])
+
+    # What is said next depends on what was heard, so the requests come from a queue that the loop fills.
+    sent, received = [f"{name} here."], []
+    requests: queue.SimpleQueue[greeter_pb2.ConverseRequest | None] = queue.SimpleQueue()
+    requests.put(greeter_pb2.ConverseRequest(text=sent[0]))
+    words = iter(_WORDS)
+    for answer in stub.Converse(iter(requests.get, None), timeout=timeout, wait_for_ready=True):
+        received.append(answer.text)
+        if word := next(words, None):
+            sent.append(word.format(heard=answer.text))
+            requests.put(greeter_pb2.ConverseRequest(text=sent[-1]))
+        else:
+            requests.put(None)
+    yield Exchange("Converse", sent, received)
+
+
+async def greet_async(channel: grpc.aio.Channel, name: str, timeout: float) -> AsyncIterator[Exchange]:
+    """Does what `greet` does, over an asyncio channel."""
+    stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+
+    greeting = await stub.Greet(greeter_pb2.GreetRequest(name=name), timeout=timeout, wait_for_ready=True)
+    yield Exchange("Greet", [name], [greeting.message])
+
+    greetings = stub.GreetInLanguages(
+        greeter_pb2.GreetInLanguagesRequest(name=name), timeout=timeout, wait_for_ready=True
+    )
+    yield Exchange("GreetInLanguages", [name], [f"{each.language}: {each.message}" async for each in greetings])
+
+    party = [name, *_GUESTS]
+    joint = await stub.GreetTogether(
+        (greeter_pb2.GreetTogetherRequest(name=each) for each in party), timeout=timeout, wait_for_ready=True
+    )
+    yield Exchange("GreetTogether", party, [joint.message])
+
+    sent, received = [f"{name} here."], []
+    call = stub.Converse(timeout=timeout, wait_for_ready=True)
+    await call.write(greeter_pb2.ConverseRequest(text=sent[0]))
+    words = iter(_WORDS)
+    async for answer in call:
+        received.append(answer.text)
+        if word := next(words, None):
+            sent.append(word.format(heard=answer.text))
+            await call.write(greeter_pb2.ConverseRequest(text=sent[-1]))
+        else:
+            await call.done_writing()
+    yield Exchange("Converse", sent, received)
