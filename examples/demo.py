@@ -1,0 +1,17 @@
+"""One server and one client in one process: the smallest whole use of both libraries."""
+
+import tempfile
+from pathlib import Path
+
+from samehost_client import connect
+from samehost_client.__main__ import print_exchange
+from samehost_client.greeter import greet
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+
+with tempfile.TemporaryDirectory() as folder:
+    address = f"unix:{Path(folder) / 'app.sock'}"
+    print(f"serving on {address}")
+    with Server(address, [GreeterService()]), connect(address, wait=5) as channel:
+        for exchange in greet(channel, "Ada", timeout=5):
+            print_exchange(exchange)
