@@ -66,21 +66,25 @@ def health(*, address: SocketAddress, service: str, watch: bool, interval: float
 @command.command()
 @socket_option
 @click.option("--count", type=click.IntRange(min=1), help="How many calls. [until interrupted]")
+@click.option("--wait", is_flag=True, help="Let each call wait for a server until its timeout.")
 @interval_option
 @timeout_option
 @json_option
-def ping(*, address: SocketAddress, count: int | None, interval: float, timeout: float, as_json: bool) -> int:
+def ping(
+    *, address: SocketAddress, count: int | None, wait: bool, interval: float, timeout: float, as_json: bool
+) -> int:
     """Measures round trips of a small call, over one connection; the exit code is 0 if any came back."""
     times: list[float] = []
-    sent = 0
+    lost = 0
     with contextlib.suppress(KeyboardInterrupt), connect(address) as channel:
-        for sent in _every(interval, count):
+        for number in _every(interval, count):
             try:
-                times.append(round_trip(channel, timeout))
-                _print_answer(address, sent, times[-1], as_json=as_json)
+                times.append(round_trip(channel, timeout, wait_for_ready=wait))
+                _print_answer(address, number, times[-1], as_json=as_json)
             except grpc.RpcError as error:
-                _print_no_answer(sent, explain(error, address), as_json=as_json)
-    _print_summary(address, sent, times, as_json=as_json)
+                lost += 1
+                _print_no_answer(number, explain(error, address), as_json=as_json)
+    _print_summary(address, times, lost, as_json=as_json)
     return 0 if times else EXIT_FAILED
 
 
@@ -154,8 +158,9 @@ def _print_no_answer(number: int, reason: SamehostError, *, as_json: bool) -> No
         print(f"no answer: sequence={number} {reason}", flush=True)
 
 
-def _print_summary(address: SocketAddress, sent: int, times: list[float], *, as_json: bool) -> None:
-    loss = 100 * (sent - len(times)) / sent if sent else 0
+def _print_summary(address: SocketAddress, times: list[float], lost: int, *, as_json: bool) -> None:
+    sent = len(times) + lost
+    loss = 100 * lost / sent if sent else 0
     figures = summary(times)
     if as_json:
         rounded = {f"{name}_ms": round(value, 3) for name, value in figures.items()}

@@ -7,6 +7,7 @@ import grpc
 
 from samehost_client.diagnosis import not_ready, refuse_what_waiting_cannot_cure
 from samehost_proto import AddressLike, SocketAddress
+from samehost_proto.transport import QUIET_TRANSPORT
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """gRPC's own default for what a client takes in."""
@@ -20,6 +21,10 @@ _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 """How much of a call is kept to send it again when the server says that it never began it (gRFC A6). With
 grpc's 256 KiB, 15 of 54,407 calls failed while servers were replaced, all of them of 1 MiB; with 8 MiB, none."""
 
+ANY_METHOD = "/grpc.health.v1.Health/Check"
+"""What is called to learn that a server is there. Watching the channel's state would not make a call, but
+takes a thread that grpc lets run on, and which fails aloud when the channel is closed under it."""
+
 
 def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """What a channel over a socket needs, then what the user wants."""
@@ -30,6 +35,7 @@ def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) 
         ("grpc.initial_reconnect_backoff_ms", _INITIAL_BACKOFF_MS),
         ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
         ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
+        *QUIET_TRANSPORT,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         *options,
@@ -65,11 +71,18 @@ def connect(
         return channel
     try:
         refuse_what_waiting_cannot_cure(address)
-        grpc.channel_ready_future(channel).result(timeout=wait)
-    except grpc.FutureTimeoutError as error:
-        channel.close()
-        raise not_ready(address, wait) from error
+        knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
+        knock(b"", timeout=wait, wait_for_ready=True)
+    except grpc.RpcError as error:
+        if not was_answered(error):
+            channel.close()
+            raise not_ready(address, wait) from error
     except BaseException:
         channel.close()
         raise
     return channel
+
+
+def was_answered(error: grpc.RpcError) -> bool:
+    """Whether a call that could wait reached a server: any status of its own says so, UNIMPLEMENTED too."""
+    return error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from samehost_client._channel import MAX_MESSAGE_BYTES, channel_options
+from samehost_client._channel import ANY_METHOD, MAX_MESSAGE_BYTES, channel_options, was_answered
 from samehost_client.diagnosis import not_ready, refuse_what_waiting_cannot_cure
 from samehost_proto import AddressLike, SocketAddress
 
@@ -30,10 +30,12 @@ async def connect(
         return channel
     try:
         refuse_what_waiting_cannot_cure(address)
-        await asyncio.wait_for(channel.channel_ready(), wait)
-    except TimeoutError as error:
-        await channel.close()
-        raise await asyncio.to_thread(not_ready, address, wait) from error
+        knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
+        await knock(b"", timeout=wait, wait_for_ready=True)
+    except grpc.RpcError as error:
+        if not was_answered(error):
+            await channel.close()
+            raise await asyncio.to_thread(not_ready, address, wait) from error
     except BaseException:
         await channel.close()
         raise

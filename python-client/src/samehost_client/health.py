@@ -32,9 +32,10 @@ def check(address: SocketAddress, service: str = "", timeout: float = 5.0) -> st
             raise explain(error, address) from error
 
 
-def check_over(channel: grpc.Channel, service: str, timeout: float) -> str:
+def check_over(channel: grpc.Channel, service: str, timeout: float, *, wait_for_ready: bool = False) -> str:
     """Asks over a channel; raises grpc.RpcError."""
     stub = health_pb2_grpc.HealthStub(channel)
     request = health_pb2.HealthCheckRequest(service=service)
-    response = stub.Check(request, timeout=timeout)  # type: ignore[attr-defined]  # its stubs lack the methods
+    # grpc_health's stubs lack the methods.
+    response = stub.Check(request, timeout=timeout, wait_for_ready=wait_for_ready)  # type: ignore[attr-defined]
     return health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)

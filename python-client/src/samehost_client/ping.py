@@ -8,10 +8,10 @@ import grpc
 from samehost_client.health import check_over
 
 
-def round_trip(channel: grpc.Channel, timeout: float) -> float:
+def round_trip(channel: grpc.Channel, timeout: float, *, wait_for_ready: bool) -> float:
     """Makes one health check and returns how long it took in milliseconds; raises grpc.RpcError."""
     started = time.perf_counter()
-    check_over(channel, "", timeout)
+    check_over(channel, "", timeout, wait_for_ready=wait_for_ready)
     return (time.perf_counter() - started) * 1000
 
 

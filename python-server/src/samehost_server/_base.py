@@ -1,22 +1,22 @@
 """What the synchronous and the asyncio server share: everything but the await."""
 
 import grp
-import importlib.metadata
 import json
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from samehost_proto import AddressLike, SocketAddress
+from samehost_proto.transport import QUIET_TRANSPORT
+from samehost_server._health import SERVICE_NAME as HEALTH
+from samehost_server._health import Statuses
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
 from samehost_server.errors import BindError, OptionError
-
-SERVING = health_pb2.HealthCheckResponse.SERVING
 
 _DRAIN_FACTOR = 1.3
 """How many connection ages to serve on once the path is gone, so that every client has been moved by
@@ -57,7 +57,7 @@ class ServerBase:
         ):
             if value < least:
                 raise OptionError(f"{name} is {value} and must be at least {least}")
-        self.version = importlib.metadata.version("grpcio")
+        self.version = grpc.__version__
         self._file = SocketFile(
             self.address,
             mode=mode,
@@ -65,6 +65,7 @@ class ServerBase:
             owner=f"{self.implementation} {self.version}",
         )
         self._services = list(services)
+        self._statuses = Statuses()
         self._max_concurrent_calls = max_concurrent_calls
         self._interceptors = interceptors
         self._with_health = with_health
@@ -73,6 +74,7 @@ class ServerBase:
         self._drain = _DRAIN_FACTOR * max_connection_age
         self._options = (
             ("grpc.max_connection_age_ms", int(max_connection_age * 1000)),
+            *QUIET_TRANSPORT,
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             *options,
@@ -101,15 +103,17 @@ class ServerBase:
                 f"with sockets and has space"
             ) from error
 
-    def _add_services(self, server: grpc.Server | grpc.aio.Server, health_servicer: Any) -> list[str]:
-        """Adds the services, then health and reflection of them; returns the names that health is to know."""
+    def _add_services(
+        self, server: grpc.Server | grpc.aio.Server, health_servicer: health_pb2_grpc.HealthServicer
+    ) -> None:
+        """Adds the services, then health and reflection of them."""
         names = add_services(server, self._services, asynchronous=self._asynchronous)
         if self._with_health:
+            self._statuses.serve(["", *names])
             health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         if self._with_reflection:
-            shown = [*names, health.SERVICE_NAME] if self._with_health else names
+            shown = [*names, HEALTH] if self._with_health else names
             reflection.enable_server_reflection([*shown, reflection.SERVICE_NAME], server)
-        return ["", *names]
 
 
 def _group_id(group: str | int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The limit on calls in progress: what is over it is refused at once, and health is never counted.
+"""The limit on calls in progress: what is over it is refused at once, and health checks are never counted.
 
 grpc's own `maximum_concurrent_rpcs` counts health checks too, so a busy server would look dead.
 """
@@ -11,13 +11,12 @@ from typing import Any
 
 import grpc
 
+from samehost_server._health import CHECK
 from samehost_server.handlers import Handler, behavior_of, with_behavior
 
 REFUSING_WORKERS = 2
 """Workers of a synchronous server beyond its limit: as many calls as the limit may hold one each, so
 these are always free to refuse a call, or to answer a health check."""
-
-_NEVER_COUNTED = "/grpc.health.v1.Health/"
 
 
 class Limit(grpc.ServerInterceptor):
@@ -34,7 +33,7 @@ class Limit(grpc.ServerInterceptor):
     ) -> Handler | None:
         """Puts the limit around the method that was called."""
         handler = continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_NEVER_COUNTED):
+        if handler is None or handler_call_details.method == CHECK:
             return handler
         limited = self._streaming if handler.response_streaming else self._answering
         return with_behavior(handler, limited(behavior_of(handler)))
@@ -77,7 +76,7 @@ class AsyncLimit(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """Puts the limit around the method that was called."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_NEVER_COUNTED):
+        if handler is None or handler_call_details.method == CHECK:
             return handler
         behavior = behavior_of(handler)
         # A coroutine may stream too, with `context.write`, so it is the method's own kind that counts.

@@ -9,9 +9,9 @@ from types import FrameType, TracebackType
 from typing import Self
 
 import grpc
-from grpc_health.v1 import health
 
-from samehost_server._base import SERVING, ServerBase
+from samehost_server._base import ServerBase
+from samehost_server._health import Health
 from samehost_server._limit import REFUSING_WORKERS, Limit
 
 
@@ -62,18 +62,16 @@ class Server(ServerBase):
         self._asked = threading.Event()
         self._hurry = threading.Event()
         self._stopped = threading.Event()
-        self._health = health.HealthServicer()
+        self._health = Health(self._statuses)
         self._server = grpc.server(
             futures.ThreadPoolExecutor(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server"),
             interceptors=[Limit(self._max_concurrent_calls), *self._interceptors],
             options=self._options,
         )
         try:
-            names = self._add_services(self._server, self._health)
+            self._add_services(self._server, self._health)
             self._bind(self._server)
             self._server.start()
-            for name in names:
-                self._health.set(name, SERVING)
             self._file.publish()
         except BaseException:
             self.stop(at_once=True)
@@ -105,7 +103,7 @@ class Server(ServerBase):
         self._asked.set()
         if at_once:
             self._hurry.set()
-        self._health.enter_graceful_shutdown()
+        self._health.end()
         self._file.withdraw()
         self._hurry.wait(self._drain)
         self._server.stop(0 if self._hurry.is_set() else self._grace).wait()

@@ -48,21 +48,39 @@ class _Adding:
         self.names: list[str] = []
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """As grpc.Server has it."""
-        self._server.add_generic_rpc_handlers(handlers)
+        """Adds the methods that the servicer has written; the server answers UNIMPLEMENTED for the others."""
+        self._server.add_generic_rpc_handlers([_Written(handler) for handler in handlers])
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Handler]) -> None:
-        """As grpc.Server has it."""
-        for method, handler in handlers.items():
+        """Adds the methods that the servicer has written, as above."""
+        written = {method: handler for method, handler in handlers.items() if not _is_generated(handler)}
+        for method, handler in written.items():
             behavior = behavior_of(handler)
             if _is_asynchronous(behavior) != self._asynchronous:
                 kind, remedy = ("def", "Server") if self._asynchronous else ("async def", "aio.Server")
                 raise ServiceError(
                     f"{service}/{method} is written with {kind!r}: serve it with samehost_server.{remedy}"
                 )
-        self._server.add_registered_method_handlers(service, handlers)
+        self._server.add_registered_method_handlers(service, written)
         self.names.append(service)
+
+
+class _Written(grpc.GenericRpcHandler):
+    """A service less the methods that its servicer inherits from the generated base."""
+
+    def __init__(self, service: grpc.GenericRpcHandler) -> None:
+        self._service = service
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """As grpc.GenericRpcHandler has it."""
+        handler = self._service.service(handler_call_details)
+        return None if handler is None or _is_generated(handler) else handler
 
 
 def _is_asynchronous(behavior: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(behavior) or inspect.isasyncgenfunction(behavior)
+
+
+def _is_generated(handler: Handler) -> bool:
+    """Whether a method is inherited from the generated base, where all it does is raise NotImplementedError."""
+    return behavior_of(handler).__module__.endswith("_pb2_grpc")

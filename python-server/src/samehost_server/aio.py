@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Self
 
 import grpc
-from grpc_health.v1 import health
 
-from samehost_server._base import SERVING, ServerBase
+from samehost_server._base import ServerBase
+from samehost_server._health import AsyncHealth
 from samehost_server._limit import AsyncLimit
 
 __all__ = ["Server"]
@@ -37,17 +37,15 @@ class Server(ServerBase):
         self._asked = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._health = health.aio.HealthServicer()
+        self._health = AsyncHealth(self._statuses)
         self._server = grpc.aio.server(
             interceptors=(AsyncLimit(self._max_concurrent_calls), *self._interceptors),
             options=self._options,
         )
         try:
-            names = self._add_services(self._server, self._health)
+            self._add_services(self._server, self._health)
             self._bind(self._server)
             await self._server.start()
-            for name in names:
-                await self._health.set(name, SERVING)
             self._file.publish()
         except BaseException:
             await self.stop(at_once=True)
@@ -74,7 +72,7 @@ class Server(ServerBase):
         self._asked.set()
         if at_once:
             self._hurry.set()
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         self._file.withdraw()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), self._drain)

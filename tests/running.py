@@ -1,0 +1,204 @@
+"""Servers of both kinds, in this process and as programs, and what else the tests share."""
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+import grpc
+import pytest
+
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import connect
+from samehost_server import Server, aio
+from samehost_server.greeter import AsyncGreeterService, GreeterService
+
+WITHIN = 20.0
+"""Seconds for whatever takes well under a second when nothing is wrong."""
+
+
+class Running:
+    """A server of either kind that runs in this process; `server` is the library's object."""
+
+    def __init__(self, kind: str, address: object, services: Sequence[object] | None = None, **options: Any) -> None:
+        # Shorter than the default, so that a stop takes a moment; what it is for has tests of its own.
+        options = {"max_connection_age": 0.1, **options}
+        if kind == "sync":
+            self.server: Any = Server(address, services or [GreeterService()], **options)  # type: ignore[arg-type]
+            self._call: Callable[[Any], Any] = lambda result: result
+        else:
+            self.server = aio.Server(address, services or [AsyncGreeterService()], **options)  # type: ignore[arg-type]
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever)
+            self._call = lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WITHIN)
+
+    def __enter__(self) -> Self:
+        if hasattr(self, "_loop"):
+            self._thread.start()
+        try:
+            self._call(self.server.start())
+        except BaseException:
+            self._end_loop()
+            raise
+        return self
+
+    def stop(self, *, at_once: bool = False) -> None:
+        self._call(self.server.stop(at_once=at_once))
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            self._end_loop()
+
+    def _end_loop(self) -> None:
+        if hasattr(self, "_loop"):
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(WITHIN)
+            self._loop.close()
+
+
+@dataclass
+class Program:
+    """A program that runs, with its output as text."""
+
+    process: subprocess.Popen[str]
+
+    def line(self) -> str:
+        """The next line that it prints."""
+        return read_line(self.process.stdout, f"a line of {self.process.args!r}")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends a signal and returns the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(WITHIN)
+
+
+def read_line(stream: IO[str] | None, what: str) -> str:
+    """Reads one line of an unbuffered-by-line pipe, or fails and says what did not come."""
+    assert stream is not None
+    ready, _, _ = select.select([stream], [], [], WITHIN)
+    if not ready:
+        pytest.fail(f"waited {WITHIN:g} s for {what}")
+    return stream.readline()
+
+
+@contextlib.contextmanager
+def program(*arguments: object, **options: Any) -> Iterator[Program]:
+    """Runs a module of ours as a program, and kills it at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=options.pop("stderr", subprocess.PIPE),
+        text=True,
+        **options,
+    )
+    with process:
+        try:
+            yield Program(process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@contextlib.contextmanager
+def serving(kind: str, path: Path, *arguments: str, **options: Any) -> Iterator[Program]:
+    """Runs `samehost-server` on a path, and goes on when it is ready."""
+    with program("samehost_server", "--socket", path, *arguments, *as_option(kind), **options) as server:
+        line = server.line()
+        if not line:
+            assert server.process.stderr is not None
+            pytest.fail(f"samehost-server ended before it was ready: {server.process.stderr.read()}")
+        assert json.loads(line)["event"] == "ready"
+        yield server
+
+
+def as_option(kind: str) -> list[str]:
+    """How the programs are told to be asynchronous."""
+    return ["--aio"] if kind == "aio" else []
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a module of ours as a program to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=WITHIN,
+        **options,
+    )
+
+
+@contextlib.contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A plain socket that listens, as another program's would."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(WITHIN)
+        listener.bind(str(path))
+        listener.listen()
+        yield listener
+
+
+def make_stale(path: Path) -> None:
+    """Leaves a socket file on which nobody listens, as SIGKILL does."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Waits for something that nobody announces, or fails and says what did not come."""
+    deadline = time.monotonic() + WITHIN
+    pace = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {WITHIN:g} s for {what}")
+        pace.wait(0.01)
+
+
+def slow_greetings(channel: grpc.Channel, milliseconds: int = 200) -> Any:
+    """A stream in progress: five greetings with a pause between them."""
+    request = greeter_pb2.GreetInLanguagesRequest(name="Ada")
+    request.interval.FromMilliseconds(milliseconds)
+    return greeter_pb2_grpc.GreeterServiceStub(channel).GreetInLanguages(request, timeout=WITHIN)
+
+
+def fresh_channel(path: Path) -> grpc.Channel:
+    """A channel that shares no connection with another one of this process."""
+    return connect(path, options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+NOBODY = 65534
+"""The user and group without rights, by number as everywhere on Linux."""
+
+
+def run_without_rights(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs a module of ours as a program for somebody whom permissions bind, also where the tests run as root.
+
+    The rights are dropped inside, since nobody may read the interpreter of a root user's own folder.
+    """
+    code = f"""
+import asyncio, concurrent.futures.thread, importlib, os, sys
+program = importlib.import_module("{module}.__main__")
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
+sys.argv = {["program", *map(str, arguments)]!r}
+program.main()
+"""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=WITHIN)
+
+
+def required() -> bool:
+    """Whether what is missing on this machine is a failure, as in CI, and no reason to skip."""
+    return os.environ.get("SAMEHOST_REQUIRE") == "all"

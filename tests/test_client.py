@@ -1,0 +1,221 @@
+"""The channel: it waits, reconnects, calls itself localhost, and what keeps it from its server is said in one line."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+
+from running import NOBODY, WITHIN, Running, as_option, listening, make_stale, run_without_rights, serving
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import (
+    CallError,
+    NoSocketError,
+    NotASocketError,
+    NotReadyError,
+    SamehostError,
+    StaleSocketError,
+    WrongProtocolError,
+    aio,
+    connect,
+    diagnose,
+    explain,
+)
+
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""The frame with which an HTTP/2 server begins, and after which it need not say anything."""
+
+SHORT = 0.3
+"""Seconds of waiting that is meant to be in vain."""
+
+
+def greet(kind: str, path: Path, *, wait: float | None = None, timeout: float = WITHIN) -> str:
+    """One call over a channel of either kind."""
+    request = greeter_pb2.GreetRequest(name="Ada")
+    # A connection of its own: other tests of this process use others to the same path.
+    options = [("grpc.use_local_subchannel_pool", 1)]
+
+    async def greet_in_loop() -> str:
+        async with await aio.connect(path, wait=wait, options=options) as channel:
+            return (await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout)).message
+
+    if kind == "aio":
+        return asyncio.run(greet_in_loop())
+    with connect(path, wait=wait, options=options) as channel:
+        return greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout).message
+
+
+@contextlib.contextmanager
+def answering(path: Path, answer: bytes | None) -> Iterator[None]:
+    """Something that listens and answers every caller with bytes; None says nothing, empty hangs up."""
+    done = threading.Event()
+
+    def answer_all() -> None:
+        held = []
+        while not done.is_set():
+            connection, _ = listener.accept()
+            if answer is None:
+                held.append(connection)
+                continue
+            with contextlib.suppress(OSError):
+                if answer:
+                    connection.recv(1024)  # what is not read when the socket closes takes the answer with it
+                connection.sendall(answer)
+            if answer == SETTINGS:
+                held.append(connection)
+            else:
+                connection.close()
+        for connection in held:
+            connection.close()
+
+    with listening(path) as listener, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(answer_all)
+        yield
+        done.set()
+        with socket.socket(socket.AF_UNIX) as last_caller:
+            last_caller.connect(str(path))
+        serving.result(WITHIN)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error", "says"),
+    [
+        (lambda _: None, NoSocketError, "no socket at {path}: start its server, or mount"),
+        (lambda path: path.parent.rmdir(), NoSocketError, "there is no folder {folder}; create it or mount it"),
+        (make_stale, StaleSocketError, "nobody listens on {path}: its server is gone; start it again"),
+        (Path.touch, NotASocketError, "{path} is not a socket; give the path"),
+        (Path.mkdir, NotASocketError, "{path} is not a socket; give the path"),
+    ],
+    ids=["absent", "no-folder", "stale", "file", "folder"],
+)
+def test_waiting_in_vain_says_why(
+    kind: str, folder: Path, prepare: Callable[[Path], None], error: type[SamehostError], says: str
+) -> None:
+    path = folder / "sub" / "app.sock"
+    path.parent.mkdir()
+    prepare(path)
+    with pytest.raises(error) as caught:
+        greet(kind, path, wait=SHORT)
+    assert says.format(path=path, folder=path.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None or error is NotASocketError
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak HTTP/2: it began with b'HTTP/1.1 '"),
+        (None, "did not speak within 1 s"),
+        (b"", "hung up"),
+    ],
+    ids=["http1", "silent", "hangs-up"],
+)
+def test_another_protocol_is_told_apart(kind: str, path: Path, answer: bytes | None, says: str) -> None:
+    with answering(path, answer), pytest.raises(WrongProtocolError) as caught:
+        greet(kind, path, wait=SHORT)
+    assert str(path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_forbidden_socket_says_whose_it_is_and_who_asks(kind: str, path: Path) -> None:
+    path.parent.chmod(0o755)
+    with Running(kind, path, mode=0o600):
+        if os.geteuid() != 0:
+            path.chmod(0)
+        done = run_without_rights("samehost_client", "greet", "--socket", path, "--timeout", "60", *as_option(kind))
+        found = path.stat()
+    who = NOBODY if os.geteuid() == 0 else os.geteuid()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"samehost: no permission to connect to {path}: ")
+    assert f"belongs to uid {found.st_uid} and gid {found.st_gid} with mode {found.st_mode & 0o777:04o}" in done.stderr
+    assert f"this process is uid {who} with gids" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_comes_later_is_waited_for(kind: str, path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        greeting = pool.submit(greet, kind, path, wait=WITHIN)
+        with serving(kind, path):
+            assert greeting.result(WITHIN) == "Hello, Ada!"
+
+
+def test_a_channel_that_waits_for_nothing_is_there_at_once(kind: str, path: Path) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        greet(kind, path)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert isinstance(explain(caught.value, path), NoSocketError)
+
+
+def test_a_killed_server_is_unavailable_and_its_successor_is_found(kind: str, path: Path) -> None:
+    with connect(path) as channel:
+        stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+        request = greeter_pb2.GreetRequest(name="Ada")
+        with serving(kind, path) as server:
+            stub.Greet(request, timeout=WITHIN, wait_for_ready=True)
+            server.end(signal.SIGKILL)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Greet(request, timeout=WITHIN)
+            assert isinstance(explain(caught.value, path), StaleSocketError)
+        with serving(kind, path):
+            assert stub.Greet(request, timeout=WITHIN, wait_for_ready=True).message == "Hello, Ada!"
+
+
+def test_a_failed_call_is_explained(kind: str, path: Path) -> None:
+    # A call whose deadline ends on a connection that is too old may say UNAVAILABLE instead: not this one's subject.
+    with Running(kind, path, max_connection_age=60, grace=0) as running, connect(path, wait=WITHIN) as channel:
+        stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Greet(greeter_pb2.GreetRequest())
+        reason = explain(caught.value, path)
+        assert isinstance(reason, CallError)
+        assert str(reason) == f"unix:{path} answered INVALID_ARGUMENT: name has 0 characters; give 1 to 256"
+
+        request = greeter_pb2.GreetInLanguagesRequest(name="Ada")
+        request.interval.FromSeconds(60)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.GreetInLanguages(request, timeout=SHORT))
+        assert str(explain(caught.value, path)).startswith(f"no answer from unix:{path} before the deadline")
+        running.stop(at_once=True)
+
+
+def test_where_all_is_well_there_is_nothing_to_diagnose(kind: str, path: Path) -> None:
+    with Running(kind, path):
+        assert diagnose(path) is None
+
+
+def test_a_server_that_does_not_answer_a_call_in_time_is_not_ready(kind: str, path: Path) -> None:
+    with answering(path, SETTINGS), pytest.raises(NotReadyError, match=f"a server answers at {path}"):
+        greet(kind, path, wait=SHORT)
+
+
+def test_the_authority_is_localhost(kind: str, path: Path) -> None:
+    """Kestrel and Rust's h2 refuse the percent-encoded path that C-core sends by default."""
+    with listening(path) as listener, ThreadPoolExecutor(1) as pool:
+        authority = pool.submit(read_authority, listener)
+        with contextlib.suppress(grpc.RpcError):
+            greet(kind, path, timeout=WITHIN)
+        assert authority.result(WITHIN) == "localhost"
+
+
+def read_authority(listener: socket.socket) -> str:
+    """Accepts one connection, reads the `:authority` of its first request, and hangs up."""
+    connection, _ = listener.accept()
+    http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    http2.initiate_connection()
+    with connection:
+        connection.settimeout(WITHIN)
+        while True:
+            connection.sendall(http2.data_to_send())
+            for event in http2.receive_data(connection.recv(65536)):
+                if isinstance(event, h2.events.RequestReceived):
+                    return str(dict(event.headers)[b":authority"], "ascii")

@@ -1,0 +1,248 @@
+"""The life of a socket's file: it is there while a server serves, and no one else's is ever touched."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from running import (
+    WITHIN,
+    Running,
+    as_option,
+    eventually,
+    listening,
+    make_stale,
+    program,
+    run,
+    serving,
+    slow_greetings,
+)
+from samehost_client import connect
+from samehost_client.greeter import greet
+from samehost_client.health import check
+from samehost_proto import NotASocketError, SocketAddress
+from samehost_server import BindError, OptionError, SocketInUseError
+
+
+def serves(path: Path) -> bool:
+    return check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+
+
+def test_a_call_succeeds_as_soon_as_the_ready_line_is_there(kind: str, path: Path) -> None:
+    with program("samehost_server", "--socket", path, *as_option(kind)) as server:
+        ready = json.loads(server.line())
+        with connect(path) as channel:
+            assert len(list(greet(channel, "Ada", WITHIN))) == 4
+    assert ready == {
+        "event": "ready",
+        "address": f"unix:{path}",
+        "pid": server.process.pid,
+        "implementation": "grpcio-aio" if kind == "aio" else "grpcio",
+        "version": grpc.__version__,
+    }
+
+
+def test_the_socket_has_its_mode_and_group_and_nothing_else_is_left(kind: str, path: Path) -> None:
+    group = os.getgid()
+    with Running(kind, path, mode=0o640, group=group):
+        found = path.stat()
+        assert stat.S_ISSOCK(found.st_mode)
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o640, group)
+        lock = path.with_name("app.sock.lock")
+        assert sorted(path.parent.iterdir()) == [path, lock]
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    assert sorted(path.parent.iterdir()) == [lock]
+
+
+def test_a_group_that_may_not_be_given_is_refused(kind: str, path: Path) -> None:
+    with pytest.raises(OptionError, match="no group is named 'no-such-group'"):
+        Running(kind, path, group="no-such-group")
+
+
+def test_a_killed_server_leaves_a_stale_file_which_the_next_one_replaces(kind: str, path: Path) -> None:
+    with serving(kind, path) as server:
+        server.end(signal.SIGKILL)
+    assert path.is_socket()
+    with Running(kind, path):
+        assert serves(path)
+
+
+def test_what_a_server_killed_while_it_started_left_is_cleared_away(kind: str, path: Path) -> None:
+    code = f"""
+import os, signal
+from samehost_server._socket_file import SocketAddress, SocketFile
+SocketFile(SocketAddress.parse({str(path)!r}), mode=0o600, gid=None, owner="test").claim()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=WITHIN)
+    assert len(list(path.parent.iterdir())) == 2, "the lock and the private folder"
+    with Running(kind, path):
+        assert serves(path)
+    assert [left.name for left in path.parent.iterdir()] == ["app.sock.lock"]
+
+
+def test_a_live_path_is_refused_and_its_server_goes_on(kind: str, path: Path) -> None:
+    with serving(kind, path) as first:
+        for second in ("sync", "aio"):
+            refused = run("samehost_server", "--socket", path, *as_option(second))
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert refused.stderr.startswith(f"samehost-server: {path} has a server already: grpcio")
+            assert f"process {first.process.pid} on host {socket.gethostname()}" in refused.stderr
+            assert refused.stderr.count("\n") == 1
+        assert serves(path)
+
+
+def test_a_second_server_of_the_same_process_is_refused_and_does_not_break_the_lock(kind: str, path: Path) -> None:
+    with Running(kind, path):
+        for _ in range(2):
+            with pytest.raises(SocketInUseError), Running(kind, path):
+                pass
+        refused = run("samehost_server", "--socket", path)
+        assert refused.returncode == 1
+        assert serves(path)
+
+
+def test_of_two_servers_started_at_once_one_serves_and_the_other_says_who_does(kind: str, path: Path) -> None:
+    make_stale(path)
+    with contextlib.ExitStack() as stack:
+        both = [stack.enter_context(program("samehost_server", "--socket", path, *as_option(kind))) for _ in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            lines = list(pool.map(lambda server: server.line(), both))
+        winner, loser = both if lines[0] else reversed(both)
+        assert sorted(map(bool, lines)) == [False, True]
+        assert loser.process.wait(WITHIN) == 1
+        assert loser.process.stderr is not None
+        assert f"process {winner.process.pid} on host" in loser.process.stderr.read()
+        assert serves(path)
+
+
+def test_a_listener_that_knows_no_lock_is_refused_and_left_alone(kind: str, path: Path) -> None:
+    with listening(path), pytest.raises(SocketInUseError, match="someone answers there"), Running(kind, path):
+        pass
+    assert path.is_socket()
+
+
+@pytest.mark.parametrize("lock", [fcntl.flock, fcntl.lockf], ids=["flock", "record-lock"])
+def test_both_kinds_of_lock_are_respected(kind: str, path: Path, lock: object) -> None:
+    name = getattr(lock, "__name__", "")
+    held = f"""
+import fcntl
+file = open({str(path) + ".lock"!r}, "w")
+fcntl.{name}(file, fcntl.LOCK_EX)
+print("held", flush=True)
+input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(SocketInUseError, match="someone holds"), Running(kind, path):
+            pass
+        other.kill()
+    with Running(kind, path):
+        assert serves(path)
+
+
+@pytest.mark.parametrize("lock", [fcntl.flock, fcntl.lockf], ids=["flock", "record-lock"])
+def test_a_server_holds_both_kinds_of_lock(kind: str, path: Path, lock: object) -> None:
+    name = getattr(lock, "__name__", "")
+    take = f"import fcntl; fcntl.{name}(open({str(path) + '.lock'!r}, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    with Running(kind, path):
+        taken = subprocess.run(
+            [sys.executable, "-c", take], capture_output=True, text=True, check=False, timeout=WITHIN
+        )
+        assert "BlockingIOError" in taken.stderr
+
+
+def test_a_file_that_is_no_socket_is_refused_and_kept(kind: str, path: Path) -> None:
+    path.write_text("dear diary")
+    with pytest.raises(NotASocketError, match=f"{path} exists and is not a socket"), Running(kind, path):
+        pass
+    assert path.read_text() == "dear diary"
+
+
+def test_a_file_where_the_lock_should_be_is_refused_and_kept(kind: str, path: Path) -> None:
+    lock = path.with_name("app.sock.lock")
+    lock.write_text("versions = 1")
+    with pytest.raises(BindError, match="holds something else"), Running(kind, path):
+        pass
+    assert lock.read_text() == "versions = 1"
+
+
+def test_only_its_own_file_is_removed(kind: str, path: Path) -> None:
+    with Running(kind, path):
+        path.unlink()
+        make_stale(path)
+        others = path.stat().st_ino
+    assert path.stat().st_ino == others
+
+
+def test_a_server_can_start_again_on_its_path_while_the_first_one_drains(kind: str, path: Path) -> None:
+    with serving(kind, path, "--grace", "10") as first, connect(path, wait=WITHIN) as channel:
+        stream = slow_greetings(channel)
+        next(stream)
+        first.process.terminate()
+        eventually(lambda: not path.exists(), f"{path} to be removed")
+        with Running(kind, path):
+            assert serves(path)
+            assert first.process.poll() is None
+            assert len(list(stream)) == 4
+        assert first.process.wait(WITHIN) == 0
+
+
+def test_the_longest_path_serves(kind: str, folder: Path) -> None:
+    deep = folder / ("d" * (107 - len(str(folder)) - len("//app.sock")))
+    deep.mkdir()
+    path = deep / "app.sock"
+    assert len(str(path)) == 107
+    with Running(kind, path):
+        assert serves(path)
+
+
+def test_a_path_without_room_for_a_private_name_is_refused(kind: str, folder: Path) -> None:
+    deep = folder / ("d" * (107 - len(str(folder)) - len("//a")))
+    deep.mkdir()
+    with pytest.raises(BindError, match="no room for a private name"):
+        Running(kind, deep / "a")
+
+
+def test_the_socket_is_never_seen_with_a_wider_mode_or_without_a_server(kind: str, path: Path) -> None:
+    seen: set[str] = set()
+    done, pace = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            pace.wait(0.0005)  # or the server runs out of descriptors for all these callers
+            with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+                probe.setblocking(False)
+                mode = stat.S_IMODE(path.stat().st_mode)
+                seen.add(f"{mode:04o} {errno.errorcode.get(probe.connect_ex(str(path)), 'connected')}")
+
+    umask = os.umask(0)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            for _ in range(10):
+                make_stale(path)
+                path.chmod(0o600)
+                with Running(kind, path, mode=0o600):
+                    assert serves(path)
+            done.set()
+            watching.result(WITHIN)
+    finally:
+        os.umask(umask)
+    # ENOENT: the path was removed between the look and the dial. EAGAIN: someone listens, with a full queue.
+    assert {"0600 connected"} <= seen <= {"0600 connected", "0600 ENOENT", "0600 EAGAIN"}

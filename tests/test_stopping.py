@@ -1,0 +1,109 @@
+"""Stopping: what is in progress ends well, what is new is refused or waits, and nothing takes forever."""
+
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from running import WITHIN, Running, eventually, fresh_channel, serving, slow_greetings
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import NoSocketError, connect, diagnose
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_a_stream_in_progress_end_and_exits_with_0(kind: str, path: Path, number: signal.Signals) -> None:
+    with serving(kind, path) as server, connect(path, wait=WITHIN) as channel:
+        stream = slow_greetings(channel)
+        next(stream)
+        server.process.send_signal(number)
+        eventually(lambda: not path.exists(), f"{path} to be removed")
+        assert isinstance(diagnose(path), NoSocketError), "the path goes first: nobody new comes in"
+        assert len(list(stream)) == 4
+        assert server.process.wait(WITHIN) == 0
+
+
+def test_health_says_not_serving_before_the_server_goes(kind: str, path: Path) -> None:
+    with serving(kind, path) as server, connect(path, wait=WITHIN) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(  # type: ignore[attr-defined]
+            health_pb2.HealthCheckRequest(service="samehost.greeter.v1.GreeterService"), timeout=WITHIN
+        )
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        server.process.terminate()
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        assert server.process.wait(WITHIN) == 0
+
+
+def test_a_second_signal_stops_at_once(kind: str, path: Path) -> None:
+    with serving(kind, path, "--grace", "1000") as server, connect(path, wait=WITHIN) as channel:
+        stream = slow_greetings(channel, 10_000)
+        next(stream)
+        server.process.terminate()
+        eventually(lambda: not path.exists(), f"{path} to be removed")
+        assert server.end() == 0
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream)
+        assert caught.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def test_a_call_that_outlasts_the_grace_is_cut(kind: str, path: Path) -> None:
+    with Running(kind, path, grace=0.1) as running, connect(path, wait=WITHIN) as channel:
+        stream = slow_greetings(channel, 10_000)
+        next(stream)
+        running.stop()
+        with pytest.raises(grpc.RpcError):
+            next(stream)
+
+
+def test_stopping_twice_or_before_the_start_is_harmless(kind: str, path: Path) -> None:
+    with Running(kind, path) as running:
+        running.stop()
+        running.stop(at_once=True)
+    with Running(kind, path):
+        pass
+
+
+def test_stop_from_elsewhere_ends_wait(path: Path) -> None:
+    with Running("sync", path) as running, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(running.server.wait)
+        running.stop()
+        waiting.result(WITHIN)
+
+
+def test_calls_that_may_wait_lose_nothing_while_the_server_is_restarted(kind: str, path: Path) -> None:
+    enough = threading.Event()
+
+    def call_again_and_again() -> int:
+        calls = 0
+        with fresh_channel(path) as channel:
+            stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+            request = greeter_pb2.GreetRequest(name="Ada")
+            while not enough.is_set():
+                stub.Greet(request, timeout=WITHIN, wait_for_ready=True)
+                calls += 1
+        return calls
+
+    with ThreadPoolExecutor(4) as pool:
+        callers = [pool.submit(call_again_and_again) for _ in range(4)]
+        for _ in range(3):
+            with serving(kind, path) as server:
+                threading.Event().wait(0.5)  # a life long enough to be called in
+                assert server.end() == 0
+        with serving(kind, path) as server:
+            enough.set()
+            calls = sum(caller.result(WITHIN) for caller in callers)
+            assert server.end() == 0
+    assert calls > 100
+
+
+def test_connections_are_moved_by_age_without_a_failed_call(kind: str, path: Path) -> None:
+    with Running(kind, path, max_connection_age=0.1), connect(path, wait=WITHIN) as channel:
+        stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            stub.Greet(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN)
