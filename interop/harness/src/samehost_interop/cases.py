@@ -1,0 +1,33 @@
+"""The official interop cases that the matrix runs."""
+
+CASES = (
+    "empty_unary",
+    "large_unary",
+    "client_compressed_unary",
+    "server_compressed_unary",
+    "client_streaming",
+    "client_compressed_streaming",
+    "server_streaming",
+    "server_compressed_streaming",
+    "ping_pong",
+    "empty_stream",
+    "custom_metadata",
+    "status_code_and_message",
+    "special_status_message",
+    "unimplemented_method",
+    "unimplemented_service",
+    "cancel_after_begin",
+    "cancel_after_first_response",
+    "timeout_on_sleeping_server",
+    "rpc_soak",
+    "channel_soak",
+    "cacheable_unary",
+    "concurrent_large_unary",
+    "half_duplex",
+    "pick_first_unary",
+    "orca_per_rpc",
+    "orca_oob",
+)
+"""All cases of grpc/grpc doc/interop-test-descriptions.md but those that need Google credentials and a production
+server: compute_engine_creds, jwt_token_creds, oauth2_auth_token, per_rpc_creds, google_default_credentials and
+compute_engine_channel_credentials. The order is the one in which a client runs them."""

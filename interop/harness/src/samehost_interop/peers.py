@@ -1,0 +1,69 @@
+"""The rows of peers.toml: all that the harness knows of a language."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from samehost_interop.errors import ConfigurationError
+from samehost_interop.toml_table import Table, load_toml
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Names become parts of `client->server:case` and of globs over it, so they have no other characters."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One implementation; its commands run in `folder`, that of peers.toml."""
+
+    name: str
+    language: str
+    library: str
+    build: tuple[tuple[str, ...], ...]
+    serve: tuple[str, ...]
+    client: tuple[str, ...]
+    needs: tuple[str, ...]
+    dockerfile: str
+    folder: Path
+
+
+def load_peers(file: Path) -> dict[str, Peer]:
+    """Reads peers.toml: the peers by name, in the file's order.
+
+    Raises:
+        ConfigurationError: the file can't be read, or a table in it is not a peer.
+    """
+    peers = {name: _peer(file, name, content) for name, content in load_toml(file).items()}
+    if not peers:
+        raise ConfigurationError(f"{file}: no peer; add a table for each implementation")
+    return peers
+
+
+def _peer(file: Path, name: str, content: object) -> Peer:
+    table = Table(file, f"[{name}]", content)
+    if not _NAME.fullmatch(name):
+        raise table.error("name", f"{name!r} is not of lower-case letters, digits and single hyphens; rename the table")
+    peer = Peer(
+        name=name,
+        language=table.text("language"),
+        library=table.text("library"),
+        build=tuple(_command(words) for words in table.commands("build")),
+        serve=_program(table, "serve"),
+        client=_program(table, "client"),
+        needs=table.words("needs"),
+        dockerfile=table.text("dockerfile", required=False),
+        folder=file.parent,
+    )
+    table.end()
+    return peer
+
+
+def _program(table: Table, key: str) -> tuple[str, ...]:
+    words = table.words(key)
+    if not words:
+        raise table.error(key, "no command; write the words that start the program")
+    return _command(words)
+
+
+def _command(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sys.executable if word == "{python}" else word for word in words)

@@ -1,0 +1,113 @@
+"""Makes a suite's report out of what pytest reports: a plugin for the process that sees all of it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samehost_interop.report import Implementation, ReportedCell, Result, SuiteReport
+from samehost_interop.terminal import render
+
+_STRICT_VERDICT = "[XPASS(strict)]"
+"""How pytest begins its verdict on a test that passed and is marked `xfail(strict=True)`."""
+
+
+class SuiteReporter:
+    """Collects the cells of a suite, prints them, and writes `<suite>.json` and `<suite>.html` when the run ends.
+
+    Tests say what they are in `user_properties`, which pytest-xdist carries to the controller:
+
+    - `cell`: a dict with `client`, `server` and `case`; a test without it is no cell;
+    - `outcome`: a dict with `detail` and `ms`, once the test knows them;
+    - `known_failing`: a dict with `reason` and `link`, if the test is expected to fail;
+    - `ready`: a dict with `name`, `implementation` and `version` of an implementation that took part.
+
+    Args:
+        suite: the name of the files.
+        folder: where they are written.
+        implementations: all that there are, in the report's order; those without a cell are left out.
+        cases: all cases in the report's order.
+    """
+
+    def __init__(
+        self, suite: str, folder: Path, implementations: Sequence[Implementation], cases: Sequence[str]
+    ) -> None:
+        self._suite = suite
+        self._folder = folder
+        self._implementations = {one.name: one for one in implementations}
+        self._cases = list(cases)
+        self._cells: dict[str, ReportedCell] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Takes the verdict of a test's call, or of its setup or teardown where that went wrong."""
+        properties: dict[str, Any] = dict(report.user_properties)
+        if "cell" not in properties or (report.when != "call" and report.passed):
+            return
+        ready = properties.get("ready")
+        if ready and ready["name"] in self._implementations:
+            self._implementations[ready["name"]] = replace(self._implementations[ready["name"]], **ready)
+        result = _result(report)
+        outcome = properties.get("outcome", {"detail": "", "ms": None})
+        known = properties.get("known_failing", {}) if result == Result.KNOWN_FAILING else {}
+        cell = ReportedCell(**properties["cell"], result=result, **outcome, **known)
+        if result != Result.PASSED:
+            cell = replace(cell, detail=_fault(report))
+        before = self._cells.get(report.nodeid)
+        if before is not None and before.result == Result.FAILED:
+            cell = replace(cell, detail=f"{before.detail}\n{cell.detail}")
+        self._cells[report.nodeid] = cell
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Prints the grid of pairs, and why cells did not pass."""
+        if self._cells:
+            terminalreporter.section(self._suite)
+            terminalreporter.write(render(self._report(), colour=terminalreporter.hasmarkup))
+            terminalreporter.write_line(f"the cases of each pair: {self._folder / self._suite}.html")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Writes the files."""
+        if not session.config.option.collectonly:
+            self._report().write(self._folder)
+
+    def _report(self) -> SuiteReport:
+        names = list(self._implementations)
+        cells = sorted(
+            self._cells.values(),
+            key=lambda cell: (
+                _position(names, cell.client),
+                _position(names, cell.server),
+                _position(self._cases, cell.case),
+            ),
+        )
+        used = {name for cell in cells for name in (cell.client, cell.server)}
+        return SuiteReport(self._suite, [one for one in self._implementations.values() if one.name in used], cells)
+
+
+def _result(report: pytest.TestReport) -> Result:
+    if hasattr(report, "wasxfail") and report.skipped:
+        return Result.KNOWN_FAILING
+    if report.skipped:
+        return Result.SKIPPED
+    return Result.PASSED if report.passed else Result.FAILED
+
+
+def _fault(report: pytest.TestReport) -> str:
+    """The message of what the test raised, without the name of its class."""
+    match report.longrepr:
+        case (_, _, str(message)):  # a skip: file, line, message
+            pass
+        case str(message) if message.startswith(_STRICT_VERDICT):
+            reason = message.removeprefix(_STRICT_VERDICT).strip()
+            return f"it passed, though it is listed as known failing ({reason}); remove it from the list"
+        case other:
+            crash = getattr(other, "reprcrash", None)
+            message = crash.message if crash else str(other)
+    return re.sub(r"\A(?:Skipped|[\w.]*Error): ", "", message)
+
+
+def _position(order: list[str], name: str) -> tuple[int, str]:
+    """Where a name stands: in the order, or after it by the alphabet."""
+    return (order.index(name) if name in order else len(order), name)

@@ -1,0 +1,84 @@
+"""The HTML page and the terminal's text of a report."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from samehost_interop.report import Implementation, Pair, ReportedCell, Result, SuiteReport
+from samehost_interop.terminal import render
+
+LINK = "https://example.org/issues/1"
+NASTY = "</script><script>alert(1)</script><img src=https://example.org/x>"
+
+
+@pytest.fixture
+def report() -> SuiteReport:
+    return SuiteReport(
+        "interop",
+        [Implementation("go", "Go", "grpc-go", "grpc-go", "1.85.0"), Implementation("java", "Java", "grpc-java")],
+        [
+            ReportedCell("go", "go", "empty_unary", Result.PASSED, ms=1.2),
+            ReportedCell("go", "java", "empty_unary", Result.FAILED, detail=NASTY, ms=3),
+            ReportedCell("java", "go", "empty_unary", Result.KNOWN_FAILING, reason="No way.", link=LINK),
+            ReportedCell("java", "java", "empty_unary", Result.SKIPPED, detail="java is not on PATH"),
+        ],
+    )
+
+
+class Addresses(HTMLParser):
+    """Collects what a page would fetch or lead to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [
+            (tag, value or "") for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}
+        ]
+
+
+def test_the_page_fetches_nothing(report: SuiteReport, tmp_path: Path) -> None:
+    report.write(tmp_path)
+    page = (tmp_path / "interop.html").read_text(encoding="utf-8")
+    addresses = Addresses()
+    addresses.feed(page)
+    assert addresses.found == [("link", "data:,"), ("a", LINK)]
+    assert not re.search(r"@import|url\(|fetch\(|import\(|XMLHttpRequest", page)
+
+
+def test_the_page_shows_every_pair_and_takes_no_text_for_code(report: SuiteReport, tmp_path: Path) -> None:
+    report.write(tmp_path)
+    page = (tmp_path / "interop.html").read_text(encoding="utf-8")
+    assert page.count("data-client=") == 4
+    assert "go to java: 0 of 1 passed, 1 failed, 0 known failing, 0 skipped" in page
+    assert "alert(1)" in page
+    assert NASTY not in page
+
+
+def test_the_terminal_names_failures_and_exceptions(report: SuiteReport) -> None:
+    text = render(report, colour=False)
+    assert re.search(r"go +1/1 +0/1 *\n +java +0/1 +0/1 *\n", text)
+    assert f"failed go->java:empty_unary: {NASTY}" in text
+    assert f"known failing 1 cells: No way. ({LINK})" in text
+    assert "skipped java is not on PATH" in text
+    assert "4 cells, 1 passed, 1 failed, 1 known failing, 1 skipped" in text
+    assert "\x1b" not in text
+
+
+def test_a_pair_is_as_bad_as_its_worst_cell() -> None:
+    cells = [ReportedCell("go", "go", result.value, result) for result in Result]
+    assert Pair("go", "go", cells).result == Result.FAILED
+    assert Pair("go", "go", cells[2:]).result == Result.KNOWN_FAILING
+    assert Pair("go", "go", cells[3:]).result == Result.SKIPPED
+    assert Pair("go", "go", cells[:1]).result == Result.PASSED
+
+
+def test_a_suite_without_pairs_has_the_same_shape(tmp_path: Path) -> None:
+    report = SuiteReport("socket", [], [ReportedCell("", "go", "stale_file", Result.PASSED)])
+    report.write(tmp_path)
+    assert (tmp_path / "socket.json").exists()
+    assert (tmp_path / "socket.html").exists()
+    assert "1/1" in render(report, colour=False)

@@ -1,0 +1,94 @@
+"""Runs cases one after the other, each on a channel of its own, and says of each how it went."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import grpc
+
+from samehost_client import SocketAddress, aio, connect
+from samehost_interop_python import cases, cases_aio
+from samehost_interop_python.checks import CaseFailure, describe
+
+CASES = tuple(cases.CASES)
+
+NEED_GOOGLE_CREDENTIALS = (
+    "compute_engine_channel_credentials",
+    "compute_engine_creds",
+    "google_default_credentials",
+    "jwt_token_creds",
+    "oauth2_auth_token",
+    "per_rpc_creds",
+)
+"""The official cases that this client does not know: they take an account of Google's cloud."""
+
+WAIT_SECONDS = 5.0
+"""How long to wait for the server before the first case."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a case went: `detail` says what was expected and what came instead, in one line; `ms` is how long it took."""
+
+    case: str
+    result: Literal["pass", "fail", "unimplemented"]
+    detail: str
+    ms: float
+
+
+def run_cases(
+    address: SocketAddress, names: Iterable[str], say: Callable[[Result], None], *, asynchronous: bool
+) -> bool:
+    """Runs the cases of these names, says each result as soon as it is there, and returns whether all passed.
+
+    Raises:
+        SamehostError: no server could be reached.
+    """
+    results = asyncio.run(_run_async(address, names, say)) if asynchronous else _run(address, names, say)
+    return all(result.result == "pass" for result in results)
+
+
+def _run(address: SocketAddress, names: Iterable[str], say: Callable[[Result], None]) -> list[Result]:
+    results = []
+    connect(address, wait=WAIT_SECONDS).close()
+    for name in names:
+        started, detail = time.monotonic(), ""
+        if case := cases.CASES.get(name):
+            try:
+                with connect(address) as channel:
+                    case(cases.Peer(address, channel))
+            except (CaseFailure, grpc.RpcError) as error:
+                detail = _detail(error)
+        results.append(_result(name, started, detail))
+        say(results[-1])
+    return results
+
+
+async def _run_async(address: SocketAddress, names: Iterable[str], say: Callable[[Result], None]) -> list[Result]:
+    results = []
+    await (await aio.connect(address, wait=WAIT_SECONDS)).close()
+    for name in names:
+        started, detail = time.monotonic(), ""
+        if case := cases_aio.CASES.get(name):
+            try:
+                async with await aio.connect(address) as channel:
+                    await case(cases_aio.AsyncPeer(address, channel))
+            except (CaseFailure, grpc.RpcError) as error:
+                detail = _detail(error)
+        results.append(_result(name, started, detail))
+        say(results[-1])
+    return results
+
+
+def _detail(error: CaseFailure | grpc.RpcError) -> str:
+    text = describe(error) if isinstance(error, grpc.RpcError) else str(error)
+    return " ".join(text.split())
+
+
+def _result(name: str, started: float, detail: str) -> Result:
+    if name not in CASES:
+        return Result(name, "unimplemented", "this client does not know the case: it needs Google credentials", 0)
+    milliseconds = round((time.monotonic() - started) * 1000, 1)
+    return Result(name, "fail" if detail else "pass", detail, milliseconds)
