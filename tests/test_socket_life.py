@@ -236,8 +236,6 @@ def test_the_socket_is_never_seen_with_a_wider_mode_or_without_a_server(kind: st
         with ThreadPoolExecutor(1) as pool:
             watching = pool.submit(watch)
             for _ in range(10):
-                make_stale(path)
-                path.chmod(0o600)
                 with Running(kind, path, mode=0o600):
                     assert serves(path)
             done.set()

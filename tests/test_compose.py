@@ -1,0 +1,145 @@
+"""docker compose up, as a user types it: two containers and nothing but a socket between them."""
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from running import WITHIN, eventually, required
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 600.0
+"""For what builds images; with a filled cache it takes ten seconds."""
+
+pytestmark = pytest.mark.timeout(2 * SECONDS)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine, which must have Compose too."""
+    missing = None
+    try:
+        client = docker.from_env()
+        client.ping()
+        subprocess.run(["docker", "compose", "version"], check=True, capture_output=True, timeout=WITHIN)
+    except (docker.errors.DockerException, OSError, subprocess.SubprocessError) as error:
+        missing = (
+            f"needs a Docker engine with Compose, which did not answer: {error}; see docs.docker.com/engine/install"
+        )
+    if missing and required():
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    yield client
+    client.close()
+
+
+class Project:
+    """A Compose project with a name of its own, so that it meets no other one."""
+
+    def __init__(self, engine: docker.DockerClient) -> None:
+        self.name = f"samehost-test-{uuid.uuid4().hex[:8]}"
+        self._engine = engine
+
+    def compose(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker", "compose", "--project-name", self.name, *words],
+            cwd=ROOT,
+            env={**os.environ, "COMPOSE_ANSI": "never"},
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=SECONDS,
+        )
+
+    def container(self, service: str) -> Container:
+        labels = [f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}"]
+        (found,) = self._engine.containers.list(all=True, filters={"label": labels})
+        return found
+
+
+@pytest.fixture
+def project(engine: docker.DockerClient) -> Iterator[Project]:
+    project = Project(engine)
+    yield project
+    down = project.compose("down", "--volumes", "--rmi", "local", "--timeout", "20")
+    assert down.returncode == 0, down.stderr
+
+
+def test_up_prints_all_four_kinds_of_call_and_ends_with_0(project: Project) -> None:
+    up = project.compose("up", "--build", "--exit-code-from", "client")
+    assert up.returncode == 0, up.stdout + up.stderr
+    said = [line.partition("| ")[2] for line in up.stdout.splitlines() if line.startswith("client-1")]
+    assert [line for line in said if line and not line.startswith(" ")] == [
+        *("Greet", "GreetInLanguages", "GreetTogether", "Converse")
+    ]
+    assert "  < Hello, Ada!" in said
+    assert project.container("server").wait()["StatusCode"] == 0
+
+
+def test_nothing_but_the_socket_is_between_them(project: Project) -> None:
+    up = project.compose("up", "--build", "--detach", "--wait", "server")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert project.compose("create", "client").returncode == 0
+    users = set()
+    for service in ("server", "client"):
+        attributes = project.container(service).attrs
+        host = attributes["HostConfig"]
+        assert host["NetworkMode"] == "none"
+        assert host["ReadonlyRootfs"] is True
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert [mount["Type"] for mount in attributes["Mounts"]] == ["volume"], "a volume, and a folder of it"
+        uid, gid = attributes["Config"]["User"].split(":")
+        assert uid != "0"
+        assert gid == "10000"
+        users.add(uid)
+    assert len(users) == 2
+    code, listing = project.container("server").exec_run(
+        ["stat", "-c", "%A %u %g %n", "/run/samehost", "/run/samehost/greeter.sock"]
+    )
+    assert (code, bytes(listing).decode().splitlines()) == (
+        0,
+        [
+            "drwxr-x--- 10001 10000 /run/samehost",
+            "srw-rw---- 10001 10000 /run/samehost/greeter.sock",
+        ],
+    )
+
+
+def test_a_restart_loses_no_call_that_may_wait(project: Project, engine: docker.DockerClient) -> None:
+    up = project.compose("up", "--build", "--detach", "--wait", "server")
+    assert up.returncode == 0, up.stdout + up.stderr
+    ping = [
+        "ping",
+        "--socket",
+        "/run/samehost/greeter.sock",
+        "--wait",
+        "--interval",
+        "0.002",
+        "--timeout",
+        "60",
+        "--json",
+    ]
+    started = project.compose("run", "--detach", "--no-deps", "client", *ping)
+    assert started.returncode == 0, started.stderr
+    client = engine.containers.get(started.stdout.split()[-1])
+
+    def answers_on() -> None:
+        before = client.logs().count(b"\n")
+        eventually(lambda: client.logs().count(b"\n") > before + 100, "a hundred more answers")
+
+    for _ in range(3):
+        answers_on()
+        assert project.compose("restart", "server").returncode == 0
+    answers_on()
+    client.kill("SIGINT")
+    assert client.wait(timeout=WITHIN)["StatusCode"] == 0
+    summary = json.loads(client.logs().splitlines()[-1])
+    assert summary["sent"] == summary["answered"] > 400
