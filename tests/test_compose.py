@@ -101,16 +101,12 @@ def test_nothing_but_the_socket_is_between_them(project: Project) -> None:
         assert gid == "10000"
         users.add(uid)
     assert len(users) == 2
-    code, listing = project.container("server").exec_run(
-        ["stat", "-c", "%A %u %g %n", "/run/samehost", "/run/samehost/greeter.sock"]
-    )
-    assert (code, bytes(listing).decode().splitlines()) == (
-        0,
-        [
-            "drwxr-x--- 10001 10000 /run/samehost",
-            "srw-rw---- 10001 10000 /run/samehost/greeter.sock",
-        ],
-    )
+    paths = ("/run/samehost", "/run/samehost/greeter.sock")
+    listing = project.compose("exec", "-T", "server", "stat", "-c", "%A %u %g %n", *paths)
+    assert listing.stdout.splitlines() == [
+        f"drwxr-x--- 10001 10000 {paths[0]}",
+        f"srw-rw---- 10001 10000 {paths[1]}",
+    ]
 
 
 def test_a_restart_loses_no_call_that_may_wait(project: Project, engine: docker.DockerClient) -> None:
