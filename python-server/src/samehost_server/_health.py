@@ -66,11 +66,13 @@ class Health(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> Iterator[health_pb2.HealthCheckResponse]:
         """Sends the status, and once more when the server ends."""
-        yield self._statuses.response(request.service)
-        if not self._statuses.ended and context.add_callback(self._wake):
+        first = self._statuses.response(request.service)
+        yield first
+        if context.add_callback(self._wake):
             with self._changed:
                 self._changed.wait_for(lambda: self._statuses.ended or not context.is_active())
-            yield self._statuses.response(request.service)
+            if (last := self._statuses.response(request.service)) != first:
+                yield last
 
     def _wake(self) -> None:
         with self._changed:
@@ -101,7 +103,8 @@ class AsyncHealth(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Sends the status, and once more when the server ends."""
-        yield self._statuses.response(request.service)
-        if not self._statuses.ended:
-            await self._ended.wait()
-            yield self._statuses.response(request.service)
+        first = self._statuses.response(request.service)
+        yield first
+        await self._ended.wait()
+        if (last := self._statuses.response(request.service)) != first:
+            yield last

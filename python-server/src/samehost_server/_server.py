@@ -1,11 +1,8 @@
 """The synchronous server."""
 
-import contextlib
-import signal
 import threading
-from collections.abc import Iterator
 from concurrent import futures
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import grpc
@@ -13,6 +10,7 @@ import grpc
 from samehost_server._base import ServerBase
 from samehost_server._health import Health
 from samehost_server._limit import REFUSING_WORKERS, Limit
+from samehost_server._wakeups import STOP_SIGNALS, Wakeups
 
 
 class Server(ServerBase):
@@ -49,6 +47,7 @@ class Server(ServerBase):
     implementation = "grpcio"
     _asynchronous = False
     _server: grpc.Server | None = None
+    _wakeups: Wakeups | None = None
 
     def start(self) -> None:
         """Serves, and then lets the socket be found at its path.
@@ -85,11 +84,19 @@ class Server(ServerBase):
         Args:
             announce: print the ready line on stdout, now that a signal can't go by unheard.
         """
-        with self._signals():
+        with Wakeups() as wakeups:
+            self._wakeups = wakeups
             if announce:
                 print(self.ready_line, flush=True)
-            self._asked.wait()
-            self.stop()
+            while not self._asked.is_set() and wakeups.next() not in STOP_SIGNALS:
+                pass
+            # In a thread of its own, so that this one can hear a second signal meanwhile.
+            draining = threading.Thread(target=self.stop)
+            draining.start()
+            while not self._stopped.is_set():
+                if wakeups.next() in STOP_SIGNALS:
+                    self.stop(at_once=True)
+            draining.join()
 
     def stop(self, *, at_once: bool = False) -> None:
         """Stops, and returns when nothing is left: the path is removed, calls finish within the grace.
@@ -101,13 +108,21 @@ class Server(ServerBase):
         if self._server is None or self._stopped.is_set():
             return
         self._asked.set()
+        self._wake()
         if at_once:
             self._hurry.set()
-        self._health.end()
-        self._file.withdraw()
-        self._hurry.wait(self._drain)
-        self._server.stop(0 if self._hurry.is_set() else self._grace).wait()
-        self._stopped.set()
+        try:
+            self._health.end()
+            self._file.withdraw()
+            self._hurry.wait(self._drain)
+            self._server.stop(0 if self._hurry.is_set() else self._grace).wait()
+        finally:
+            self._stopped.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeups is not None:
+            self._wakeups.wake()
 
     def __enter__(self) -> Self:
         self.start()
@@ -120,22 +135,3 @@ class Server(ServerBase):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            if self._asked.is_set():
-                # Not here: the interrupted main thread may be holding grpc's locks.
-                threading.Thread(target=self.stop, kwargs={"at_once": True}).start()
-            self._asked.set()
-
-        previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
