@@ -68,7 +68,7 @@ class Project:
 def project(engine: docker.DockerClient) -> Iterator[Project]:
     project = Project(engine)
     yield project
-    down = project.compose("down", "--volumes", "--rmi", "local", "--timeout", "20")
+    down = project.compose("down", "--volumes", "--timeout", "20")
     assert down.returncode == 0, down.stderr
 
 
