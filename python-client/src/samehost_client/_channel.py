@@ -56,7 +56,8 @@ def connect(
 
     Args:
         address: `unix:/absolute/path`, or the path; at most 107 bytes.
-        wait: seconds to wait for a server; None returns at once.
+        wait: seconds to wait for a server, which is asked for its health and may answer anything; None
+            returns at once.
         max_message_bytes: the longest message in either direction.
         options: further channel arguments of grpc, which win over those that are set here.
 
