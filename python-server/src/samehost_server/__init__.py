@@ -1,15 +1,25 @@
 """Serves gRPC over a Unix domain socket, and takes care of the socket's file from its birth to its end."""
 
+from typing import TYPE_CHECKING
+
 from samehost_proto import AddressError, NotASocketError, SamehostError, SocketAddress
-from samehost_server import aio
-from samehost_server._server import Server
-from samehost_server.errors import BindError, OptionError, ServiceError, SocketInUseError
+from samehost_server.errors import BindError, OptionError, RemovedError, ServiceError, SocketInUseError
+
+if TYPE_CHECKING:
+    from samehost_server import aio
+    from samehost_server._server import Server
+else:
+    # What imports grpc is imported when it is asked for, so that a program can be tuned before.
+    from samehost_proto.lazily import attributes
+
+    __getattr__ = attributes({"Server": "samehost_server._server", "aio": "samehost_server.aio"})
 
 __all__ = [
     "AddressError",
     "BindError",
     "NotASocketError",
     "OptionError",
+    "RemovedError",
     "SamehostError",
     "Server",
     "ServiceError",

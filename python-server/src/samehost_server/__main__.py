@@ -1,99 +1,15 @@
-"""The program `samehost-server`: serves Greeter, or anyone's own servicers."""
+"""The program `samehost-server`, tuned: see samehost_proto.tuning."""
 
-import asyncio
-import importlib
-import sys
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
-
-import click
-
-from samehost_proto import SocketAddress
-from samehost_proto.program import run, socket_option
-from samehost_server import Server, aio
-from samehost_server.errors import OptionError, ServiceError
-from samehost_server.greeter import AsyncGreeterService, GreeterService
-
-
-class ModeParameter(click.ParamType[int]):
-    """Permissions in octal."""
-
-    name = "octal"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Reads `0660`, `660` or `0o660`."""
-        try:
-            return value if isinstance(value, int) else int(value, 8)
-        except ValueError:
-            self.fail(f"mode {value!r} is not octal; write it as in 0660", param, ctx)
-
-
-def serve_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that PROTOCOL.md gives every program that serves."""
-    for option in (
-        click.option("--grace", type=float, default=5.0, help="Seconds that calls have to finish. [5]"),
-        click.option("--group", help="Group of the socket, a name or a number. [the process's]"),
-        click.option("--mode", type=ModeParameter(), default=0o660, help="Permissions of the socket. [0660]"),
-        socket_option,
-    ):
-        command = option(command)
-    return command
-
-
-def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: bool, **options: Any) -> None:
-    """Serves until a signal, and says on stdout when it is ready; what `options` take, Server says.
-
-    Raises:
-        click.UsageError: an option can't be.
-        SamehostError: it can't serve.
-    """
-    try:
-        if not asynchronous:
-            with Server(address, services, **options) as server:
-                server.wait(announce=True)
-            return
-
-        async def serve_in_loop() -> None:
-            async with aio.Server(address, services, **options) as server:
-                await server.wait(announce=True)
-
-        asyncio.run(serve_in_loop())
-    except OptionError as error:
-        raise click.UsageError(str(error)) from error
-
-
-@click.command()
-@serve_options
-@click.option("--aio", "asynchronous", is_flag=True, help="Serve in an asyncio event loop.")
-@click.option("--services", metavar="MODULE:ATTRIBUTE", help="A servicer, or several in a sequence. [Greeter]")
-def command(services: str | None, asynchronous: bool, **options: Any) -> None:
-    """Serves gRPC on a Unix domain socket until SIGTERM or SIGINT."""
-    greeter = AsyncGreeterService() if asynchronous else GreeterService()
-    serve(services=load(services) if services else [greeter], asynchronous=asynchronous, **options)
-
-
-def load(name: str) -> list[object]:
-    """Imports `module:attribute`, the module being looked for in the working directory too.
-
-    Raises:
-        ServiceError: there is no such module or attribute, or importing it failed.
-    """
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise click.UsageError(f"--services {name!r} is not MODULE:ATTRIBUTE, as in app.services:greeter")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: object = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # whatever the user's module raises, it is not ours to trace
-        raise ServiceError(f"cannot load --services {name!r}: {type(error).__name__}: {error}") from error
-    return list(found) if isinstance(found, list | tuple) else [found]
+from samehost_proto.program import run
+from samehost_proto.tuning import tune
 
 
 def main() -> None:
-    """Runs the program and exits."""
+    """Runs the command and exits."""
+    tune()
+    # Only now, as it imports grpc.
+    from samehost_server.commands import command  # noqa: PLC0415
+
     run(command, "samehost-server")
 
 

@@ -2,9 +2,10 @@
 
 import grp
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -14,9 +15,14 @@ from samehost_proto import AddressLike, SocketAddress
 from samehost_proto.transport import QUIET_TRANSPORT
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
+from samehost_server._limit import CallLimit, LimitedServer
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
-from samehost_server.errors import BindError, OptionError
+from samehost_server._tls import server_credentials
+from samehost_server._watch import Watch
+from samehost_server.errors import BindError, OptionError, RemovedError
+
+_LOG = logging.getLogger("samehost_server")
 
 _DRAIN_FACTOR = 1.3
 """How many connection ages to serve on once the path is gone, so that every client has been moved by
@@ -29,6 +35,7 @@ class ServerBase:
 
     implementation: str
     _asynchronous: bool
+    _watch: Watch | None = None
 
     def __init__(
         self,
@@ -37,10 +44,14 @@ class ServerBase:
         *,
         mode: int = 0o660,
         group: str | int | None = None,
+        takeover: bool = False,
+        on_removed: Literal["serve", "stop"] = "serve",
         grace: float = 5.0,
         max_connection_age: float = 1.0,
         max_concurrent_calls: int = 100,
         max_message_bytes: int = 4 * 1024 * 1024,
+        certificate: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
         with_health: bool = True,
         with_reflection: bool = True,
         interceptors: Sequence[Any] = (),
@@ -57,6 +68,9 @@ class ServerBase:
         ):
             if value < least:
                 raise OptionError(f"{name} is {value} and must be at least {least}")
+        if on_removed not in ("serve", "stop"):
+            raise OptionError(f"on_removed is {on_removed!r} and must be 'serve' or 'stop'")
+        self._credentials = server_credentials(certificate, key)
         self.version = grpc.__version__
         self._file = SocketFile(
             self.address,
@@ -70,6 +84,9 @@ class ServerBase:
         self._interceptors = interceptors
         self._with_health = with_health
         self._with_reflection = with_reflection
+        self._takeover = takeover
+        self._stops_when_removed = on_removed == "stop"
+        self._removal: RemovedError | None = None
         self._grace = grace
         self._drain = _DRAIN_FACTOR * max_connection_age
         self._options = (
@@ -94,26 +111,59 @@ class ServerBase:
         )
 
     def _bind(self, server: grpc.Server | grpc.aio.Server) -> None:
-        private = self._file.claim()
+        private = self._file.claim(takeover=self._takeover)
         try:
-            server.add_insecure_port(private)
+            if self._credentials is None:
+                server.add_insecure_port(private)
+            else:
+                server.add_secure_port(private, self._credentials)
         except RuntimeError as error:  # grpc says no more than that it failed
             raise BindError(
                 f"the system refused a socket beside {self.address.path}; check that its folder is on a file system "
                 f"with sockets and has space"
             ) from error
 
+    def _publish(self) -> None:
+        self._file.publish(self._ask)
+        self._watch = Watch(self._file.is_lost, self._when_removed)
+
+    def _withdraw(self) -> None:
+        if self._watch:
+            self._watch.close()
+        self._file.withdraw()
+
+    def _ask(self) -> None:
+        """Ends `wait`, so that it drains; called in any thread."""
+        raise NotImplementedError
+
+    def _when_removed(self) -> None:
+        removal = RemovedError(
+            f"someone has removed {self.address.path}, or put another in its place: no new client finds this server; "
+            f"start it again, and leave the file alone"
+        )
+        if self._stops_when_removed:
+            self._removal = removal
+            self._ask()
+        else:
+            _LOG.warning("%s", removal)
+
     def _add_services(
-        self, server: grpc.Server | grpc.aio.Server, health_servicer: health_pb2_grpc.HealthServicer
+        self,
+        server: grpc.Server | grpc.aio.Server,
+        health_servicer: health_pb2_grpc.HealthServicer,
+        limit: CallLimit,
     ) -> None:
-        """Adds the services, then health and reflection of them."""
-        names = add_services(server, self._services, asynchronous=self._asynchronous)
+        """Adds the services, then health and reflection of them, within the limit."""
+        limited: Any = LimitedServer(server, limit)
+        names = add_services(limited, self._services, asynchronous=self._asynchronous)
         if self._with_health:
             self._statuses.serve(["", *names])
-            health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+            health_pb2_grpc.add_HealthServicer_to_server(health_servicer, limited)
         if self._with_reflection:
             shown = [*names, HEALTH] if self._with_health else names
-            reflection.enable_server_reflection([*shown, reflection.SERVICE_NAME], server)
+            # It looks at the server for the kind of servicer; with asyncio, where no worker is lost, it is not counted.
+            target = server if self._asynchronous else limited
+            reflection.enable_server_reflection([*shown, reflection.SERVICE_NAME], target)
 
 
 def _group_id(group: str | int | None) -> int | None:

@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import struct
+import threading
+import time
 from pathlib import Path
 
 from samehost_proto.probe import describe_permissions
@@ -13,6 +15,9 @@ from samehost_server.errors import BindError, SocketInUseError
 
 # struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 is "to the end"), pid, padding.
 _WHOLE_FILE_FOR_WRITING = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+_PACE_SECONDS = 0.005
+"""How often to try: the system tells no one when a lock is released but whoever waits without a deadline."""
 
 
 class Lock:
@@ -26,12 +31,17 @@ class Lock:
     The file stays when the lock is released: if it were removed, one server could lock the removed
     file while the next locks a new one. What it says of its owner is only there to be read.
 
+    Args:
+        path: the lock file, which is made if it is not there.
+        owner: the implementation, for the file.
+        seconds: how long to try while someone else holds it; 0 tries once.
+
     Raises:
         SocketInUseError: someone else holds the lock.
         BindError: the file can't be opened, or is not a lock file.
     """
 
-    def __init__(self, path: Path, owner: str) -> None:
+    def __init__(self, path: Path, owner: str, seconds: float) -> None:
         self._path = path
         try:
             # 0600: whoever may open the file may lock it, and clients must not be able to.
@@ -46,7 +56,7 @@ class Lock:
                 f"let this process write there"
             ) from error
         try:
-            self._take()
+            self._take_within(seconds)
             self._write(owner)
         except BaseException:
             os.close(self._descriptor)
@@ -55,6 +65,18 @@ class Lock:
     def release(self) -> None:
         """Lets the next server have the path."""
         os.close(self._descriptor)
+
+    def _take_within(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._take()
+            except SocketInUseError:
+                if time.monotonic() >= deadline:
+                    raise
+                threading.Event().wait(_PACE_SECONDS)
+            else:
+                return
 
     def _take(self) -> None:
         try:
@@ -86,4 +108,9 @@ class Lock:
             )
         record = {"pid": os.getpid(), "host": socket.gethostname(), "implementation": owner}
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(record).encode() + b"\n", 0)
+        try:
+            os.pwrite(self._descriptor, json.dumps(record).encode() + b"\n", 0)
+        except OSError as error:
+            raise BindError(
+                f"cannot write the lock file {self._path}: {error.strerror}; make room on its file system"
+            ) from error

@@ -26,6 +26,11 @@ class Server(ServerBase):
         services: servicers, each an instance of a class derived from a generated `...Servicer`.
         mode: permissions of the socket. Connecting takes *write* permission (unix(7)).
         group: name or number of the group that owns the socket; by default the process's own.
+        takeover: where a server has the path, take it over: that server hands its lock over, drains and goes,
+            and its clients notice nothing. Its `grace` must outlast its longest call.
+        on_removed: what to do when someone removes the path or puts something else there, so that no client that
+            connects finds the server: `serve` what is in progress, and say so in the log; or `stop`, with
+            RemovedError from `wait`, so that whoever supervises it starts it again.
         grace: seconds that calls in progress have to finish when the server stops.
         max_connection_age: seconds after which a client is moved to a new connection, which it does
             without losing a call. It is what makes a stop, a restart or a takeover harmless: the
@@ -34,9 +39,11 @@ class Server(ServerBase):
             refused at once with RESOURCE_EXHAUSTED.
         max_message_bytes: the longest message in either direction; a longer one is refused with
             RESOURCE_EXHAUSTED.
+        certificate: file of a PEM certificate chain, to serve TLS; with `key`, the file of its PEM key.
+        key: see `certificate`.
         with_health: serve grpc.health.v1.Health, which knows every service by its name.
         with_reflection: serve grpc.reflection.v1alpha.ServerReflection.
-        interceptors: grpc server interceptors, behind the limit on calls in progress.
+        interceptors: grpc server interceptors, in front of the limit on calls in progress.
         options: further channel arguments of grpc, which win over those that the server sets.
 
     Raises:
@@ -64,25 +71,28 @@ class Server(ServerBase):
         self._health = Health(self._statuses)
         self._server = grpc.server(
             futures.ThreadPoolExecutor(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server"),
-            interceptors=[Limit(self._max_concurrent_calls), *self._interceptors],
+            interceptors=[*self._interceptors],
             options=self._options,
         )
         try:
-            self._add_services(self._server, self._health)
+            self._add_services(self._server, self._health, Limit(self._max_concurrent_calls))
             self._bind(self._server)
             self._server.start()
-            self._file.publish()
+            self._publish()
         except BaseException:
             self.stop(at_once=True)
             raise
 
     def wait(self, *, announce: bool = False) -> None:
-        """Serves until SIGTERM, SIGINT or `stop`, then drains; a second signal stops at once.
+        """Serves until SIGTERM, SIGINT, `stop` or a takeover, then drains; a second signal stops at once.
 
         Signals are only listened to in the main thread, and only here.
 
         Args:
             announce: print the ready line on stdout, now that a signal can't go by unheard.
+
+        Raises:
+            RemovedError: the path was removed or replaced, and `on_removed` is `stop`.
         """
         with Wakeups() as wakeups:
             self._wakeups = wakeups
@@ -97,6 +107,8 @@ class Server(ServerBase):
                 if wakeups.next() in STOP_SIGNALS:
                     self.stop(at_once=True)
             draining.join()
+        if self._removal:
+            raise self._removal
 
     def stop(self, *, at_once: bool = False) -> None:
         """Stops, and returns when nothing is left: the path is removed, calls finish within the grace.
@@ -107,18 +119,21 @@ class Server(ServerBase):
         """
         if self._server is None or self._stopped.is_set():
             return
-        self._asked.set()
-        self._wake()
+        self._ask()
         if at_once:
             self._hurry.set()
         try:
             self._health.end()
-            self._file.withdraw()
+            self._withdraw()
             self._hurry.wait(self._drain)
             self._server.stop(0 if self._hurry.is_set() else self._grace).wait()
         finally:
             self._stopped.set()
             self._wake()
+
+    def _ask(self) -> None:
+        self._asked.set()
+        self._wake()
 
     def _wake(self) -> None:
         if self._wakeups is not None:

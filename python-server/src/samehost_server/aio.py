@@ -39,31 +39,37 @@ class Server(ServerBase):
         self._stopped = asyncio.Event()
         self._health = AsyncHealth(self._statuses)
         self._server = grpc.aio.server(
-            interceptors=(AsyncLimit(self._max_concurrent_calls), *self._interceptors),
+            interceptors=self._interceptors,
             options=self._options,
         )
         try:
-            self._add_services(self._server, self._health)
+            self._add_services(self._server, self._health, AsyncLimit(self._max_concurrent_calls))
             self._bind(self._server)
             await self._server.start()
-            self._file.publish()
+            self._loop = asyncio.get_running_loop()
+            self._publish()
         except BaseException:
             await self.stop(at_once=True)
             raise
 
     async def wait(self, *, announce: bool = False) -> None:
-        """Serves until SIGTERM, SIGINT or `stop`, then drains; a second signal stops at once.
+        """Serves until SIGTERM, SIGINT, `stop` or a takeover, then drains; a second signal stops at once.
 
         Signals are only listened to where the loop runs in the main thread, and only here.
 
         Args:
             announce: print the ready line on stdout, now that a signal can't go by unheard.
+
+        Raises:
+            RemovedError: the path was removed or replaced, and `on_removed` is `stop`.
         """
         with self._signals():
             if announce:
                 print(self.ready_line, flush=True)
             await self._asked.wait()
             await self.stop()
+        if self._removal:
+            raise self._removal
 
     async def stop(self, *, at_once: bool = False) -> None:
         """Stops, and returns when nothing is left, as samehost_server.Server.stop does; call it in the loop."""
@@ -73,11 +79,15 @@ class Server(ServerBase):
         if at_once:
             self._hurry.set()
         self._health.end()
-        self._file.withdraw()
+        self._withdraw()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), self._drain)
         await self._server.stop(0 if self._hurry.is_set() else self._grace)
         self._stopped.set()
+
+    def _ask(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the server
+            self._loop.call_soon_threadsafe(self._asked.set)
 
     async def __aenter__(self) -> Self:
         await self.start()

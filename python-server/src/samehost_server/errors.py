@@ -11,6 +11,10 @@ class SocketInUseError(BindError):
     """Another server owns the path: it holds the lock, or answers on the socket."""
 
 
+class RemovedError(SamehostError):
+    """Someone has removed the socket's file, or put another in its place, while the server served."""
+
+
 class OptionError(SamehostError, ValueError):
     """An option of the server that can't be: an unknown group, a mode that is none, a limit below one."""
 
