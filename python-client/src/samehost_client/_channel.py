@@ -1,11 +1,13 @@
 """The synchronous channel, and the options that both kinds of channel have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
-from samehost_client.diagnosis import not_ready, refuse_what_waiting_cannot_cure
+from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
+from samehost_client.errors import CertificateError
+from samehost_client.retry import Methods, RetryInterceptor
 from samehost_proto import AddressLike, SocketAddress
 from samehost_proto.transport import QUIET_TRANSPORT
 
@@ -20,6 +22,9 @@ own backoff, of 1 s to 120 s, a server that was up after 1.5 s was reached after
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 """How much of a call is kept to send it again when the server says that it never began it (gRFC A6). With
 grpc's 256 KiB, 15 of 54,407 calls failed while servers were replaced, all of them of 1 MiB; with 8 MiB, none."""
+
+REFUSAL_SECONDS = 1.0
+"""How long a refused handshake may take to be made again and told; on one machine it takes milliseconds."""
 
 ANY_METHOD = "/grpc.health.v1.Health/Check"
 """What is called to learn that a server is there. Watching the channel's state would not make a call, but
@@ -46,6 +51,8 @@ def connect(
     address: AddressLike,
     *,
     wait: float | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
+    idempotent: Sequence[str] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.Channel:
@@ -58,6 +65,9 @@ def connect(
         address: `unix:/absolute/path`, or the path; at most 107 bytes.
         wait: seconds to wait for a server, which is asked for its health and may answer anything; None
             returns at once.
+        credentials: of a server that speaks TLS, whose certificate is to be for `localhost`; None speaks plaintext.
+        idempotent: methods whose unary calls are made again when they fail with UNAVAILABLE, until their deadline:
+            `package.Service/Method`, or `package.Service` for all. A call may then take effect twice.
         max_message_bytes: the longest message in either direction.
         options: further channel arguments of grpc, which win over those that are set here.
 
@@ -67,7 +77,14 @@ def connect(
         ConnectError: no server could be reached in time; its subclasses say why.
     """
     address = SocketAddress.parse(address)
-    channel = grpc.insecure_channel(str(address), channel_options(max_message_bytes, options))
+    arguments = channel_options(max_message_bytes, options)
+    channel = (
+        grpc.insecure_channel(str(address), arguments)
+        if credentials is None
+        else grpc.secure_channel(str(address), credentials, arguments)
+    )
+    if idempotent:
+        channel = grpc.intercept_channel(channel, RetryInterceptor(Methods(idempotent)))
     if wait is None:
         return channel
     try:
@@ -76,12 +93,22 @@ def connect(
         knock(b"", timeout=wait, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
+            refusal = None if credentials is None else _refusal(knock, address)
             channel.close()
-            raise not_ready(address, wait) from error
+            raise refusal or not_ready(address, wait) from error
     except BaseException:
         channel.close()
         raise
     return channel
+
+
+def _refusal(knock: Callable[..., bytes], address: SocketAddress) -> CertificateError | None:
+    """Why a TLS handshake fails: a call that waits never says it, so one that does not wait is made."""
+    try:
+        knock(b"", timeout=REFUSAL_SECONDS)
+    except grpc.RpcError as error:
+        return certificate_refused(error.details() or "", address)
+    return None
 
 
 def was_answered(error: grpc.RpcError) -> bool:

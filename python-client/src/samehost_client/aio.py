@@ -6,8 +6,16 @@ from typing import Any
 
 import grpc
 
-from samehost_client._channel import ANY_METHOD, MAX_MESSAGE_BYTES, channel_options, was_answered
-from samehost_client.diagnosis import not_ready, refuse_what_waiting_cannot_cure
+from samehost_client._channel import (
+    ANY_METHOD,
+    MAX_MESSAGE_BYTES,
+    REFUSAL_SECONDS,
+    channel_options,
+    was_answered,
+)
+from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
+from samehost_client.errors import CertificateError
+from samehost_client.retry import AsyncRetryInterceptor, Methods
 from samehost_proto import AddressLike, SocketAddress
 
 __all__ = ["connect"]
@@ -17,6 +25,8 @@ async def connect(
     address: AddressLike,
     *,
     wait: float | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
+    idempotent: Sequence[str] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.aio.Channel:
@@ -25,7 +35,13 @@ async def connect(
     Arguments, errors and behavior are those of samehost_client.connect.
     """
     address = SocketAddress.parse(address)
-    channel = grpc.aio.insecure_channel(str(address), channel_options(max_message_bytes, options))
+    arguments = channel_options(max_message_bytes, options)
+    interceptors = [AsyncRetryInterceptor(Methods(idempotent))] if idempotent else []
+    channel = (
+        grpc.aio.insecure_channel(str(address), arguments, interceptors=interceptors)
+        if credentials is None
+        else grpc.aio.secure_channel(str(address), credentials, arguments, interceptors=interceptors)
+    )
     if wait is None:
         return channel
     try:
@@ -34,9 +50,23 @@ async def connect(
         await knock(b"", timeout=wait, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
+            refusal = None if credentials is None else await _refusal(knock, address)
             await channel.close()
+            if refusal:
+                raise refusal from error
             raise await asyncio.to_thread(not_ready, address, wait) from error
     except BaseException:
         await channel.close()
         raise
     return channel
+
+
+async def _refusal(
+    knock: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", address: SocketAddress
+) -> CertificateError | None:
+    """Why a TLS handshake fails: a call that waits never says it, so one that does not wait is made."""
+    try:
+        await knock(b"", timeout=REFUSAL_SECONDS)
+    except grpc.RpcError as error:
+        return certificate_refused(error.details() or "", address)
+    return None

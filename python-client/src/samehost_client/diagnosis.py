@@ -1,16 +1,19 @@
 """Why a server can't be reached, or a call failed, told apart and said in one line with the remedy."""
 
 import socket
+import ssl
 
 import grpc
 
 from samehost_client.errors import (
     CallError,
+    CertificateError,
     ConnectError,
     NoSocketError,
     NotReadyError,
     SocketPermissionError,
     StaleSocketError,
+    TlsRequiredError,
     WrongProtocolError,
 )
 from samehost_proto import AddressLike, NotASocketError, SamehostError, SocketAddress
@@ -24,6 +27,10 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _FRAME_HEADER_BYTES = 9
 _TYPE_OFFSET = 3
 _SETTINGS = 4
+
+# How C-core's details begin to speak of TLS (grpc/grpc src/core/handshaker/security, and its hostname check).
+_HANDSHAKE_FAILED = "Tls handshake failed"
+_NAME_REFUSED = "Hostname Verification Check failed"
 
 
 def diagnose(address: AddressLike) -> SamehostError | None:
@@ -63,6 +70,8 @@ def explain(error: grpc.RpcError, address: AddressLike) -> SamehostError:
     """
     address = SocketAddress.parse(address)
     code, details = error.code(), error.details() or "no details"
+    if code is grpc.StatusCode.UNAVAILABLE and (refused := certificate_refused(details, address)):
+        return refused
     if code is grpc.StatusCode.UNAVAILABLE and (reason := diagnose(address)):
         return reason
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -70,6 +79,20 @@ def explain(error: grpc.RpcError, address: AddressLike) -> SamehostError:
             f"no answer from {address} before the deadline: {details}; give it more time, or see what keeps it", code
         )
     return CallError(f"{address} answered {code.name}: {details}", code)
+
+
+def certificate_refused(details: str, address: SocketAddress) -> CertificateError | None:
+    """What C-core says of a TLS handshake that failed, in one line; None where its details say nothing of one."""
+    if (at := details.find(_HANDSHAKE_FAILED)) >= 0:
+        reason = details[at:].removesuffix(": OK").rpartition(": ")[2]
+    elif _NAME_REFUSED in details:
+        reason = "it is for another name than localhost, or than the one in grpc.ssl_target_name_override"
+    else:
+        return None
+    return CertificateError(
+        f"no TLS with the server at {address.path}: {reason}; see that its certificate is in date, for that name, and "
+        f"of an authority that the credentials of this channel trust"
+    )
 
 
 def not_ready(address: SocketAddress, seconds: float) -> SamehostError:
@@ -87,6 +110,7 @@ def refuse_what_waiting_cannot_cure(address: SocketAddress) -> None:
 
 def _diagnose_protocol(address: SocketAddress) -> ConnectError | None:
     answer = b""
+    fault = ""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_HANDSHAKE_SECONDS)
         try:
@@ -100,12 +124,29 @@ def _diagnose_protocol(address: SocketAddress) -> ConnectError | None:
                 f"see whether it is a gRPC server, and whether it hangs"
             )
         except OSError as error:
-            return WrongProtocolError(
-                f"what listens on {address.path} hung up: {error.strerror}; see whether it is a gRPC server"
-            )
+            fault = f"hung up: {error.strerror}; see whether it is a gRPC server"
     if len(answer) == _FRAME_HEADER_BYTES and answer[_TYPE_OFFSET] == _SETTINGS:
         return None
+    if _speaks_tls(address):
+        return TlsRequiredError(
+            f"what listens on {address.path} speaks TLS; connect with credentials=grpc.ssl_channel_credentials(...)"
+        )
     return WrongProtocolError(
-        f"what listens on {address.path} does not speak HTTP/2: it began with {answer!r}; "
-        f"give the path of a gRPC server without TLS"
+        f"what listens on {address.path} "
+        + (fault or f"does not speak HTTP/2: it began with {answer!r}; give the path of a gRPC server")
     )
+
+
+def _speaks_tls(address: SocketAddress) -> bool:
+    """Whether a TLS handshake gets an answer of TLS, be it a refusal; whose certificate it is does not matter here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_HANDSHAKE_SECONDS)
+        try:
+            connection.connect(str(address.path))
+            with context.wrap_socket(connection):
+                return True
+        except OSError:
+            return False

@@ -1,8 +1,11 @@
 """The errors of the client library; each message is one line that names the path of the socket and the remedy."""
 
-import grpc
+from typing import TYPE_CHECKING
 
 from samehost_proto import SamehostError
+
+if TYPE_CHECKING:
+    import grpc
 
 
 class ConnectError(SamehostError):
@@ -25,6 +28,14 @@ class WrongProtocolError(ConnectError):
     """Something listens at the path that does not speak HTTP/2."""
 
 
+class TlsRequiredError(WrongProtocolError):
+    """What listens at the path speaks TLS, and this channel does not."""
+
+
+class CertificateError(ConnectError):
+    """The certificate of the server at the path was refused, or the handshake failed for another reason."""
+
+
 class NotReadyError(ConnectError):
     """A server answers at the path, and the channel to it was not ready in time."""
 
@@ -32,6 +43,6 @@ class NotReadyError(ConnectError):
 class CallError(SamehostError):
     """A server was reached and the call failed with `code`."""
 
-    def __init__(self, message: str, code: grpc.StatusCode) -> None:
+    def __init__(self, message: str, code: "grpc.StatusCode") -> None:
         super().__init__(message)
         self.code = code

@@ -1,0 +1,171 @@
+"""The command `samehost`: greet, health and ping, for people and, with --json, for programs."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import click
+import grpc
+
+from samehost_client import aio, connect, explain
+from samehost_client.greeter import Exchange, greet, greet_async
+from samehost_client.health import SERVING, check
+from samehost_client.ping import round_trip, summary
+from samehost_proto import SamehostError, SocketAddress
+from samehost_proto.program import EXIT_FAILED, print_json, socket_option
+from samehost_proto.tuning import run_in_loop
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, help="Seconds that a call may take. [5]"
+)
+interval_option = click.option(
+    "--interval", type=click.FloatRange(min=0.001), default=1.0, help="Seconds from one to the next. [1]"
+)
+
+
+@click.group()
+def command() -> None:
+    """Calls a gRPC server on a Unix domain socket."""
+
+
+@command.command("greet")
+@socket_option
+@click.option("--name", default="world", help="Who is greeted. [world]")
+@timeout_option
+@json_option
+@click.option("--aio", "asynchronous", is_flag=True, help="Call from an asyncio event loop.")
+def greet_command(address: SocketAddress, name: str, timeout: float, as_json: bool, asynchronous: bool) -> None:
+    """Makes all four kinds of call of Greeter and prints what was said."""
+    say = _print_exchange_json if as_json else print_exchange
+    make_greetings(address, name, timeout, say, asynchronous=asynchronous)
+
+
+@command.command()
+@socket_option
+@click.option("--service", default="", help="Full name of a service. [the server as a whole]")
+@click.option("--watch", is_flag=True, help="Ask again and again, and print each change, until interrupted.")
+@interval_option
+@timeout_option
+@json_option
+def health(*, address: SocketAddress, service: str, watch: bool, interval: float, timeout: float, as_json: bool) -> int:
+    """Says whether a server serves, dialling it afresh; the exit code is 0 only for SERVING."""
+    status = said = None
+    with contextlib.suppress(KeyboardInterrupt):
+        for _ in _every(interval, count=None if watch else 1):
+            try:
+                status, detail = check(address, service, timeout), ""
+            except SamehostError as error:
+                status, detail = "UNREACHABLE", str(error)
+            if status != said:
+                _print_health(address, service, status, detail, as_json=as_json)
+                said = status
+    return 0 if status == SERVING else EXIT_FAILED
+
+
+@command.command()
+@socket_option
+@click.option("--count", type=click.IntRange(min=1), help="How many calls. [until interrupted]")
+@click.option("--wait", is_flag=True, help="Let each call wait for a server until its timeout.")
+@interval_option
+@timeout_option
+@json_option
+def ping(
+    *, address: SocketAddress, count: int | None, wait: bool, interval: float, timeout: float, as_json: bool
+) -> int:
+    """Measures round trips of a small call, over one connection; the exit code is 0 if any came back."""
+    times: list[float] = []
+    lost = 0
+    with contextlib.suppress(KeyboardInterrupt), connect(address) as channel:
+        for number in _every(interval, count):
+            try:
+                times.append(round_trip(channel, timeout, wait_for_ready=wait))
+                _print_answer(address, number, times[-1], as_json=as_json)
+            except grpc.RpcError as error:
+                lost += 1
+                _print_no_answer(number, explain(error, address), as_json=as_json)
+    _print_summary(address, times, lost, as_json=as_json)
+    return 0 if times else EXIT_FAILED
+
+
+def make_greetings(
+    address: SocketAddress, name: str, timeout: float, say: Callable[[Exchange], None], *, asynchronous: bool
+) -> None:
+    """Waits for the server and greets; each exchange is said as soon as it is there.
+
+    Raises:
+        SamehostError: no server could be reached, or a call failed.
+    """
+
+    async def greet_in_loop() -> None:
+        async with await aio.connect(address, wait=timeout) as channel:
+            async for exchange in greet_async(channel, name, timeout):
+                say(exchange)
+
+    try:
+        if asynchronous:
+            run_in_loop(greet_in_loop())
+            return
+        with connect(address, wait=timeout) as channel:
+            for exchange in greet(channel, name, timeout):
+                say(exchange)
+    except grpc.RpcError as error:
+        raise explain(error, address) from error
+
+
+def print_exchange(exchange: Exchange) -> None:
+    """Prints a call for people."""
+    print(exchange.method)
+    for text in exchange.sent:
+        print(f"  > {text}")
+    for text in exchange.received:
+        print(f"  < {text}", flush=True)
+
+
+def _every(interval: float, count: int | None) -> Iterator[int]:
+    """Counts from 1 to `count` (None has no end), once in each interval."""
+    pause = threading.Event()
+    number = 1
+    yield number
+    while number != count:
+        pause.wait(interval)
+        number += 1
+        yield number
+
+
+def _print_exchange_json(exchange: Exchange) -> None:
+    print_json(method=exchange.method, sent=exchange.sent, received=exchange.received)
+
+
+def _print_health(address: SocketAddress, service: str, status: str, detail: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(address=str(address), service=service, status=status, detail=detail)
+    else:
+        print(f"{status}: {detail}" if detail else status, flush=True)
+
+
+def _print_answer(address: SocketAddress, number: int, milliseconds: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json(sequence=number, ms=round(milliseconds, 3))
+    else:
+        print(f"answer from {address}: sequence={number} time={milliseconds:.3f} ms", flush=True)
+
+
+def _print_no_answer(number: int, reason: SamehostError, *, as_json: bool) -> None:
+    if as_json:
+        print_json(sequence=number, ms=None, detail=str(reason))
+    else:
+        print(f"no answer: sequence={number} {reason}", flush=True)
+
+
+def _print_summary(address: SocketAddress, times: list[float], lost: int, *, as_json: bool) -> None:
+    sent = len(times) + lost
+    loss = 100 * lost / sent if sent else 0
+    figures = summary(times)
+    if as_json:
+        rounded = {f"{name}_ms": round(value, 3) for name, value in figures.items()}
+        print_json(address=str(address), sent=sent, answered=len(times), loss_percent=round(loss, 1), **rounded)
+        return
+    print(f"\n--- {address} statistics ---\n{sent} calls sent, {len(times)} answered, {loss:.0f}% lost")
+    if figures:
+        print(f"round trip {'/'.join(figures)} = {'/'.join(f'{value:.3f}' for value in figures.values())} ms")
