@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from samehost_interop.cases import CASES
 from samehost_interop.cells import all_cells, select
 from samehost_interop.errors import ConfigurationError
 from samehost_interop.known_failing import KnownFailing, load_known_failing
 from samehost_interop.peers import Peer, load_peers
 
-MATRIX = all_cells(["go", "java"], ["go", "java"])
+MATRIX = all_cells(["go", "java"], ["go", "java"], CASES)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -35,7 +36,15 @@ def entry(cells: str = '["go->*:*"]', reason: str = '"Why."', link: str = '"http
 
 
 def test_a_peer_is_read_whole(tmp_path: Path) -> None:
-    text = peer(build='[["go", "build"]]', client='["{python}", "-m", "x"]', dockerfile='"go/Dockerfile"')
+    text = peer(
+        build='[["go", "build"]]',
+        lint='[["go", "vet"]]',
+        test='[["go", "test"]]',
+        client='["{python}", "-m", "x"]',
+        dockerfile='"go/Dockerfile"',
+        container='["--aio"]',
+        reference="true",
+    )
     assert load_peers(write(tmp_path, text)) == {
         "go": Peer(
             name="go",
@@ -45,7 +54,13 @@ def test_a_peer_is_read_whole(tmp_path: Path) -> None:
             serve=("bin/peer",),
             client=(sys.executable, "-m", "x"),
             needs=("go",),
+            lint=(("go", "vet"),),
+            test=(("go", "test"),),
             dockerfile="go/Dockerfile",
+            container=("--aio",),
+            reference=True,
+            tls=False,
+            takeover=False,
             folder=tmp_path,
         )
     }

@@ -294,6 +294,15 @@ def test_a_known_failure_that_passes_fails(project: Project) -> None:
     assert "it passed, though it is listed as known failing (It can't.)" in run.failed()["good->good:ping_pong"]
 
 
+def test_a_flaky_known_failure_may_pass_and_may_fail(project: Project) -> None:
+    project.peers(good="good", bad="fails")
+    project.known_failing(known("*->good:large_unary") + "flaky = true\n")
+    run = project.run("--server=good")
+    assert run.code == 0, run.output
+    assert run.cells["good->good:large_unary"]["result"] == "passed"
+    assert run.cells["bad->good:large_unary"]["result"] == "known_failing"
+
+
 def test_a_known_failure_does_not_excuse_a_server_that_does_not_start(project: Project) -> None:
     project.peers(bad="dies-at-start")
     project.known_failing(known("*"))

@@ -13,6 +13,19 @@ from samehost_interop.errors import MissingToolchainError, PeerError
 from samehost_interop.peers import Peer
 
 
+def check_toolchain(peer: Peer) -> None:
+    """Looks for the commands with which a peer is built and run.
+
+    Raises:
+        MissingToolchainError: one of them is not on PATH.
+    """
+    for command in peer.needs:
+        if shutil.which(command) is None:
+            raise MissingToolchainError(
+                f"{peer.name}: the command {command!r} is not on PATH; install it, or leave this peer out"
+            )
+
+
 class Builds:
     """The builds of one run of the matrix, which its workers share through a folder.
 
@@ -41,11 +54,10 @@ class Builds:
             raise error.with_traceback(None)
 
     def _outcome(self, peer: Peer) -> PeerError | None:
-        missing = next((command for command in peer.needs if shutil.which(command) is None), None)
-        if missing is not None:
-            return MissingToolchainError(
-                f"{peer.name}: the command {missing!r} is not on PATH; install it, or leave this peer out"
-            )
+        try:
+            check_toolchain(peer)
+        except MissingToolchainError as error:
+            return error
         fault = self._build_once(peer) if peer.build else ""
         return PeerError(f"{peer.name}: {fault}") if fault else None
 

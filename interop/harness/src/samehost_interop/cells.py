@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from samehost_interop.cases import CASES
 from samehost_interop.errors import ConfigurationError
 
 
@@ -21,7 +20,7 @@ class Cell:
         return f"{self.client}->{self.server}:{self.case}"
 
 
-def all_cells(clients: Iterable[str], servers: Sequence[str], cases: Sequence[str] = CASES) -> list[Cell]:
+def all_cells(clients: Iterable[str], servers: Sequence[str], cases: Sequence[str]) -> list[Cell]:
     """Every client with every server and every case."""
     return [Cell(client, server, case) for client in clients for server in servers for case in cases]
 

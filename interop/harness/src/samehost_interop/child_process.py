@@ -111,9 +111,19 @@ class ChildProcess:
         except TimeoutError:
             return "closed its stdout"
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def terminate(self) -> None:
         """Sends SIGTERM to the program alone, as `docker stop` does."""
         signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Sends SIGKILL to the whole group, as `docker kill` does to a container, and waits for the program's end."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self.wait(_EXIT_SECONDS)
 
     def stderr_tail(self) -> str:
         """The end of stderr so far."""

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from samehost_interop.child_process import ChildProcess, quoted
@@ -54,10 +54,11 @@ def _run_process(
     with process:
         for case in cases:
             try:
-                results[case] = _read_result(process, case, min(deadlines.case, end - time.monotonic()))
-            except _ProtocolError as error:
+                result = read_result(process, case, min(deadlines.case, end - time.monotonic()))
+            except ProtocolError as error:
                 detail = process.explain(f"client {peer.name} {error}")
                 return results | {case: CaseResult(passed=False, detail=detail, ms=None)}
+            results[case] = result if result.passed else replace(result, detail=process.explain(result.detail))
         expected = 0 if all(result.passed for result in results.values()) else 1
         if fault := _fault_at_exit(process, expected, deadlines.stop):
             detail = process.explain(f"client {peer.name} {fault}")
@@ -65,17 +66,22 @@ def _run_process(
     return results
 
 
-class _ProtocolError(Exception):
+class ProtocolError(Exception):
     """The process can't be trusted with the cases that follow."""
 
 
-def _read_result(process: ChildProcess, case: str, seconds: float) -> CaseResult:
+def read_result(process: ChildProcess, case: str, seconds: float) -> CaseResult:
+    """Reads the line of a client's next case.
+
+    Raises:
+        ProtocolError: it is not what PROTOCOL.md says, or not there in time.
+    """
     try:
         line = process.read_line(seconds)
     except TimeoutError:
-        raise _ProtocolError(f"reported nothing for {max(0, seconds):.3g} s while {case} was at hand") from None
+        raise ProtocolError(f"reported nothing for {max(0, seconds):.3g} s while {case} was at hand") from None
     if not line:
-        raise _ProtocolError(f"{process.how_it_ended()} before it reported {case}")
+        raise ProtocolError(f"{process.how_it_ended()} before it reported {case}")
     with suppress(ValueError):
         match json.loads(line):
             case {
@@ -88,9 +94,9 @@ def _read_result(process: ChildProcess, case: str, seconds: float) -> CaseResult
                 detail = detail.encode(errors="replace").decode()
                 if result == "pass":
                     return CaseResult(passed=True, detail=detail, ms=ms)
-                return CaseResult(passed=False, detail=process.explain(f"{result}: {detail}"), ms=ms)
+                return CaseResult(passed=False, detail=f"{result}: {detail}", ms=ms)
     expected = f'{{"case":"{case}","result":"pass|fail|unimplemented","detail":"...","ms":1}}'
-    raise _ProtocolError(f"printed {quoted(line)} where the result is {expected}")
+    raise ProtocolError(f"printed {quoted(line)} where the result is {expected}")
 
 
 def _fault_at_exit(process: ChildProcess, expected: int, seconds: float) -> str:

@@ -19,3 +19,7 @@ class MissingToolchainError(PeerError):
 
 class CaseError(HarnessError):
     """One case did not pass; the only error that known_failing.toml excuses."""
+
+
+class NotAskedError(HarnessError):
+    """A client can't be asked for a case, for a reason that nobody here can mend; the cell is skipped and says it."""

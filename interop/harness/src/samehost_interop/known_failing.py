@@ -12,11 +12,15 @@ from samehost_interop.toml_table import Table, load_toml
 
 @dataclass(frozen=True)
 class KnownFailing:
-    """Cells that can't pass, as globs over `client->server:case`, with the reason and where it is documented."""
+    """Cells that can't pass, as globs over `client->server:case`, with the reason and where it is documented.
+
+    A flaky one passes at times, as a race decides; any other that passes fails the matrix.
+    """
 
     cells: tuple[str, ...]
     reason: str
     link: str
+    flaky: bool = False
 
     def covers(self, cell: Cell) -> bool:
         """Whether one of the globs matches the cell."""
@@ -39,7 +43,9 @@ def load_known_failing(file: Path, complete_matrix: Sequence[Cell]) -> list[Know
 
 def _entry(file: Path, number: int, content: object, complete_matrix: Sequence[Cell]) -> KnownFailing:
     table = Table(file, f"[[known_failing]] number {number}", content)
-    known = KnownFailing(cells=table.words("cells"), reason=table.text("reason"), link=table.text("link"))
+    known = KnownFailing(
+        cells=table.words("cells"), reason=table.text("reason"), link=table.text("link"), flaky=table.flag("flaky")
+    )
     table.end()
     if not known.cells:
         raise table.error("cells", "no glob; write at least one, or remove the entry")

@@ -23,7 +23,13 @@ class Peer:
     serve: tuple[str, ...]
     client: tuple[str, ...]
     needs: tuple[str, ...]
+    lint: tuple[tuple[str, ...], ...]
+    test: tuple[tuple[str, ...], ...]
     dockerfile: str
+    container: tuple[str, ...]
+    reference: bool
+    tls: bool
+    takeover: bool
     folder: Path
 
 
@@ -51,7 +57,13 @@ def _peer(file: Path, name: str, content: object) -> Peer:
         serve=_program(table, "serve"),
         client=_program(table, "client"),
         needs=table.words("needs"),
+        lint=tuple(_command(words) for words in table.commands("lint")),
+        test=tuple(_command(words) for words in table.commands("test")),
         dockerfile=table.text("dockerfile", required=False),
+        container=table.words("container", required=False),
+        reference=table.flag("reference"),
+        tls=table.flag("tls"),
+        takeover=table.flag("takeover"),
         folder=file.parent,
     )
     table.end()

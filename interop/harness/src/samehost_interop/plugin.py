@@ -10,36 +10,38 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # pytest-xdist has no py.typed
 
-from samehost_interop.build import Builds
-from samehost_interop.cases import CASES
-from samehost_interop.cells import Cell, all_cells, select
+from samehost_interop.cells import Cell
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import CaseError, ConfigurationError
 from samehost_interop.known_failing import KnownFailing, load_known_failing
-from samehost_interop.peers import Peer, load_peers
-from samehost_interop.report import Implementation
+from samehost_interop.official.rows import load_official
+from samehost_interop.peers import load_peers
 from samehost_interop.reporting import SuiteReporter
-from samehost_interop.runner import Runner
-
-SUITE = "interop"
+from samehost_interop.suites import CellRunner, InteropSuite, OfficialSuite, Run, SocketSuite, Suite
 
 
 @dataclass(frozen=True)
 class Matrix:
     """What is to be run, out of the files and the options."""
 
-    peers: dict[str, Peer]
+    suite: Suite
     known_failing: list[KnownFailing]
     cells: list[Cell]
 
 
 _MATRIX = pytest.StashKey[Matrix]()
-_RUNNER = pytest.StashKey[Runner]()
+_RUNNER = pytest.StashKey[CellRunner]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options: which cells, where the files are, how long to wait."""
     group = parser.getgroup("interop", "interop matrix")
+    group.addoption(
+        "--suite",
+        default="interop",
+        choices=[suite.name for suite in (InteropSuite, SocketSuite, OfficialSuite)],
+        help="gRPC's official cases, those of the socket, or gRPC's own client images [interop]",
+    )
     for name, what in (("client", "clients"), ("server", "servers"), ("case", "cases")):
         group.addoption(
             f"--{name}",
@@ -50,6 +52,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         )
     group.addoption("--interop-folder", default="interop", help="where peers.toml is [interop, in the root]")
     group.addoption("--report-dir", default="build/reports", help="where reports go [build/reports, in the root]")
+    group.addoption(
+        "--tags",
+        default="first",
+        choices=["first", "all"],
+        help="which releases of gRPC's own client images [first]",
+    )
+    group.addoption(
+        "--repeats",
+        type=int,
+        default=5,
+        metavar="N",
+        help="how often socket/ready_means_ready starts its server [5]",
+    )
     for deadline in fields(Deadlines):
         group.addoption(
             f"--{deadline.name}-seconds",
@@ -67,26 +82,33 @@ def pytest_configure(config: pytest.Config) -> None:
         matrix = config.stash[_MATRIX] = _load_matrix(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
+    # pytest-xdist takes the option as it finds it, and hands it to its workers, so that all of a run have the same.
+    workerinput = getattr(config, "workerinput", {})
+    config.option.testrunuid = (
+        workerinput.get("testrunuid") or getattr(config.option, "testrunuid", None) or uuid.uuid4().hex
+    )
     config.addinivalue_line("markers", "timeout: of pytest-timeout, where that is installed")
     # pytest's -k takes no ">", so it is asked for another spelling, which every cell has among its keywords.
     config.option.keyword = _keyword(config.option.keyword)
     if not hasattr(config, "workerinput"):
-        implementations = [Implementation(peer.name, peer.language, peer.library) for peer in matrix.peers.values()]
+        suite = matrix.suite
         folder = config.rootpath / config.getoption("report_dir")
-        config.pluginmanager.register(SuiteReporter(SUITE, folder, implementations, CASES))
+        config.pluginmanager.register(SuiteReporter(suite.name, folder, suite.implementations(), suite.cases))
 
 
 def _load_matrix(config: pytest.Config) -> Matrix:
     folder = config.rootpath / config.getoption("interop_folder")
     peers = load_peers(folder / "peers.toml")
-    names = list(peers)
-    known_failing = load_known_failing(folder / "known_failing.toml", all_cells(names, names))
-    cells = all_cells(
-        select("--client", config.getoption("client"), names),
-        select("--server", config.getoption("server"), names),
-        select("--case", config.getoption("case"), CASES),
+    official_file = folder / "official.toml"
+    all_tags = config.getoption("tags") == "all"
+    official = load_official(official_file, all_tags=all_tags) if official_file.exists() else {}
+    suites: list[Suite] = [InteropSuite(peers), SocketSuite(peers), OfficialSuite(peers, official)]
+    known_failing = load_known_failing(
+        folder / "known_failing.toml", [cell for suite in suites for cell in suite.cells()]
     )
-    return Matrix(peers, known_failing, cells)
+    (suite,) = (suite for suite in suites if suite.name == config.getoption("suite"))
+    cells = suite.select(config.getoption("client"), config.getoption("server"), config.getoption("case"))
+    return Matrix(suite, known_failing, cells)
 
 
 def _keyword(text: str) -> str:
@@ -109,16 +131,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.user_properties.append(("cell", {"client": cell.client, "server": cell.server, "case": cell.case}))
     for known in item.config.stash[_MATRIX].known_failing:
         if known.covers(cell):
-            item.add_marker(pytest.mark.xfail(raises=CaseError, reason=known.reason, strict=True))
+            item.add_marker(pytest.mark.xfail(raises=CaseError, reason=known.reason, strict=not known.flaky))
             item.user_properties.append(("known_failing", {"reason": known.reason, "link": known.link}))
             return
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Brings the cells of a server together, whatever order others have given them: one server runs at a time."""
-    servers = list(dict.fromkeys(_server(item) for item in items))
-    items.sort(key=lambda item: servers.index(_server(item)))
+    """Brings the cells of a server together, and its clients', whatever order others have given them.
+
+    One server runs at a time, and one that speaks TLS has the certificate that its client wants.
+    """
+    order = list(dict.fromkeys(_ends(item) for item in items))
+    servers = list(dict.fromkeys(server for server, _ in order))
+    items.sort(key=lambda item: (servers.index(_ends(item)[0]), order.index(_ends(item))))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -127,37 +153,44 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     matrix = config.stash[_MATRIX]
     selected = {cell for item in session.items if (cell := _cell(item))}
     deadlines = Deadlines(**{field.name: config.getoption(f"{field.name}_seconds") for field in fields(Deadlines)})
-    run: str = getattr(config, "workerinput", {}).get("testrunuid", uuid.uuid4().hex)
-    builds = Builds(config.rootpath / "build" / SUITE, run, deadlines.build)
     cells = [cell for cell in matrix.cells if cell in selected]
-    config.stash[_RUNNER] = Runner(matrix.peers, cells, builds, deadlines)
+    config.stash[_RUNNER] = matrix.suite.runner(
+        Run(config.option.testrunuid, cells, config.rootpath, deadlines, config.getoption("repeats"))
+    )
 
 
 @pytest.hookimpl(trylast=True)  # pytest's own teardown comes before: without it, the next test could not begin
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Stops a server after its last cell, so that one that does not stop as it should fails there."""
-    if _cell(item) and _server(item) != _server(nextitem):
+    if _cell(item) and _ends(item)[0] != _ends(nextitem)[0]:
         item.config.stash[_RUNNER].stop()
 
 
+@pytest.hookimpl(trylast=True)  # when pytest-xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stops the server of a run that was broken off."""
-    if runner := session.config.stash.get(_RUNNER, None):
-        runner.abandon()
+    """Stops the server of a run that was broken off, and removes what workers have left that were killed."""
+    config = session.config
+    try:
+        if runner := config.stash.get(_RUNNER, None):
+            runner.abandon()
+    finally:
+        if not hasattr(config, "workerinput"):
+            config.stash[_MATRIX].suite.clean(config.option.testrunuid)
 
 
 @pytest.fixture
-def runner(request: pytest.FixtureRequest) -> Runner:
+def runner(request: pytest.FixtureRequest) -> CellRunner:
     """What runs the cells."""
     return request.config.stash[_RUNNER]
 
 
 class ServerScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped, so its class is Any
-    """Gives all cells of a server to one worker, so that the server is started once."""
+    """Gives all cells of a server to one worker, so that it is started once; a suite's that starts its own, any."""
 
     def _split_scope(self, nodeid: str) -> str:
         _, arrow, cell = nodeid.partition("->")
-        return cell.partition(":")[0] if arrow else nodeid
+        shared = arrow and self.config.stash[_MATRIX].suite.shares_servers
+        return cell.partition(":")[0] if shared else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -174,6 +207,7 @@ def _cell(item: pytest.Item | None) -> Cell | None:
     return cell if isinstance(cell, Cell) else None
 
 
-def _server(item: pytest.Item | None) -> str:
+def _ends(item: pytest.Item | None) -> tuple[str, str]:
+    """The server and the client of a cell."""
     cell = _cell(item)
-    return cell.server if cell else ""
+    return (cell.server, cell.client) if cell else ("", "")

@@ -107,6 +107,22 @@ class SuiteReport:
                 found.setdefault((cell.reason, cell.link), []).append(cell)
         return found
 
+    @classmethod
+    def read(cls, file: Path) -> "SuiteReport":
+        """Reads what `write` has written."""
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return cls(
+            file.stem,
+            [Implementation(**implementation) for implementation in content["implementations"]],
+            [ReportedCell(**{**cell, "result": Result(cell["result"])}) for cell in content["cells"]],
+        )
+
+    def beside(self, other: "SuiteReport") -> "SuiteReport":
+        """Both as one report, under this one's name: the other's clients follow as rows of their own."""
+        implementations = {one.name: one for one in (*other.implementations, *self.implementations)}
+        order = dict.fromkeys(one.name for one in (*self.implementations, *other.implementations))
+        return SuiteReport(self.suite, [implementations[name] for name in order], [*self.cells, *other.cells])
+
     def write(self, folder: Path) -> None:
         """Writes both files, and the folder if need be."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +133,10 @@ class SuiteReport:
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         (folder / f"{self.suite}.json").write_text(text, encoding="utf-8")
+        self.write_page(folder)
+
+    def write_page(self, folder: Path) -> None:
+        """Writes the page alone."""
         (folder / f"{self.suite}.html").write_text(self._html(), encoding="utf-8")
 
     def _html(self) -> str:

@@ -23,7 +23,7 @@ class SuiteReporter:
     - `cell`: a dict with `client`, `server` and `case`; a test without it is no cell;
     - `outcome`: a dict with `detail` and `ms`, once the test knows them;
     - `known_failing`: a dict with `reason` and `link`, if the test is expected to fail;
-    - `ready`: a dict with `name`, `implementation` and `version` of an implementation that took part.
+    - `ready`: a list of dicts with `name`, `implementation` and `version` of the implementations that took part.
 
     Args:
         suite: the name of the files.
@@ -46,9 +46,9 @@ class SuiteReporter:
         properties: dict[str, Any] = dict(report.user_properties)
         if "cell" not in properties or (report.when != "call" and report.passed):
             return
-        ready = properties.get("ready")
-        if ready and ready["name"] in self._implementations:
-            self._implementations[ready["name"]] = replace(self._implementations[ready["name"]], **ready)
+        for ready in properties.get("ready", ()):
+            if ready["name"] in self._implementations:
+                self._implementations[ready["name"]] = replace(self._implementations[ready["name"]], **ready)
         result = _result(report)
         outcome = properties.get("outcome", {"detail": "", "ms": None})
         known = properties.get("known_failing", {}) if result == Result.KNOWN_FAILING else {}
@@ -71,6 +71,7 @@ class SuiteReporter:
         """Writes the files."""
         if not session.config.option.collectonly:
             self._report().write(self._folder)
+            write_page_of_pairs(self._folder)
 
     def _report(self) -> SuiteReport:
         names = list(self._implementations)
@@ -84,6 +85,13 @@ class SuiteReporter:
         )
         used = {name for cell in cells for name in (cell.client, cell.server)}
         return SuiteReport(self._suite, [one for one in self._implementations.values() if one.name in used], cells)
+
+
+def write_page_of_pairs(folder: Path) -> None:
+    """Shows gRPC's own clients beside ours on the page of the matrix, where both suites have been run."""
+    ours, official = folder / "interop.json", folder / "official.json"
+    if ours.exists() and official.exists():
+        SuiteReport.read(ours).beside(SuiteReport.read(official)).write_page(folder)
 
 
 def _result(report: pytest.TestReport) -> Result:

@@ -62,6 +62,11 @@ class Runner:
             self._results[cell.client] = self._run_pair(cell.client, server)
         return self._results[cell.client][cell.case]
 
+    def ready(self, cell: Cell) -> list[dict[str, str]]:
+        """What the cell's server said of itself."""
+        server = self.server(cell.server)
+        return [{"name": server.name, "implementation": server.implementation, "version": server.version}]
+
     def stop(self) -> None:
         """Stops the server that runs, if one does.
 

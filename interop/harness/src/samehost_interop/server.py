@@ -45,17 +45,18 @@ def serving(peer: Peer, deadlines: Deadlines) -> Iterator[RunningServer]:
         PeerError: at the start, the ready line is not what PROTOCOL.md says or not there in time; at the end, the
             server does not exit with 0 in time, leaves its socket behind, or has printed more than the ready line.
     """
-    with _private_folder() as folder:
+    with private_folder() as folder:
         socket = folder / "server.sock"
         with ChildProcess((*peer.serve, "serve", "--socket", str(socket)), peer.folder) as process:
-            implementation, version = _read_ready_line(process, peer.name, socket, deadlines.ready)
+            implementation, version = read_ready_line(process, peer.name, socket, deadlines.ready)
             server = RunningServer(peer.name, socket, implementation, version, process)
             yield server
             _stop(server, deadlines.stop)
 
 
 @contextmanager
-def _private_folder() -> Iterator[Path]:
+def private_folder() -> Iterator[Path]:
+    """A fresh folder whose name leaves room for a socket's, removed at the end."""
     folder = tempfile.mkdtemp(prefix="interop-")
     if len(os.fsencode(folder)) > _MAX_FOLDER_BYTES:
         shutil.rmtree(folder)
@@ -66,8 +67,12 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _read_ready_line(process: ChildProcess, name: str, socket: Path, seconds: float) -> tuple[str, str]:
-    """Waits for the ready line, and returns the implementation and version of it."""
+def read_ready_line(process: ChildProcess, name: str, socket: Path, seconds: float) -> tuple[str, str]:
+    """Waits for the ready line, and returns the implementation and version of it.
+
+    Raises:
+        PeerError: it is not what PROTOCOL.md says, or not there in time.
+    """
     try:
         line = process.read_line(seconds)
     except TimeoutError:

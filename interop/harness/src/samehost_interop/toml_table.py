@@ -41,9 +41,23 @@ class Table:
             raise self.error(key, f'{value!r} is not a text; write {key} = "..."')
         return value
 
-    def words(self, key: str) -> tuple[str, ...]:
-        """A list of strings."""
-        return self._words(key, self._take(key, required=True, default=[]))
+    def flag(self, key: str) -> bool:
+        """True or false; false where it is missing."""
+        value = self._take(key, required=False, default=False)
+        if not isinstance(value, bool):
+            raise self.error(key, f"{value!r} is not a flag; write {key} = true")
+        return value
+
+    def words(self, key: str, *, required: bool = True) -> tuple[str, ...]:
+        """A list of strings; `()` where it is missing and may be."""
+        return self._words(key, self._take(key, required=required, default=[]))
+
+    def texts(self, key: str) -> dict[str, str]:
+        """A table of strings; empty where it is missing."""
+        value = self._take(key, required=False, default={})
+        if not isinstance(value, dict) or not all(isinstance(text, str) and text.strip() for text in value.values()):
+            raise self.error(key, f'{value!r} is not a table of texts; write {key} = {{ name = "text" }}')
+        return value
 
     def commands(self, key: str) -> tuple[tuple[str, ...], ...]:
         """A list of lists of strings, none of them empty; `()` where it is missing."""

@@ -207,7 +207,7 @@ def cancel_after_first_response(peer: Peer) -> None:
 
 
 def timeout_on_sleeping_server(peer: Peer) -> None:
-    with Duplex(peer, timeout=requests.TIMEOUT) as stream, checks.status(grpc.StatusCode.DEADLINE_EXCEEDED):
+    with Duplex(peer, timeout=requests.TIMEOUT) as stream, checks.deadline(requests.TIMEOUT):
         stream.send(requests.sleeper())
         checks.end(stream.receive())
 

@@ -192,7 +192,7 @@ async def cancel_after_first_response(peer: AsyncPeer) -> None:
 
 async def timeout_on_sleeping_server(peer: AsyncPeer) -> None:
     async with duplex(peer, timeout=requests.TIMEOUT) as call:
-        with checks.status(grpc.StatusCode.DEADLINE_EXCEEDED):
+        with checks.deadline(requests.TIMEOUT):
             await call.write(requests.sleeper())
             checks.end(await receive(call))
 

@@ -194,6 +194,30 @@ def status(code: grpc.StatusCode, message: str | None = None) -> Iterator[None]:
         raise CaseFailure(f"status code: expected {code.name}, got OK")
 
 
+_RESET = ("Received RST_STREAM", "Internal error from Core")
+"""What grpcio says of a stream that its server has reset: to a read, and in grpc.aio to a write (aio/_call.py)."""
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Surrounds a call, and fails unless it ends at its deadline.
+
+    A server that is first to see it resets the stream, without a status. C-core takes that for the deadline only if
+    its clock, which it reads once for many things to do, is past it too; else it says CANCELLED or INTERNAL
+    (grpc/grpc src/core/ext/transport/chttp2/transport/http2_status.h).
+    """
+    started = time.monotonic()
+    try:
+        yield
+    except grpc.RpcError as error:
+        reset = any(words in str(error.details()) for words in _RESET)
+        # Half, as the server counts from a timeout that was rounded on its way.
+        if not reset or time.monotonic() - started < seconds / 2:
+            equal(f"status code ({error.details()!r})", error.code().name, "DEADLINE_EXCEEDED")
+    else:
+        raise CaseFailure("status code: expected DEADLINE_EXCEEDED, got OK")
+
+
 def echoed_status(status_: testing_pb2.EchoStatus) -> contextlib.AbstractContextManager[None]:
     """Surrounds a call, and fails unless it ends with the status that it asked for."""
     return status(grpc.StatusCode.UNKNOWN, status_.message)

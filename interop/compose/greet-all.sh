@@ -1,0 +1,20 @@
+#!/bin/sh
+# greet-all.sh CLIENT PROGRAM...: greets every server of SERVERS with a client, each within TIMEOUT seconds, and leaves what
+# came of it in /results/CLIENT: a file .log with what was said and, once it is whole, a file .code with the exit code.
+set -u
+client=$1
+shift
+
+mkdir -p "/results/$client"
+for server in $SERVERS; do
+  result=/results/$client/$server
+  "$@" greet --socket "/run/samehost/$server.sock" --name "$client" --timeout "$TIMEOUT" >"$result.log" 2>&1
+  echo "$?" >"$result.tmp"
+  mv "$result.tmp" "$result.code"
+done
+echo "$client has greeted all servers"
+
+# With --exit-code-from, Compose stops everything as soon as any container exits: this one must not be the first.
+trap 'exit 0' TERM INT
+sleep infinity &
+wait

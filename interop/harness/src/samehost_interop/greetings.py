@@ -1,0 +1,49 @@
+"""Waits for the greetings of every client container and prints the grid: `python -m samehost_interop.greetings`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from samehost_interop.cells import all_cells
+from samehost_interop.errors import ConfigurationError
+from samehost_interop.left_results import Left, gather
+from samehost_interop.peers import load_peers
+from samehost_interop.report import Implementation, SuiteReport
+from samehost_interop.terminal import render
+
+CASE = "greet"
+
+_METHODS = ["Greet", "GreetInLanguages", "GreetTogether", "Converse"]
+
+
+@click.command()
+@click.option("--peers", type=click.Path(path_type=Path), default="interop/peers.toml", help="Who greets whom.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), required=True, help="Folder with CLIENT/SERVER.code and .log."
+)
+@click.option("--timeout", type=float, default=600.0, help="Seconds to wait for all of them. [600]")
+def main(peers: Path, results: Path, timeout: float) -> None:
+    """Prints who could greet whom, and exits with 0 only if every client greeted every server."""
+    try:
+        found = load_peers(peers)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    cells = all_cells(list(found), list(found), [CASE])
+    report = SuiteReport(
+        "greetings",
+        [Implementation(peer.name, peer.language, peer.library) for peer in found.values()],
+        gather(cells, lambda cell: results / cell.client / f"{cell.server}.code", timeout, _fault),
+    )
+    click.echo(render(report, colour=False))
+    sys.exit(1 if report.summary()["failed"] else 0)
+
+
+def _fault(left: Left) -> str:
+    """What is wrong, unless the client exited with 0 and printed all four kinds of call."""
+    said = [line for line in left.log.splitlines() if line in _METHODS]
+    return "" if left.code == "0" and said == _METHODS else f"exit code {left.code}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Carries bytes between TCP and a Unix socket, for clients that can only dial TCP.
+
+    python -m samehost_interop.official.bridge --socket /run/app/app.sock [--port 8080]
+
+It listens on the loopback alone, says so with one line of JSON, and knows nothing of what it carries.
+"""
+
+import asyncio
+import json
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+_CHUNK_BYTES = 1 << 16
+"""asyncio's own limit of what a stream holds before it stops reading."""
+
+
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Carries bytes one way until the source ends, no faster than the sink takes them, and passes the end on."""
+    while data := await source.read(_CHUNK_BYTES):
+        sink.write(data)
+        await sink.drain()
+    sink.write_eof()
+
+
+async def carry(path: Path, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
+    """Carries one connection both ways; where either way breaks, both are cut."""
+    try:
+        server_reader, server_writer = await asyncio.open_unix_connection(path)
+    except OSError:  # nobody serves: the client learns it as from a closed port
+        client_writer.transport.abort()
+        return
+    try:
+        async with asyncio.TaskGroup() as ways:
+            ways.create_task(pump(client_reader, server_writer))
+            ways.create_task(pump(server_reader, client_writer))
+    except* OSError:
+        client_writer.transport.abort()
+        server_writer.transport.abort()
+    finally:
+        for writer in (client_writer, server_writer):
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def bridge(path: Path, port: int) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    server = await asyncio.start_server(lambda reader, writer: carry(path, reader, writer), "127.0.0.1", port)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    host, port = server.sockets[0].getsockname()
+    print(json.dumps({"event": "ready", "address": f"{host}:{port}"}), flush=True)
+    await stopped.wait()
+    server.close()
+
+
+@click.command()
+@click.option("--socket", "path", type=click.Path(path_type=Path), required=True, help="Absolute path of the socket.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, help="Port of the loopback; 0 takes a free one. [8080]"
+)
+def main(path: Path, port: int) -> None:
+    """Carries bytes between a TCP port of the loopback and a Unix socket."""
+    asyncio.run(bridge(path, port))
+
+
+if __name__ == "__main__":
+    main()

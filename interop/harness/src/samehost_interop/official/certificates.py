@@ -1,0 +1,61 @@
+"""The certificates of servers that speak TLS: made for the run, or gRPC's own test ones out of a client's image."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import trustme
+
+from samehost_interop.errors import PeerError
+
+FOLDER = "/run/tls"
+"""Where containers have the files."""
+
+CERTIFICATE, KEY, AUTHORITY = f"{FOLDER}/certificate.pem", f"{FOLDER}/key.pem", f"{FOLDER}/authority.pem"
+
+_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+
+
+@contextmanager
+def made_for_the_run() -> Iterator[Path]:
+    """A folder with a certificate for `localhost`, its key, and the authority that has signed it."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    with _folder(
+        certificate=b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
+        key=certificate.private_key_pem.bytes(),
+        authority=authority.cert_pem.bytes(),
+    ) as folder:
+        yield folder
+
+
+@contextmanager
+def out_of(printed: str) -> Iterator[Path]:
+    """A folder with the certificate and key that a client's image has printed.
+
+    Raises:
+        PeerError: they are not there.
+    """
+    blocks = {match[1]: match[0].encode() for match in _BLOCK.finditer(printed)}
+    keys = [block for name, block in blocks.items() if name.endswith("PRIVATE KEY")]
+    if "CERTIFICATE" not in blocks or not keys:
+        raise PeerError(f"expected a certificate and a key, both PEM, in the client's image, got {printed[:200]!r}")
+    with _folder(certificate=blocks["CERTIFICATE"], key=keys[0]) as folder:
+        yield folder
+
+
+@contextmanager
+def _folder(**files: bytes) -> Iterator[Path]:
+    """A folder that every user of a container may read; the keys in it are worth nothing."""
+    folder = Path(tempfile.mkdtemp(prefix="tls-"))
+    try:
+        folder.chmod(0o755)
+        for name, content in files.items():
+            (folder / f"{name}.pem").write_bytes(content)
+            (folder / f"{name}.pem").chmod(0o644)
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,204 @@
+"""Runs gRPC's client images against our servers: a server in its container, a client container for each case."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docker.models.containers import Container
+
+from samehost_interop.cells import Cell
+from samehost_interop.client import CaseResult
+from samehost_interop.deadlines import Deadlines
+from samehost_interop.errors import MissingToolchainError, NotAskedError, PeerError
+from samehost_interop.official import certificates
+from samehost_interop.official.containers import GROUP, SOCKET, Engine, Image, NotAvailableError, mounts
+from samehost_interop.official.rows import OfficialClient, Reach, Stage, Tls
+from samehost_interop.peers import Peer
+
+_TAIL_CHARACTERS = 4000
+_BRIDGE_DOCKERFILE = "interop/harness/Dockerfile"
+_BRIDGE = ["python", "-m", "samehost_interop.official.bridge"]
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server in its container."""
+
+    name: str
+    container: Container
+    volume: str
+    tls_folder: Path | None
+    ready: Mapping[str, Any]
+
+
+class OfficialRunner:
+    """Answers for one cell at a time; a server is started when its first cell is asked for.
+
+    Args:
+        clients: the official clients by name.
+        servers: the peers by name.
+        root: the root of the repository, from which servers' images are built.
+        run: the id of the run.
+        deadlines: how long to wait for servers.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, OfficialClient],
+        servers: Mapping[str, Peer],
+        root: Path,
+        run: str,
+        deadlines: Deadlines,
+    ) -> None:
+        self._clients = clients
+        self._servers = servers
+        self._root = root
+        self._run = run
+        self._deadlines = deadlines
+        self._engine: Engine | None = None
+        self._stack = ExitStack()
+        self._server: RunningServer | PeerError | None = None
+        self._serves: tuple[str, str] | None = None
+
+    def result(self, cell: Cell) -> CaseResult:
+        """How the cell went.
+
+        Raises:
+            MissingToolchainError: the client's image can't be had, nor must be; or there is no Docker.
+            PeerError: the client's image can't be had, or the server can't be built or started, or has died.
+        """
+        client = self._clients[cell.client]
+        if reason := client.unknown.get(cell.case):
+            raise NotAskedError(f"this client does not know the case: {reason}")
+        try:
+            engine = self._get_engine()
+            image = self._image(engine, client)
+        except NotAvailableError as error:
+            if client.optional:
+                raise NotAskedError(str(error)) from error
+            raise MissingToolchainError(str(error)) from error
+        return self._run_case(engine, client, image, cell.case, self._get_server(engine, cell.server, client))
+
+    def ready(self, cell: Cell) -> list[dict[str, str]]:
+        """What the cell's server said of itself, and what the client's image does."""
+        engine, client = self._get_engine(), self._clients[cell.client]
+        server = self._get_server(engine, cell.server, client)
+        image = self._image(engine, client)
+        return [
+            {"name": server.name, **{key: str(server.ready[key]) for key in ("implementation", "version")}},
+            {"name": client.name, "implementation": image.identity, "version": image.version},
+        ]
+
+    def stop(self) -> None:
+        """Stops the server that runs."""
+        self._server = None
+        self._serves = None
+        self._stack.close()
+
+    def abandon(self) -> None:
+        """Stops what runs; what a run that was killed leaves is removed by its label."""
+        self.stop()
+
+    def _image(self, engine: Engine, client: OfficialClient) -> Image:
+        if isinstance(client.image, Stage):
+            identity = engine.build(self._root, client.image.dockerfile, client.image.target)
+            return Image(reference=identity, identity=identity, version=f"built from {client.image.dockerfile}")
+        return engine.find_or_pull(client.image)
+
+    def _get_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self._run)
+        return self._engine
+
+    def _get_server(self, engine: Engine, name: str, client: OfficialClient) -> RunningServer:
+        """The server of that name, with the certificate that the client wants; another that runs is stopped."""
+        serves = (name, client.name if client.tls else "")
+        if serves != self._serves:
+            self.stop()
+            self._serves = serves
+            try:
+                self._server = self._stack.enter_context(self._serving(engine, self._servers[name], client))
+            except PeerError as error:
+                self._server = error
+        if not isinstance(self._server, RunningServer):
+            assert self._server is not None  # noqa: S101 - set above
+            raise self._server.with_traceback(None)
+        return self._server
+
+    @contextmanager
+    def _serving(self, engine: Engine, peer: Peer, client: OfficialClient) -> Iterator[RunningServer]:
+        image = engine.build(self._root, str(Path(peer.folder.name) / peer.dockerfile))
+        command = [*peer.container, "serve", "--socket", SOCKET]
+        with ExitStack() as stack:
+            folder = stack.enter_context(self._certificates(engine, client, client.tls)) if client.tls else None
+            if folder:
+                command += ["--certificate", certificates.CERTIFICATE, "--key", certificates.KEY]
+            volume = stack.enter_context(engine.volume())
+            container = stack.enter_context(engine.confined(image, command, volume, tls_folder=folder))
+            ready = engine.wait_for_ready(peer.name, container, self._deadlines.ready)
+            # For clients that append a port to whatever they dial: a second name of the same socket.
+            linked = container.exec_run(["ln", "-s", SOCKET.rpartition("/")[2], f"{SOCKET}:0"])
+            if linked.exit_code != 0:
+                raise PeerError(f"{peer.name}: cannot give {SOCKET} a second name: {linked.output!r}")
+            yield RunningServer(peer.name, container, volume, folder, ready)
+
+    @contextmanager
+    def _certificates(self, engine: Engine, client: OfficialClient, tls: Tls) -> Iterator[Path]:
+        """A folder with the certificate of a server that this client trusts."""
+        if not tls.certificates:
+            with certificates.made_for_the_run() as folder:
+                yield folder
+            return
+        command = ["bash", "-c", tls.certificates]
+        with engine.running(
+            self._image(engine, client).reference, command, working_dir=client.folder, network_mode="none"
+        ) as container:
+            printed = engine.finish(container, self._deadlines.container).log
+        with certificates.out_of(printed) as folder:
+            yield folder
+
+    def _run_case(
+        self, engine: Engine, client: OfficialClient, image: Image, case: str, server: RunningServer
+    ) -> CaseResult:
+        started = time.monotonic()
+        with ExitStack() as stack:
+            network = "none"
+            host, port = f"unix://{SOCKET}", 0
+            if client.reach is Reach.BRIDGE:
+                built = engine.build(self._root, _BRIDGE_DOCKERFILE)
+                bridge = stack.enter_context(
+                    engine.confined(built, ["--socket", SOCKET], server.volume, mode="ro", entrypoint=_BRIDGE)
+                )
+                engine.wait_for_ready("the bridge", bridge, self._deadlines.ready)
+                network, host, port = f"container:{bridge.id}", "127.0.0.1", 8080
+            container = stack.enter_context(
+                engine.running(
+                    image.reference,
+                    ["bash", "-c", client.command_line(case, host, port)],
+                    working_dir=client.folder,
+                    network_mode=network,
+                    group_add=[str(GROUP)],
+                    volumes=mounts(server.volume, "ro", server.tls_folder),
+                )
+            )
+            finished = engine.finish(container, self._deadlines.container)
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        log = finished.log.strip()[-_TAIL_CHARACTERS:]
+        server.container.reload()
+        if server.container.status != "running":
+            said = server.container.logs().decode(errors="replace").strip()[-_TAIL_CHARACTERS:]
+            self.stop()  # so that the next case finds a new one
+            raise PeerError(f"server {server.name} ended during {case}; it said:\n{said}\nthe client said:\n{log}")
+        if finished.code is None:
+            return CaseResult(
+                passed=False,
+                detail=f"still ran after {self._deadlines.container:g} s; it said:\n{log}",
+                ms=milliseconds,
+            )
+        if finished.code != 0:
+            detail = f"exit code of the client: expected 0, got {finished.code}; it said:\n{log}"
+            return CaseResult(passed=False, detail=detail, ms=milliseconds)
+        return CaseResult(passed=True, detail="", ms=milliseconds)

@@ -1,0 +1,248 @@
+"""One client and one server as a socket case meets them: programs to start, a folder of their own, expectations."""
+
+import os
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import grpc
+
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import connect
+from samehost_interop.child_process import ChildProcess
+from samehost_interop.client import ProtocolError, read_result
+from samehost_interop.deadlines import Deadlines
+from samehost_interop.errors import CaseError
+from samehost_interop.peers import Peer
+from samehost_interop.server import RunningServer, read_ready_line
+
+SERVER_PROMPT_SECONDS = 5.0
+"""How long a program may take to end that has nothing to wait for: ten times what a JVM on a busy machine takes."""
+
+CALL_SECONDS = 30.0
+"""The deadline of the harness's own calls, which take milliseconds, on a machine that may be busy."""
+
+OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
+"""The channel argument without which C-core shares connections among the channels of a process."""
+
+_CALL = "empty_unary"
+"""The case that is no more than a call."""
+
+_WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+"""Root may pass any file mode; without capabilities it may not, as in a container with `cap_drop: [ALL]`."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that has ended: its exit code and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Pair:
+    """A client and a server with a fresh private folder.
+
+    Args:
+        client: the peer whose `greet` is used.
+        server: the peer whose `serve` is used.
+        folder: a fresh folder of at most 60 bytes.
+        deadlines: how long to wait for programs.
+        repeats: how often a case that looks for what is rare does the same again.
+    """
+
+    def __init__(self, client: Peer, server: Peer, folder: Path, deadlines: Deadlines, repeats: int) -> None:
+        self.client = client
+        self.server = server
+        self.folder = folder
+        self.socket = folder / "server.sock"
+        self.deadlines = deadlines
+        self.repeats = repeats
+        self.ready: dict[str, str] | None = None
+
+    @contextmanager
+    def start(
+        self, *options: str, socket: Path | None = None, before: Sequence[str] = (), peer: Peer | None = None
+    ) -> Iterator[ChildProcess]:
+        """Starts a server, and kills what is left of it at the end; `before` are words that precede its command."""
+        peer = peer or self.server
+        words = (*before, *peer.serve, "serve", "--socket", str(socket or self.socket), *options)
+        with ChildProcess(words, peer.folder) as process:
+            yield process
+
+    @contextmanager
+    def serving(
+        self, *options: str, socket: Path | None = None, before: Sequence[str] = (), peer: Peer | None = None
+    ) -> Iterator[RunningServer]:
+        """A server that has said that it is ready: the pair's, or another peer's."""
+        path, name = socket or self.socket, (peer or self.server).name
+        with self.start(*options, socket=path, before=before, peer=peer) as process:
+            implementation, version = read_ready_line(process, name, path, self.deadlines.ready)
+            self.ready = {"name": name, "implementation": implementation, "version": version}
+            yield RunningServer(name, path, implementation, version, process)
+
+    def refused(self, *options: str, socket: Path | None = None, code: int = 1, before: Sequence[str] = ()) -> str:
+        """Starts a server that must not start, and returns what it says: one line with the path, and the exit code."""
+        with self.start(*options, socket=socket, before=before) as process:
+            finished = finish(process, self.deadlines.ready, f"the server with {options or 'no options'} to refuse")
+        path = str(socket or self.socket)
+        expect(f"exit code of a server that is refused ({finished.stderr!r})", finished.code, code)
+        expect("stdout of a server that is refused", finished.stdout, "")
+        return one_line(finished, path)
+
+    def run_server(self, *arguments: str) -> Finished:
+        """Runs `serve` with just these arguments to its end."""
+        with ChildProcess((*self.server.serve, "serve", *arguments), self.server.folder) as process:
+            return finish(process, self.deadlines.ready, f"serve {arguments} to end")
+
+    @contextmanager
+    def start_greeting(self, *, timeout: float, before: Sequence[str] = ()) -> Iterator[ChildProcess]:
+        """Starts the client's greetings."""
+        words = (*before, *self.client.client, "greet", "--socket", str(self.socket))
+        with ChildProcess((*words, "--name", "Ada", "--timeout", f"{timeout:g}"), self.client.folder) as process:
+            yield process
+
+    def greet(self, *, timeout: float = 20.0, before: Sequence[str] = ()) -> Finished:
+        """Runs the client's greetings to their end."""
+        with self.start_greeting(timeout=timeout, before=before) as process:
+            return finish(process, timeout + self.deadlines.ready, "the greetings to end")
+
+    @contextmanager
+    def start_calling(self, calls: int) -> Iterator[ChildProcess]:
+        """Starts the client with as many empty calls, one after the other."""
+        words = (*self.client.client, "interop", "--socket", str(self.socket), *["--case", _CALL] * calls)
+        with ChildProcess(words, self.client.folder) as process:
+            yield process
+
+    def read_result(self, process: ChildProcess) -> str:
+        """Why the next of a client's calls failed; empty if it passed."""
+        try:
+            result = read_result(process, _CALL, self.deadlines.case)
+        except ProtocolError as error:
+            raise CaseError(process.explain(f"the client {error}")) from None
+        return "" if result.passed else result.detail
+
+    def greets(self) -> None:
+        """Fails unless the client greets the server with all four kinds of call."""
+        greeted(self.greet())
+
+    def not_greeted(self, *words: str, timeout: float = 20.0, before: Sequence[str] = ()) -> None:
+        """Fails unless the client exits with 1 and says why in one line, with the path and one of the words."""
+        finished = self.greet(timeout=timeout, before=before)
+        expect(f"exit code of a client in vain ({finished.stderr!r})", finished.code, 1)
+        line = one_line(finished, str(self.socket))
+        if not any(word in line.lower() for word in words):
+            raise CaseError(f"the reason: expected one of {words} in the line, got {line!r}")
+
+
+def greeted(finished: Finished) -> None:
+    """Fails unless these are the four greetings, as PROTOCOL.md and the Python client have them."""
+    expect(f"exit code of greet ({finished.stderr!r})", finished.code, 0)
+    methods = [line for line in finished.stdout.splitlines() if line and not line.startswith(" ")]
+    expect("the calls that greet made", methods, ["Greet", "GreetInLanguages", "GreetTogether", "Converse"])
+    expect("the greeting is printed", "  < Hello, Ada!" in finished.stdout.splitlines(), True)
+
+
+def finish(process: ChildProcess, seconds: float, what: str) -> Finished:
+    """Reads a program's output to its end, and waits for that."""
+    end = time.monotonic() + seconds
+    stdout = ""
+    try:
+        while line := process.read_line(end - time.monotonic()):
+            stdout += line
+        code = process.wait(end - time.monotonic())
+    except TimeoutError:
+        raise CaseError(process.explain(f"waited {seconds:g} s for {what}")) from None
+    return Finished(code, stdout, process.stderr_tail())
+
+
+def ends(process: ChildProcess, seconds: float, what: str) -> None:
+    """Fails unless a program exits with 0 in time."""
+    try:
+        code = process.wait(seconds)
+    except TimeoutError:
+        raise CaseError(process.explain(f"waited {seconds:g} s for {what}")) from None
+    expect(process.explain(f"exit code: {what}"), code, 0)
+
+
+def one_line(finished: Finished, path: str) -> str:
+    """The line of a program's error; fails unless it is one, with the path in it."""
+    lines = finished.stderr.splitlines()
+    expect(f"lines on stderr ({finished.stderr!r})", len(lines), 1)
+    expect(f"the path {path} is named in {lines[0]!r}", path in lines[0], True)
+    return lines[0]
+
+
+def expect(what: str, got: object, expected: object) -> None:
+    """Fails unless two values are equal."""
+    if got != expected:
+        raise CaseError(f"{what}: expected {expected!r}, got {got!r}")
+
+
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Waits for something that nobody announces, or fails and says what did not come."""
+    deadline = time.monotonic() + seconds
+    pace = Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            raise CaseError(f"waited {seconds:g} s for {what}")
+        pace.wait(0.01)
+
+
+def bound_by_permissions() -> Sequence[str]:
+    """The words before a command that make file modes hold for it, where this process is root."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which(_WITHOUT_CAPABILITIES[0]) is None:
+        raise CaseError("the command 'setpriv' is not on PATH; install util-linux, or run as another user than root")
+    return _WITHOUT_CAPABILITIES
+
+
+def make_stale(path: Path) -> int:
+    """Leaves a socket file on which nobody listens, as SIGKILL does, and returns its inode."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    return path.stat().st_ino
+
+
+def is_socket(path: Path) -> bool:
+    """Whether a socket is at the path."""
+    with suppress(OSError):
+        return stat.S_ISSOCK(path.lstat().st_mode)
+    return False
+
+
+@contextmanager
+def open_channel(path: Path, **options: Any) -> Iterator[grpc.Channel]:
+    """A channel of samehost_client that shares no connection with another one of this process."""
+    with connect(path, options=[OWN_CONNECTION], **options) as channel:
+        yield channel
+
+
+def slow_greetings(channel: grpc.Channel, milliseconds: int) -> Iterator[greeter_pb2.GreetInLanguagesResponse]:
+    """A stream of five greetings with a pause between them."""
+    request = greeter_pb2.GreetInLanguagesRequest(name="Ada")
+    request.interval.FromMilliseconds(milliseconds)
+    return iter(greeter_pb2_grpc.GreeterServiceStub(channel).GreetInLanguages(request, timeout=CALL_SECONDS))
+
+
+def names_in(folder: Path) -> set[str]:
+    """The names of what is in a folder."""
+    return {entry.name for entry in folder.iterdir()}
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A plain socket that listens, as another program's would."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield listener

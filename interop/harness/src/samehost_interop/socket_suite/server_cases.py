@@ -1,0 +1,324 @@
+"""What a server owes to the socket's path, case by case; README.md beside this file says why each matters."""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_interop.errors import CaseError
+from samehost_interop.socket_suite.locks import WHOLE_FILE, lock_of, lockable
+from samehost_interop.socket_suite.pair import (
+    CALL_SECONDS,
+    SERVER_PROMPT_SECONDS,
+    Pair,
+    bound_by_permissions,
+    ends,
+    eventually,
+    expect,
+    finish,
+    is_socket,
+    listening,
+    make_stale,
+    names_in,
+    one_line,
+    open_channel,
+    slow_greetings,
+)
+from samehost_proto import MAX_PATH_BYTES
+
+_UNMASKED = ("sh", "-c", 'umask 0; exec "$@"', "sh")
+"""A server must not rely on the umask of whoever starts it to keep others out."""
+
+_IN_A_MOUNT_OF_ITS_OWN = ("unshare", "--map-root-user", "--mount")
+"""A user namespace, so that no privilege is needed to have a small file system that is gone with the process."""
+
+_STARTS = 3
+"""How often the watcher sees a server come and go."""
+
+
+def replaces_stale(pair: Pair) -> None:
+    """A killed server's file is replaced by the next one, which serves."""
+    with pair.serving() as killed:
+        killed.process.kill()
+    expect("the killed server's file is still there", is_socket(pair.socket), True)
+    with pair.serving() as server:
+        pair.greets()
+        server.process.terminate()
+        ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+    expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+
+
+def refuses_live(pair: Pair) -> None:
+    """A path with a server is refused, whether that server knows locks or not, and the server goes on."""
+    with pair.serving():
+        pair.refused()
+        pair.greets()
+    stranger = pair.folder / "stranger.sock"
+    with listening(stranger):
+        inode = stranger.stat().st_ino
+        pair.refused(socket=stranger)
+        expect("inode of the stranger's socket", stranger.stat().st_ino, inode)
+
+
+def refuses_regular_file(pair: Pair) -> None:
+    """What is no socket is kept as it is."""
+    pair.socket.write_text("dear diary")
+    pair.refused()
+    expect("the file's content", pair.socket.read_text(), "dear diary")
+    pair.socket.unlink()
+    pair.socket.mkdir()
+    pair.refused()
+    expect("the folder is kept", pair.socket.is_dir(), True)
+
+
+def refuses_foreign_lock(pair: Pair) -> None:
+    """A path whose lock someone holds is refused; so is a lock file that is somebody's data; a server holds a lock."""
+    lock = lock_of(pair.socket)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, WHOLE_FILE)
+        pair.refused()
+    lock.write_text("versions = 1\n")
+    pair.refused()
+    expect("the content of a lock file that is none", lock.read_text(), "versions = 1\n")
+    lock.unlink()
+    with pair.serving():
+        expect("a lock is held while the server serves", lockable(pair.socket), False)
+
+
+def mode_and_group(pair: Pair) -> None:
+    """Mode and group are those that were asked for; without being asked, 0660 and the process's own group."""
+    # Root may give any group, which need not exist; others only one that they are in.
+    group = 20100 if os.geteuid() == 0 else os.getgroups()[0]
+    for options, expected in (
+        (["--mode", "0600", "--group", str(group)], (0o600, group)),
+        ([], (0o660, os.getegid())),
+    ):
+        with pair.serving(*options, before=_UNMASKED) as server:
+            found = pair.socket.stat()
+            expect("mode and group of the socket", (stat.S_IMODE(found.st_mode), found.st_gid), expected)
+            expect("mode of the lock file", stat.S_IMODE(lock_of(pair.socket).stat().st_mode), 0o600)
+            # A server that can be taken over listens for its successor beside the path.
+            public = names_in(pair.folder) - {"server.sock.takeover"}
+            expect("what is in the folder", public, {"server.sock", "server.sock.lock"})
+            server.process.terminate()
+            ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+        expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+
+
+def never_wider_than_mode(pair: Pair) -> None:
+    """Whoever looks at the path sees no socket of a wider mode, nor one that does not serve."""
+    seen: set[str] = set()
+    done, pace = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            pace.wait(0.0005)
+            with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+                probe.setblocking(False)
+                mode = stat.S_IMODE(pair.socket.stat().st_mode)
+                seen.add(f"{mode:04o} {errno.errorcode.get(probe.connect_ex(str(pair.socket)), 'connected')}")
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            for _ in range(_STARTS):
+                with pair.serving("--mode", "0600", before=_UNMASKED) as server:
+                    eventually(lambda: "0600 connected" in seen, "the watcher to connect")
+                    server.process.terminate()
+                    ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+        finally:
+            done.set()
+        watching.result()
+    # ENOENT: the path was removed between the look and the dial. EAGAIN: someone listens, with a full queue.
+    if extra := seen - {"0600 connected", "0600 ENOENT", "0600 EAGAIN"}:
+        raise CaseError(f"what the watcher saw: expected mode 0600 and a server, got {sorted(extra)}")
+
+
+def ready_means_ready(pair: Pair) -> None:
+    """A call at the instant of the ready line succeeds."""
+    for _ in range(pair.repeats):
+        with pair.serving(), open_channel(pair.socket) as channel:
+            greeter_pb2_grpc.GreeterServiceStub(channel).Greet(
+                greeter_pb2.GreetRequest(name="Ada"), timeout=CALL_SECONDS
+            )
+
+
+def drains(pair: Pair) -> None:
+    """On SIGTERM the path goes, health says NOT_SERVING, a stream in progress ends well, and the exit code is 0."""
+    with pair.serving() as server, open_channel(pair.socket) as channel:
+        watch: Iterator[health_pb2.HealthCheckResponse] = channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS)
+        expect("health before SIGTERM", _status(next(watch)), "SERVING")
+        stream = slow_greetings(channel, milliseconds=250)
+        heard = [next(stream).language]
+        server.process.terminate()
+        eventually(lambda: not pair.socket.exists(), f"{pair.socket} to be removed after SIGTERM")
+        expect("health after SIGTERM", [_status(each) for each in watch], ["NOT_SERVING"])
+        heard += [each.language for each in stream]
+        expect("a stream in progress when SIGTERM came", heard, ["de", "en", "es", "fr", "ja"])
+        ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+
+
+def cuts_what_outlasts_the_grace(pair: Pair) -> None:
+    """A call that never ends keeps a server no longer than its grace."""
+    with pair.serving("--grace", "0.5") as server, open_channel(pair.socket) as channel:
+        stream = slow_greetings(channel, milliseconds=60_000)
+        next(stream)
+        server.process.terminate()
+        with _failing(grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+            next(stream)
+        ends(server.process, pair.deadlines.stop, "the server to stop when the grace is over")
+
+
+def second_signal(pair: Pair) -> None:
+    """A second signal ends a server at once, whatever is in progress."""
+    with pair.serving("--grace", "1000") as server, open_channel(pair.socket) as channel:
+        stream = slow_greetings(channel, milliseconds=60_000)
+        next(stream)
+        server.process.terminate()
+        eventually(lambda: not pair.socket.exists(), f"{pair.socket} to be removed after SIGTERM")
+        server.process.terminate()
+        ends(server.process, SERVER_PROMPT_SECONDS, "the server to stop at once after a second SIGTERM")
+
+
+def removes_only_its_own(pair: Pair) -> None:
+    """A server leaves alone what has taken the place of its socket."""
+    with pair.serving() as server:
+        pair.socket.unlink()
+        inode = make_stale(pair.socket)
+        server.process.terminate()
+        ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+    expect("another one's socket is kept", is_socket(pair.socket) and pair.socket.stat().st_ino, inode)
+
+
+def survives_removed_path(pair: Pair) -> None:
+    """A server whose path is removed says so, and serves what is in progress on, or stops if it was told to."""
+    with pair.serving() as server, open_channel(pair.socket) as channel:
+        stream = slow_greetings(channel, milliseconds=500)
+        heard = [next(stream).language]
+        pair.socket.unlink()
+        eventually(lambda: str(pair.socket) in server.process.stderr_tail(), "a line on stderr with the path")
+        heard += [each.language for each in stream]
+        expect("a stream in progress when the path was removed", heard, ["de", "en", "es", "fr", "ja"])
+        server.process.terminate()
+        ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+    for replaced in (False, True):
+        with pair.serving("--on-removed", "stop") as server:
+            pair.socket.unlink()
+            inode = make_stale(pair.socket) if replaced else None
+            finished = finish(server.process, pair.deadlines.stop, "the server to stop whose path was removed")
+        expect(f"exit code of a server whose path was removed ({finished.stderr!r})", finished.code, 1)
+        one_line(finished, str(pair.socket))
+        expect("another one's socket is kept", is_socket(pair.socket) and pair.socket.stat().st_ino, inode or False)
+
+
+def path_107_and_108(pair: Pair) -> None:
+    """A path of 107 bytes serves; one of 108 is refused before anything is made."""
+    deep = pair.folder / ("d" * (MAX_PATH_BYTES - len(str(pair.folder)) - len("//server.sock")))
+    deep.mkdir()
+    pair.socket = deep / "server.sock"
+    expect("length of the path in bytes", len(os.fsencode(pair.socket)), MAX_PATH_BYTES)
+    with pair.serving() as server:
+        pair.greets()
+        server.process.terminate()
+        ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+    before = names_in(deep)
+    pair.refused(socket=deep / "server.socks", code=2)
+    expect("what is in the folder after the refusal", names_in(deep), before)
+
+
+def folder_missing_or_read_only(pair: Pair) -> None:
+    """A folder that is not there, or that can't be written to, is said in one line."""
+    pair.refused(socket=pair.folder / "missing" / "server.sock")
+    pair.folder.chmod(0o555)
+    try:
+        pair.refused(before=bound_by_permissions())
+    finally:
+        pair.folder.chmod(0o755)
+    expect("what is in the folder", names_in(pair.folder), set())
+
+
+def disk_full(pair: Pair) -> None:
+    """A file system without room, be it for names or for bytes, is said in one line."""
+    if shutil.which(_IN_A_MOUNT_OF_ITS_OWN[0]) is None:
+        raise CaseError(f"the command '{_IN_A_MOUNT_OF_ITS_OWN[0]}' is not on PATH; install util-linux")
+    for room, filled in (("nr_inodes=1", ":"), ("nr_inodes=2", ":"), ("size=4k", "head -c 4096 /dev/zero >full")):
+        mounted = f'mount -t tmpfs -o {room} tmpfs "$0" && (cd "$0" && {filled}) && exec "$@"'
+        pair.refused(before=(*_IN_A_MOUNT_OF_ITS_OWN, "sh", "-c", mounted, str(pair.folder)))
+
+
+def refuses_wrong_usage(pair: Pair) -> None:
+    """Options that can't be are wrong usage, said in one line, before anything is made."""
+    for options in (
+        ("--mode", "0999"),
+        ("--mode", "rw"),
+        ("--group", "no-such-group"),
+        ("--grace", "-1"),
+        ("--on-removed", "panic"),
+        ("--bogus",),
+    ):
+        _wrong_usage(pair, "--socket", str(pair.socket), *options)
+    for path in ("", "server.sock", "unix://two/slashes.sock", "unix:server.sock", f"{pair.folder}/a?b.sock"):
+        _wrong_usage(pair, "--socket", path)
+    _wrong_usage(pair)
+    expect("what is in the folder", names_in(pair.folder), set())
+
+
+def _wrong_usage(pair: Pair, *arguments: str) -> None:
+    finished = pair.run_server(*arguments)
+    expect(f"exit code for {arguments} ({finished.stderr!r})", finished.code, 2)
+    expect(f"stdout for {arguments}", finished.stdout, "")
+    expect(f"lines on stderr for {arguments} ({finished.stderr!r})", len(finished.stderr.splitlines()), 1)
+
+
+@contextmanager
+def _failing(*codes: grpc.StatusCode) -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        if error.code() not in codes:
+            raise CaseError(f"status of the call: expected one of {codes}, got {error.code()}") from error
+    else:
+        raise CaseError(f"status of the call: expected one of {codes}, got a response")
+
+
+def _status(response: health_pb2.HealthCheckResponse) -> str:
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        replaces_stale,
+        refuses_live,
+        refuses_regular_file,
+        refuses_foreign_lock,
+        mode_and_group,
+        never_wider_than_mode,
+        ready_means_ready,
+        drains,
+        cuts_what_outlasts_the_grace,
+        second_signal,
+        removes_only_its_own,
+        survives_removed_path,
+        path_107_and_108,
+        folder_missing_or_read_only,
+        disk_full,
+        refuses_wrong_usage,
+    )
+}
+"""The cases by name, in the order of the report."""

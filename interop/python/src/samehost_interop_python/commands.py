@@ -1,0 +1,90 @@
+"""The three commands of every peer: serve, greet and interop."""
+
+import dataclasses
+from typing import Any
+
+import click
+
+from samehost_client.commands import make_greetings, print_exchange, timeout_option
+from samehost_interop_python.compression import (
+    AS_ON_THE_WIRE,
+    MAX_MESSAGE_BYTES,
+    AsyncCompressionInterceptor,
+    CompressionInterceptor,
+)
+from samehost_interop_python.orca import AsyncOpenRcaService, LoadReports, OpenRcaService
+from samehost_interop_python.runner import CASES, NEED_GOOGLE_CREDENTIALS, Result, run_cases
+from samehost_interop_python.service import InteropService
+from samehost_interop_python.service_aio import AsyncInteropService
+from samehost_proto import SocketAddress
+from samehost_proto.program import EXIT_FAILED, print_json, socket_option
+from samehost_server.commands import serve, serve_options
+from samehost_server.greeter import AsyncGreeterService, GreeterService
+
+MAX_CONCURRENT_CALLS = 1100
+"""More than the 1000 that concurrent_large_unary makes at once."""
+
+
+@click.group()
+@click.option("--aio", "asynchronous", is_flag=True, help="Serve or call in an asyncio event loop.")
+@click.pass_context
+def command(context: click.Context, asynchronous: bool) -> None:
+    """The Python peer of the interop matrix."""
+    context.obj = asynchronous
+
+
+@command.command("serve")
+@serve_options
+@click.pass_obj
+def serve_command(asynchronous: bool, /, address: SocketAddress, **options: Any) -> None:
+    """Serves Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
+    serve(
+        address,
+        services(asynchronous=asynchronous),
+        asynchronous=asynchronous,
+        max_concurrent_calls=MAX_CONCURRENT_CALLS,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        interceptors=[AsyncCompressionInterceptor() if asynchronous else CompressionInterceptor()],
+        options=[AS_ON_THE_WIRE],
+        **options,
+    )
+
+
+@command.command("greet")
+@socket_option
+@click.option("--name", required=True, help="Who is greeted.")
+@timeout_option
+@click.pass_obj
+def greet_command(asynchronous: bool, /, address: SocketAddress, name: str, timeout: float) -> None:
+    """Makes all four kinds of call of Greeter and prints what was said."""
+    make_greetings(address, name, timeout, print_exchange, asynchronous=asynchronous)
+
+
+@command.command("interop")
+@socket_option
+@click.option(
+    "--case",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    type=click.Choice((*CASES, *NEED_GOOGLE_CREDENTIALS)),
+    help="An official case; may be given again.",
+)
+@click.pass_obj
+def interop_command(asynchronous: bool, /, address: SocketAddress, names: tuple[str, ...]) -> int:
+    """Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed."""
+    return 0 if run_cases(address, names, print_result, asynchronous=asynchronous) else EXIT_FAILED
+
+
+def services(*, asynchronous: bool) -> list[object]:
+    """What this peer serves."""
+    reports = LoadReports()
+    if asynchronous:
+        return [AsyncGreeterService(), AsyncInteropService(reports), AsyncOpenRcaService(reports)]
+    return [GreeterService(), InteropService(reports), OpenRcaService(reports)]
+
+
+def print_result(result: Result) -> None:
+    """Prints a line of JSON."""
+    print_json(**dataclasses.asdict(result))
