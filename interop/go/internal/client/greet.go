@@ -1,0 +1,124 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+
+	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
+	"example.com/samehost/go/greeting"
+	"example.com/samehost/go/socket"
+)
+
+// Greet makes all four kinds of call, each within the timeout, waiting for the server included.
+func Greet(ctx context.Context, address socket.Address, name string, timeout time.Duration, say greeting.Say) error {
+	channel, err := Dial(address, grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+	if err != nil {
+		return err
+	}
+	defer channel.Close()
+	greeter := greeterv1.NewGreeterServiceClient(channel)
+	for _, call := range []func(context.Context, greeterv1.GreeterServiceClient, string) (greeting.Exchange, error){
+		greet, greetInLanguages, greetTogether, converse,
+	} {
+		exchange, err := within(ctx, timeout, func(ctx context.Context) (greeting.Exchange, error) {
+			return call(ctx, greeter, name)
+		})
+		if err != nil {
+			return err
+		}
+		if err := say(exchange); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func greet(ctx context.Context, greeter greeterv1.GreeterServiceClient, name string) (greeting.Exchange, error) {
+	exchange := greeting.Exchange{Method: "Greet", Sent: []string{name}}
+	response, err := greeter.Greet(ctx, &greeterv1.GreetRequest{Name: name})
+	exchange.Received = []string{response.GetMessage()}
+	return exchange, err
+}
+
+func greetInLanguages(
+	ctx context.Context, greeter greeterv1.GreeterServiceClient, name string,
+) (greeting.Exchange, error) {
+	exchange := greeting.Exchange{Method: "GreetInLanguages", Sent: []string{name}}
+	stream, err := greeter.GreetInLanguages(ctx, &greeterv1.GreetInLanguagesRequest{Name: name})
+	if err != nil {
+		return exchange, err
+	}
+	for {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return exchange, nil
+		}
+		if err != nil {
+			return exchange, err
+		}
+		exchange.Received = append(exchange.Received, response.GetLanguage()+": "+response.GetMessage())
+	}
+}
+
+func greetTogether(
+	ctx context.Context, greeter greeterv1.GreeterServiceClient, name string,
+) (greeting.Exchange, error) {
+	exchange := greeting.Exchange{Method: "GreetTogether", Sent: greeting.Party(name)}
+	stream, err := greeter.GreetTogether(ctx)
+	if err != nil {
+		return exchange, err
+	}
+	for _, each := range exchange.Sent {
+		// EOF says that the call has ended; how, CloseAndRecv says.
+		if err := stream.Send(&greeterv1.GreetTogetherRequest{Name: each}); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return exchange, err
+		}
+	}
+	response, err := stream.CloseAndRecv()
+	exchange.Received = []string{response.GetMessage()}
+	return exchange, err
+}
+
+func converse(ctx context.Context, greeter greeterv1.GreeterServiceClient, name string) (greeting.Exchange, error) {
+	exchange := greeting.Exchange{Method: "Converse"}
+	stream, err := greeter.Converse(ctx)
+	if err != nil {
+		return exchange, err
+	}
+	for {
+		text := greeting.Conversation(name, exchange.Received)
+		if text == "" {
+			break
+		}
+		if err := stream.Send(&greeterv1.ConverseRequest{Text: text}); err != nil && !errors.Is(err, io.EOF) {
+			return exchange, err
+		}
+		response, err := stream.Recv()
+		if err != nil {
+			return exchange, err
+		}
+		exchange.Sent = append(exchange.Sent, text)
+		exchange.Received = append(exchange.Received, response.GetText())
+	}
+	if err := stream.CloseSend(); err != nil {
+		return exchange, err
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		return exchange, err
+	}
+	return exchange, nil
+}
+
+func within[Result any](
+	ctx context.Context, timeout time.Duration, call func(context.Context) (Result, error),
+) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return call(ctx)
+}

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// healthService is grpc-go's, less its Watch: that one goes on until the caller leaves, and GracefulStop waits for it.
+type healthService struct {
+	*health.Server
+	services map[string]bool
+	ended    chan struct{}
+}
+
+// newHealthService says SERVING of these services, and of the server as a whole, which is "".
+func newHealthService(services []string) *healthService {
+	service := &healthService{health.NewServer(), map[string]bool{"": true}, make(chan struct{})}
+	for _, name := range services {
+		service.services[name] = true
+		service.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+	}
+	return service
+}
+
+func (s *healthService) end() {
+	s.Shutdown()
+	close(s.ended)
+}
+
+// Watch sends the status, and once more when the server ends: nothing else changes it.
+func (s *healthService) Watch(request *healthpb.HealthCheckRequest, stream healthpb.Health_WatchServer) error {
+	now, last := healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING
+	if !s.services[request.GetService()] {
+		now, last = healthpb.HealthCheckResponse_SERVICE_UNKNOWN, healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+	}
+	if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
+		return err
+	}
+	select {
+	case <-stream.Context().Done():
+		return nil
+	case <-s.ended:
+	}
+	if last == now {
+		return nil
+	}
+	return stream.Send(&healthpb.HealthCheckResponse{Status: last})
+}

@@ -1,0 +1,59 @@
+// Package server is the grpc-go server of all services.
+package server
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/orca"
+	"google.golang.org/grpc/reflection"
+
+	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
+	testpb "example.com/samehost/go/gen/samehost/interop"
+
+	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
+)
+
+// Server is a grpc.Server, and the order in which it ends.
+type Server struct {
+	*grpc.Server
+	health *healthService
+}
+
+// New makes a server of all services; serve a socket.Listener with it.
+func New() *Server {
+	server := grpc.NewServer(
+		grpc.StatsHandler(compressionHandler{}),
+		orca.CallMetricsServerOption(nil),
+	)
+	reports := &loadReports{}
+	greeterv1.RegisterGreeterServiceServer(server, greeterService{})
+	testpb.RegisterTestServiceServer(server, newInteropService(reports))
+	orcaservice.RegisterOpenRcaServiceServer(server, orcaService{reports: reports})
+	health := newHealthService(slices.Collect(maps.Keys(server.GetServiceInfo())))
+	healthpb.RegisterHealthServer(server, health)
+	reflection.Register(server)
+	return &Server{server, health}
+}
+
+// EndHealth says NOT_SERVING from now on, and ends every Watch.
+func (s *Server) EndHealth() { s.health.end() }
+
+// Stop stops gracefully until the context is done: GracefulStop tells clients with two GOAWAY frames, and a ping between
+// them, not to call on a connection any more, and answers whatever they sent until they knew.
+func (s *Server) Stop(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.GracefulStop()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		// It makes GracefulStop return, too.
+		s.Server.Stop()
+	}
+}

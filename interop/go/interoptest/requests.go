@@ -1,0 +1,191 @@
+package interoptest
+
+import (
+	"strconv"
+	"time"
+
+	orcadata "github.com/cncf/xds/go/xds/data/orca/v3"
+	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	testpb "example.com/samehost/go/gen/samehost/interop"
+)
+
+const (
+	largeRequestBytes  = 271828
+	largeResponseBytes = 314159
+
+	// ConcurrentCalls is how many calls concurrent_large_unary makes at once.
+	ConcurrentCalls = 1000
+	// PickFirstCalls is how many calls must reach the same server, as grpc-go and grpc-java have it.
+	PickFirstCalls = 100
+	// SleeperTimeout is the deadline of timeout_on_sleeping_server.
+	SleeperTimeout = time.Millisecond
+
+	// InitialKey and InitialValue are metadata that the server echoes in its headers.
+	InitialKey   = "x-grpc-test-echo-initial"
+	InitialValue = "test_initial_metadata_value"
+	// TrailingKey and TrailingValue are metadata that the server echoes in its trailers.
+	TrailingKey   = "x-grpc-test-echo-trailing-bin"
+	TrailingValue = "\xab\xab\xab"
+	// UserIPKey and UserIP go with cacheable_unary, as some proxies keep nothing for callers on their own host.
+	UserIPKey = "x-user-ip"
+	UserIP    = "1.2.3.4"
+
+	// LoadReportKey is the trailer with one call's serialized load report (gRFC A51).
+	LoadReportKey = "endpoint-load-metrics-bin"
+)
+
+var (
+	requestBytes            = []int32{27182, 8, 1828, 45904}
+	responseBytes           = []int32{31415, 9, 2653, 58979}
+	compressedRequestBytes  = []int32{27182, 45904}
+	compressedResponseBytes = []int32{31415, 92653}
+	compressedFlags         = []bool{true, false}
+)
+
+func zeros(size int32) *testpb.Payload { return &testpb.Payload{Body: make([]byte, size)} }
+
+// Large is the request of large_unary.
+func Large() *testpb.SimpleRequest {
+	return &testpb.SimpleRequest{ResponseSize: largeResponseBytes, Payload: zeros(largeRequestBytes)}
+}
+
+// LargeExpecting is a large request that says whether it comes compressed.
+func LargeExpecting(compressed bool) *testpb.SimpleRequest {
+	request := Large()
+	request.ExpectCompressed = &testpb.BoolValue{Value: compressed}
+	return request
+}
+
+// LargeWanting is a large request that says whether the response is to be compressed.
+func LargeWanting(compressed bool) *testpb.SimpleRequest {
+	request := Large()
+	request.ResponseCompressed = &testpb.BoolValue{Value: compressed}
+	return request
+}
+
+// Cacheable is a request like no other before: its payload is the time.
+func Cacheable() *testpb.SimpleRequest {
+	return &testpb.SimpleRequest{Payload: &testpb.Payload{Body: strconv.AppendInt(nil, time.Now().UnixNano(), 10)}}
+}
+
+// Inputs are the requests of client_streaming.
+func Inputs() []*testpb.StreamingInputCallRequest {
+	var inputs []*testpb.StreamingInputCallRequest
+	for _, size := range requestBytes {
+		inputs = append(inputs, &testpb.StreamingInputCallRequest{Payload: zeros(size)})
+	}
+	return inputs
+}
+
+// CompressedInputs are the requests of client_compressed_streaming; the first is to be compressed, the second is not.
+func CompressedInputs() (compressed, plain *testpb.StreamingInputCallRequest) {
+	compressed = &testpb.StreamingInputCallRequest{
+		Payload:          zeros(compressedRequestBytes[0]),
+		ExpectCompressed: &testpb.BoolValue{Value: true},
+	}
+	plain = &testpb.StreamingInputCallRequest{
+		Payload:          zeros(compressedRequestBytes[1]),
+		ExpectCompressed: &testpb.BoolValue{Value: false},
+	}
+	return compressed, plain
+}
+
+func output(sizes ...int32) *testpb.StreamingOutputCallRequest {
+	request := &testpb.StreamingOutputCallRequest{}
+	for _, size := range sizes {
+		request.ResponseParameters = append(request.ResponseParameters, &testpb.ResponseParameters{Size: size})
+	}
+	return request
+}
+
+// Output is the request of server_streaming.
+func Output() *testpb.StreamingOutputCallRequest { return output(responseBytes...) }
+
+// Outputs are the requests of half_duplex, for one response each.
+func Outputs() []*testpb.StreamingOutputCallRequest {
+	var outputs []*testpb.StreamingOutputCallRequest
+	for _, size := range responseBytes {
+		outputs = append(outputs, output(size))
+	}
+	return outputs
+}
+
+// CompressedOutput is the request of server_compressed_streaming.
+func CompressedOutput() *testpb.StreamingOutputCallRequest {
+	request := output(compressedResponseBytes...)
+	for i, compressed := range compressedFlags {
+		request.ResponseParameters[i].Compressed = &testpb.BoolValue{Value: compressed}
+	}
+	return request
+}
+
+// PingPong are the requests of ping_pong; each is sent when the one before is answered.
+func PingPong() []*testpb.StreamingOutputCallRequest {
+	requests := Outputs()
+	for i, size := range requestBytes {
+		requests[i].Payload = zeros(size)
+	}
+	return requests
+}
+
+// LargeOutput is the request of custom_metadata's stream.
+func LargeOutput() *testpb.StreamingOutputCallRequest {
+	request := output(largeResponseBytes)
+	request.Payload = zeros(largeRequestBytes)
+	return request
+}
+
+// Sleeper is a request that is never answered, as it asks for nothing.
+func Sleeper() *testpb.StreamingOutputCallRequest {
+	return &testpb.StreamingOutputCallRequest{Payload: zeros(requestBytes[0])}
+}
+
+// Status is what the server is to answer in status_code_and_message.
+func Status() *testpb.EchoStatus { return &testpb.EchoStatus{Code: 2, Message: "test status message"} }
+
+// SpecialStatus is what the server is to answer in special_status_message.
+func SpecialStatus() *testpb.EchoStatus {
+	return &testpb.EchoStatus{Code: 2, Message: "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"}
+}
+
+// CallReport is the load report of orca_per_rpc.
+func CallReport() *testpb.TestOrcaReport {
+	return &testpb.TestOrcaReport{
+		CpuUtilization:    0.8210,
+		MemoryUtilization: 0.5847,
+		RequestCost:       map[string]float64{"cost": 3456.32},
+		Utilization:       map[string]float64{"util": 0.30499},
+	}
+}
+
+// OutOfBandReports are the load reports of orca_oob, set one after the other.
+func OutOfBandReports() []*testpb.TestOrcaReport {
+	return []*testpb.TestOrcaReport{
+		{CpuUtilization: 0.8210, MemoryUtilization: 0.5847, Utilization: map[string]float64{"util": 0.30499}},
+		{CpuUtilization: 0.29309, MemoryUtilization: 0.2, Utilization: map[string]float64{"util": 0.2039}},
+	}
+}
+
+// Reporting is a request that sets the report out of band, and for one response that says that it is set.
+func Reporting(report *testpb.TestOrcaReport) *testpb.StreamingOutputCallRequest {
+	request := output(1)
+	request.OrcaOobReport = report
+	return request
+}
+
+// Listen is the request for the reports out of band.
+func Listen() *orcaservice.OrcaLoadReportRequest {
+	return &orcaservice.OrcaLoadReportRequest{ReportInterval: durationpb.New(100 * time.Millisecond)}
+}
+
+// LoadReport is the report on the wire for the one that a test asks for.
+func LoadReport(report *testpb.TestOrcaReport) *orcadata.OrcaLoadReport {
+	return &orcadata.OrcaLoadReport{
+		CpuUtilization: report.GetCpuUtilization(),
+		MemUtilization: report.GetMemoryUtilization(),
+		RequestCost:    report.GetRequestCost(),
+		Utilization:    report.GetUtilization(),
+	}
+}

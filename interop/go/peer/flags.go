@@ -1,0 +1,113 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/samehost/go/socket"
+)
+
+// addressFlag is --socket, a path or an address.
+type addressFlag struct{ socket.Address }
+
+func (f *addressFlag) String() string { return f.Path }
+func (f *addressFlag) Type() string   { return "path" }
+
+func (f *addressFlag) Set(text string) (err error) {
+	f.Address, err = socket.ParseAddress(text)
+	return err
+}
+
+func addSocketFlag(command *cobra.Command) *addressFlag {
+	address := &addressFlag{}
+	command.Flags().Var(address, "socket", "absolute path of the socket, or its address")
+	if err := command.MarkFlagRequired("socket"); err != nil {
+		panic(err) // there is no such flag
+	}
+	return address
+}
+
+// modeFlag is --mode, permissions in octal.
+type modeFlag fs.FileMode
+
+func (f *modeFlag) String() string { return fmt.Sprintf("%04o", uint32(*f)) }
+func (f *modeFlag) Type() string   { return "octal" }
+
+func (f *modeFlag) Set(text string) error {
+	mode, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
+	if err != nil || mode > 0o777 {
+		return fmt.Errorf("mode %q is none that a socket can have; write it in octal, from 0000 to 0777", text)
+	}
+	*f = modeFlag(mode)
+	return nil
+}
+
+// groupFlag is --group, a name or a gid.
+type groupFlag int
+
+func (f *groupFlag) String() string { return "" }
+func (f *groupFlag) Type() string   { return "group" }
+
+func (f *groupFlag) Set(text string) error {
+	if found, err := user.LookupGroup(text); err == nil {
+		text = found.Gid
+	}
+	gid, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return fmt.Errorf("no group is named %q on this machine; create it, or give its number", text)
+	}
+	*f = groupFlag(gid)
+	return nil
+}
+
+// removedFlag is --on-removed, whether to stop when someone has removed the socket.
+type removedFlag bool
+
+func (f *removedFlag) Type() string { return "serve|stop" }
+
+func (f *removedFlag) String() string {
+	if *f {
+		return "stop"
+	}
+	return "serve"
+}
+
+func (f *removedFlag) Set(text string) error {
+	if text != "serve" && text != "stop" {
+		return errors.New("give serve or stop")
+	}
+	*f = text == "stop"
+	return nil
+}
+
+// maxSeconds is 30 years; a time.Duration holds 292.
+const maxSeconds = 1_000_000_000
+
+// secondsFlag is a time in seconds, as in 5 or 0.5.
+type secondsFlag struct {
+	time.Duration
+	positive bool // 0 is too short
+}
+
+func (f *secondsFlag) String() string { return strconv.FormatFloat(f.Seconds(), 'f', -1, 64) }
+func (f *secondsFlag) Type() string   { return "seconds" }
+
+func (f *secondsFlag) Set(text string) error {
+	seconds, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > maxSeconds:
+		return fmt.Errorf("give seconds from 0 to %d, as in 5 or 0.5", maxSeconds)
+	case f.positive && seconds == 0:
+		return errors.New("give more than 0 seconds, as in 5 or 0.5")
+	}
+	f.Duration = time.Duration(seconds * float64(time.Second))
+	return nil
+}

@@ -1,0 +1,49 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// serverTime is how long to wait for the server before the first case.
+const serverTime = 5 * time.Second
+
+func (p *Peer) interopCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "interop",
+		Short: "Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed.",
+		Args:  cobra.NoArgs,
+	}
+	address := addSocketFlag(command)
+	names := command.Flags().StringArray("case", nil, "an official case; may be given again")
+	if err := command.MarkFlagRequired("case"); err != nil {
+		panic(err) // there is no such flag
+	}
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		for _, name := range *names {
+			if !p.Cases.IsOfficial(name) {
+				return fmt.Errorf("no official case is named %q; see grpc/grpc doc/interop-test-descriptions.md", name)
+			}
+		}
+		if err := p.waitForServer(command.Context(), address.Address, serverTime); err != nil {
+			return failure{err}
+		}
+		passed := true
+		for _, name := range *names {
+			result := p.Cases.Run(command.Context(), name, address.Address)
+			passed = passed && result.Passed()
+			if err := printJSON(os.Stdout, result); err != nil {
+				return failure{err}
+			}
+		}
+		if !passed {
+			return failure{errors.New("not every case passed; stdout says which, and why")}
+		}
+		return nil
+	}
+	return command
+}

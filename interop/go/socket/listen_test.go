@@ -1,0 +1,233 @@
+package socket_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"example.com/samehost/go/socket"
+)
+
+var options = socket.Options{Mode: 0o640, Group: -1, Owner: "test 1"}
+
+func TestListenPublishesWithMode(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0))
+	address := newAddress(t)
+	listener := listen(t, address)
+	expectState(t, address, socket.Absent)
+	publish(t, listener)
+	expectState(t, address, socket.Live)
+	found, err := os.Stat(address.Path)
+	if err != nil || found.Mode().Perm() != options.Mode {
+		t.Errorf("mode of %s: %v, %v; want %v", address.Path, found.Mode().Perm(), err, options.Mode)
+	}
+	expectFolder(t, address, "s", "s.lock", "s.takeover")
+	listener.Withdraw()
+	expectFolder(t, address, "s.lock")
+}
+
+func TestListenReplacesStale(t *testing.T) {
+	address := newAddress(t)
+	leaveStale(t, address)
+	listener := listen(t, address)
+	expectState(t, address, socket.Stale)
+	publish(t, listener)
+	expectState(t, address, socket.Live)
+}
+
+func TestListenClearsAwayWhatAKilledServerLeft(t *testing.T) {
+	address := newAddress(t)
+	killed := listen(t, address)
+	private := killed.Addr().String()
+	killed.Withdraw()
+	if err := os.Mkdir(filepath.Dir(private), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	leaveStale(t, socket.Address{Path: private})
+	publish(t, listen(t, address))
+	expectFolder(t, address, "s", "s.lock", "s.takeover")
+}
+
+func TestListenRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(*testing.T, socket.Address)
+		reason  string
+	}{
+		"a path with a server": {func(t *testing.T, address socket.Address) {
+			publish(t, listen(t, address))
+		}, "test 1, process"},
+		"a path that is locked": {func(t *testing.T, address socket.Address) {
+			listen(t, address)
+		}, "test 1, process"},
+		"a server without a lock": {func(t *testing.T, address socket.Address) {
+			stranger, err := net.Listen("unix", address.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { stranger.Close() })
+		}, "someone answers there"},
+		"a regular file": {func(t *testing.T, address socket.Address) {
+			write(t, address.Path)
+		}, "is not a socket"},
+		"a lock file that is none": {func(t *testing.T, address socket.Address) {
+			write(t, address.Path+".lock")
+		}, "holds something else"},
+		"a file where successors would dial": {func(t *testing.T, address socket.Address) {
+			write(t, address.Path+".takeover")
+		}, "is not a socket"},
+		"a missing folder": {func(t *testing.T, address socket.Address) {
+			if err := os.RemoveAll(filepath.Dir(address.Path)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := newAddress(t)
+			test.prepare(t, address)
+			before, _ := os.Lstat(address.Path)
+			_, err := socket.Listen(address, options)
+			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), address.Path) {
+				t.Errorf("Listen(%s): %v; want an error with %q and the path", address, err, test.reason)
+			}
+			if after, _ := os.Lstat(address.Path); before != nil && !os.SameFile(before, after) {
+				t.Errorf("%s: another file is there than before", address.Path)
+			}
+		})
+	}
+}
+
+func TestWithdrawLeavesAnothersSocket(t *testing.T) {
+	address := newAddress(t)
+	listener := listen(t, address)
+	publish(t, listener)
+	if err := os.Remove(address.Path); err != nil {
+		t.Fatal(err)
+	}
+	leaveStale(t, address)
+	listener.Withdraw()
+	expectState(t, address, socket.Stale)
+}
+
+func TestWithdrawLetsASuccessorStart(t *testing.T) {
+	address := newAddress(t)
+	first := listen(t, address)
+	publish(t, first)
+	first.Withdraw()
+	second := listen(t, address)
+	publish(t, second)
+	first.Withdraw()
+	expectState(t, address, socket.Live)
+}
+
+func TestHangUpOnSilentSparesThoseThatSpoke(t *testing.T) {
+	address := newAddress(t)
+	listener := listen(t, address)
+	publish(t, listener)
+	silent, _ := connect(t, address, listener)
+	speaking, accepted := connect(t, address, listener)
+	if _, err := speaking.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := accepted.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	listener.HangUpOnSilent()
+	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a silent connection: %v; want %v", err, io.EOF)
+	}
+	if _, err := accepted.Write([]byte("b")); err != nil {
+		t.Errorf("a connection that spoke: %v; want no error", err)
+	}
+}
+
+func connect(t *testing.T, address socket.Address, listener net.Listener) (dialled, accepted net.Conn) {
+	t.Helper()
+	dialled, err := net.Dial("unix", address.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dialled.Close() })
+	accepted, err = listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { accepted.Close() })
+	return dialled, accepted
+}
+
+// newAddress is one in a folder of its own, with a short name; that of t.TempDir has the test's name in it.
+func newAddress(t *testing.T) socket.Address {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return socket.Address{Path: filepath.Join(folder, "s")}
+}
+
+func listen(t *testing.T, address socket.Address) *socket.Listener {
+	t.Helper()
+	listener, err := socket.Listen(address, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		listener.Withdraw()
+		listener.Close()
+	})
+	return listener
+}
+
+func publish(t *testing.T, listener *socket.Listener) {
+	t.Helper()
+	if err := listener.Publish(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func leaveStale(t *testing.T, address socket.Address) {
+	t.Helper()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: address.Path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("dear diary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func expectState(t *testing.T, address socket.Address, want socket.State) {
+	t.Helper()
+	if got, err := socket.Probe(address); err != nil || got != want {
+		t.Errorf("Probe(%s) = %v, %v; want %v", address, got, err, want)
+	}
+}
+
+func expectFolder(t *testing.T, address socket.Address, want ...string) {
+	t.Helper()
+	if got := names(address); got != strings.Join(want, " ") {
+		t.Errorf("what is in the folder: %q; want %q", got, want)
+	}
+}
+
+func names(address socket.Address) string {
+	entries, _ := fs.ReadDir(os.DirFS(filepath.Dir(address.Path)), ".")
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,92 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// State is what is at the path of an address.
+type State int
+
+const (
+	Absent State = iota
+	NotASocket
+	Stale     // a socket on which nobody listens
+	Forbidden // a socket to which this process may not connect
+	Live
+)
+
+// Probe looks at the path and, where it is a socket, dials it. It never waits and never changes anything.
+//
+// A socket that is bound but does not listen yet looks Stale, as connect(2) says ECONNREFUSED of both. That is why
+// servers are kept apart by a lock and not by this.
+func Probe(address Address) (State, error) {
+	found, err := os.Stat(address.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return Absent, nil
+	case errors.Is(err, fs.ErrPermission):
+		return Forbidden, nil
+	case err != nil:
+		return 0, fmt.Errorf("cannot look at %s: %w; check the folder it is in", address.Path, cause(err))
+	case found.Mode().Type() != fs.ModeSocket:
+		return NotASocket, nil
+	}
+	switch err := dial(address.Path); {
+	case errors.Is(err, unix.ECONNREFUSED):
+		return Stale, nil
+	case errors.Is(err, unix.ENOENT):
+		return Absent, nil
+	case errors.Is(err, fs.ErrPermission):
+		return Forbidden, nil
+	default: // connected, or EAGAIN: its backlog is full, so someone listens
+		return Live, nil
+	}
+}
+
+func dial(path string) error {
+	descriptor, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(descriptor)
+	return unix.Connect(descriptor, &unix.SockaddrUnix{Name: path})
+}
+
+// describePermissions says whose a path is (or, where it can't be seen, the folder above), with which mode, and who asks.
+func describePermissions(path string) string {
+	for visible := path; ; visible = filepath.Dir(visible) {
+		var found unix.Stat_t
+		if unix.Stat(visible, &found) == nil {
+			return fmt.Sprintf("%s belongs to uid %d and gid %d with mode %04o, and this process is uid %d with gids %s",
+				visible, found.Uid, found.Gid, found.Mode&0o7777, os.Geteuid(), groups())
+		}
+		if visible == "/" {
+			return "nothing above " + path + " can be seen"
+		}
+	}
+}
+
+func groups() string {
+	ids, _ := os.Getgroups()
+	ids = append(ids, os.Getegid())
+	slices.Sort(ids)
+	return strings.Trim(fmt.Sprint(slices.Compact(ids)), "[]")
+}
+
+// cause is what the system said, without the operation and the path that os wraps around it.
+func cause(err error) error {
+	var code syscall.Errno
+	if errors.As(err, &code) {
+		return code
+	}
+	return err
+}

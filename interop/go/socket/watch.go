@@ -1,0 +1,34 @@
+package socket
+
+import (
+	"log/slog"
+	"time"
+)
+
+// watchPace is how often to look whether the file is still there: clients that wait for a server dial about as often,
+// and a look takes some microseconds. inotify(7) would tell at once, but a user has 128 of them, and it hears nothing
+// of what the other side of a network mount does.
+const watchPace = time.Second
+
+// Removed is closed when someone has removed the file, or put another in its place, and did not take the path over: no
+// new client finds this server.
+func (l *Listener) Removed() <-chan struct{} { return l.removed }
+
+func (l *Listener) watch() { time.AfterFunc(watchPace, l.look) }
+
+func (l *Listener) look() {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	switch {
+	case l.withdrawn:
+	case l.isLost():
+		slog.Warn("someone has removed the socket, or put another in its place: no new client finds this server; "+
+			"start it again, and leave the file alone", "socket", l.address.Path)
+		close(l.removed)
+	default:
+		l.watch()
+	}
+}
+
+// isLost needs l.changing: without the lock, a successor may have the path.
+func (l *Listener) isLost() bool { return l.lock != nil && !l.file.isOwn() }
