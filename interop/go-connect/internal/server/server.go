@@ -1,0 +1,97 @@
+// Package server is the connect-go server of all services.
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+
+	"example.com/samehost/go-connect/gen/samehost/greeter/v1/greeterv1connect"
+	"example.com/samehost/go-connect/gen/samehost/interop/interopconnect"
+	"example.com/samehost/go-connect/internal/compression"
+	"example.com/samehost/go/interoptest"
+)
+
+const (
+	// maxCalls is how many calls a connection may have in progress; net/http's default is 250.
+	maxCalls = 10_000
+	// sweepTime is how long Shutdown waits before it is called again.
+	sweepTime = time.Second
+)
+
+// Server is an http.Server with gRPC's services, and the order in which it ends.
+type Server struct {
+	*http.Server
+	health *health
+}
+
+// New makes a server of all services; serve a socket.Listener with it.
+func New() *Server {
+	options := connect.WithHandlerOptions(
+		connect.WithReadMaxBytes(interoptest.MaxMessageBytes),
+		connect.WithSendMaxBytes(interoptest.MaxMessageBytes),
+		compression.Off,
+	)
+	services := []string{
+		greeterv1connect.GreeterServiceName,
+		interopconnect.TestServiceName,
+		orcaServiceName,
+	}
+	reports := &loadReports{}
+	health := newHealth(services)
+	reflector := grpcreflect.NewStaticReflector(append(services, healthServiceName)...)
+
+	mux := http.NewServeMux()
+	mux.Handle(greeterv1connect.NewGreeterServiceHandler(greeterService{}, options))
+	mux.Handle(interopconnect.NewTestServiceHandler(newInteropService(reports), options))
+	mux.Handle(newOrcaHandler(reports, options))
+	mux.Handle(health.checkHandler(options))
+	mux.Handle(health.watchHandler(options))
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, options))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options))
+	mux.HandleFunc("/", unimplemented)
+
+	// HTTP/2 without TLS, with prior knowledge; and no HTTP/1, in which there is no gRPC.
+	protocols := &http.Protocols{}
+	protocols.SetUnencryptedHTTP2(true)
+	return &Server{
+		Server: &http.Server{
+			Handler:   compression.Handler(mux),
+			Protocols: protocols,
+			HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxCalls},
+		},
+		health: health,
+	}
+}
+
+// EndHealth says NOT_SERVING from now on, and ends every Watch.
+func (s *Server) EndHealth() { s.health.end() }
+
+// Stop stops gracefully until the context is done. Shutdown tells clients with a GOAWAY frame which of their calls are
+// answered; those that they sent later were not begun, so that a client may make them again elsewhere. A connection
+// that is just being made misses it (golang/go 81153), so it is sent again and again.
+func (s *Server) Stop(ctx context.Context) {
+	for ctx.Err() == nil {
+		sweep, cancel := context.WithTimeout(ctx, sweepTime)
+		err := s.Shutdown(sweep)
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	_ = s.Close()
+}
+
+// unimplemented answers calls of services that are not served, where http.ServeMux says 404.
+func unimplemented(writer http.ResponseWriter, request *http.Request) {
+	err := connect.NewError(connect.CodeUnimplemented, errors.New("no service of this name is served here"))
+	if errors := connect.NewErrorWriter(); errors.IsSupported(request) {
+		_ = errors.Write(writer, request, err)
+		return
+	}
+	http.NotFound(writer, request)
+}
