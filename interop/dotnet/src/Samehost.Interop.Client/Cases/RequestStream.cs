@@ -1,0 +1,23 @@
+using Grpc.Core;
+
+namespace Samehost.Interop.Client.Cases;
+
+/// <summary>Sends requests of a call that the server may end first.</summary>
+internal static class RequestStream
+{
+    /// <summary>Sends a request, or leaves it to the responses to say with which status the call has ended.</summary>
+    /// <remarks>
+    /// Where the server resets the stream meanwhile, WriteAsync throws what the connection says, which is no status: an
+    /// HttpProtocolException (grpc/grpc-dotnet HttpContentClientStreamWriter.cs). Reading tells the status.
+    /// </remarks>
+    public static async Task WriteUnlessEndedAsync<TRequest>(this IClientStreamWriter<TRequest> requests, TRequest request)
+    {
+        try
+        {
+            await requests.WriteAsync(request);
+        }
+        catch (IOException)
+        {
+        }
+    }
+}

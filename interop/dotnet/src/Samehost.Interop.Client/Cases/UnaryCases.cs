@@ -1,0 +1,34 @@
+using System.Globalization;
+using Google.Protobuf;
+using Grpc.Core;
+using Grpc.Testing;
+
+namespace Samehost.Interop.Client.Cases;
+
+/// <summary>One request, one response.</summary>
+internal static class UnaryCases
+{
+    public static async Task EmptyUnaryAsync(Peer peer)
+    {
+        var response = await peer.Stub.EmptyCallAsync(new Empty(), deadline: Peer.Deadline);
+        Checks.Equal("size of the response in bytes", 0, response.CalculateSize());
+    }
+
+    public static async Task LargeUnaryAsync(Peer peer) =>
+        Checks.Large(await peer.Stub.UnaryCallAsync(Requests.Large(), deadline: Peer.Deadline));
+
+    /// <remarks>
+    /// grpc-dotnet has no way to mark a request as cacheable, so these are POSTs, which no proxy keeps; it is the server's
+    /// answer, the same for the same request, that makes them equal.
+    /// </remarks>
+    public static async Task CacheableUnaryAsync(Peer peer)
+    {
+        var now = DateTime.UtcNow.Ticks.ToString(CultureInfo.InvariantCulture);
+        var request = new SimpleRequest { Payload = new Payload { Body = ByteString.CopyFromUtf8(now) } };
+        // Some proxies keep nothing for callers on their own host.
+        Metadata metadata = new() { { "x-user-ip", "1.2.3.4" } };
+        var first = await peer.Stub.CacheableUnaryCallAsync(request, metadata, Peer.Deadline);
+        var second = await peer.Stub.CacheableUnaryCallAsync(request, metadata, Peer.Deadline);
+        Checks.Equal("payload of the second response", first.Payload, second.Payload);
+    }
+}

@@ -1,0 +1,114 @@
+using System.Globalization;
+using System.Text;
+using Grpc.Core;
+using Samehost.Greeter.V1;
+
+namespace Samehost.Interop.Server;
+
+/// <summary>The example service of the contract, with all four kinds of call.</summary>
+internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceBase
+{
+    private const int MaxName = 256;
+    private const int MaxText = 4096;
+    private const int MaxIntervalSeconds = 60;
+
+    private static readonly OrderedDictionary<string, string> Greetings = new()
+    {
+        ["de"] = "Hallo, {0}!",
+        ["en"] = "Hello, {0}!",
+        ["es"] = "¡Hola, {0}!",
+        ["fr"] = "Bonjour, {0} !",
+        ["ja"] = "こんにちは、{0}さん！",
+    };
+
+    /// <summary>Greets one person.</summary>
+    public override Task<GreetResponse> Greet(GreetRequest request, ServerCallContext context)
+    {
+        RefuseName(request.Name);
+        return Task.FromResult(new GreetResponse { Message = Greeting("en", request.Name) });
+    }
+
+    /// <summary>Greets one person in several languages, one after the other.</summary>
+    public override async Task GreetInLanguages(
+        GreetInLanguagesRequest request,
+        IServerStreamWriter<GreetInLanguagesResponse> responseStream,
+        ServerCallContext context)
+    {
+        foreach (var language in request.Languages)
+        {
+            Refuse(
+                !Greetings.ContainsKey(language),
+                $"languages has '{language}'; the server knows {string.Join(", ", Greetings.Keys)}");
+        }
+
+        // Not ToTimeSpan(), which throws where a Duration is out of its own bounds.
+        var interval = request.Interval is { } duration ? duration.Seconds + (duration.Nanos / 1e9) : 0;
+        Refuse(
+            interval is < 0 or > MaxIntervalSeconds,
+            string.Create(CultureInfo.InvariantCulture, $"interval is {interval:0.0########} seconds; give 0 to {MaxIntervalSeconds}"));
+        RefuseName(request.Name);
+
+        var pause = TimeSpan.Zero;
+        foreach (var language in request.Languages.Count > 0 ? request.Languages : Greetings.Keys.AsEnumerable())
+        {
+            await Task.Delay(pause, context.CancellationToken);
+            pause = TimeSpan.FromSeconds(interval);
+            await responseStream.WriteAsync(
+                new GreetInLanguagesResponse { Language = language, Message = Greeting(language, request.Name) });
+        }
+    }
+
+    /// <summary>Greets all names of the stream at once.</summary>
+    public override async Task<GreetTogetherResponse> GreetTogether(
+        IAsyncStreamReader<GreetTogetherRequest> requestStream, ServerCallContext context)
+    {
+        List<string> names = [];
+        await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
+        {
+            RefuseName(request.Name);
+            names.Add(request.Name);
+        }
+
+        Refuse(names.Count == 0, "the stream has no request; send at least one name");
+        var everyone = names is [.. var others, var last] && others.Count > 0
+            ? $"{string.Join(", ", others)} and {last}"
+            : names[0];
+        return new GreetTogetherResponse { Message = Greeting("en", everyone), Count = (uint)names.Count };
+    }
+
+    /// <summary>Answers each message as it comes.</summary>
+    public override async Task Converse(
+        IAsyncStreamReader<ConverseRequest> requestStream,
+        IServerStreamWriter<ConverseResponse> responseStream,
+        ServerCallContext context)
+    {
+        var turn = 0u;
+        await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
+        {
+            var length = CharactersOf(request.Text);
+            Refuse(length > MaxText, $"text has {length} characters; give at most {MaxText}");
+            var text = length > 0 ? $"You said: {request.Text}" : "You said nothing.";
+            await responseStream.WriteAsync(new ConverseResponse { Text = text, Turn = ++turn });
+        }
+    }
+
+    private static string Greeting(string language, string name) =>
+        string.Format(CultureInfo.InvariantCulture, Greetings[language], name);
+
+    private static void RefuseName(string name)
+    {
+        var length = CharactersOf(name);
+        Refuse(length is < 1 or > MaxName, $"name has {length} characters; give 1 to {MaxName}");
+    }
+
+    /// <summary>Characters as the contract counts them: a string's length would count some of them twice.</summary>
+    private static int CharactersOf(string text) => text.EnumerateRunes().Count();
+
+    private static void Refuse(bool faulty, string fault)
+    {
+        if (faulty)
+        {
+            throw new RpcException(new Status(StatusCode.InvalidArgument, fault));
+        }
+    }
+}

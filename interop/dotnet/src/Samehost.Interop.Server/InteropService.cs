@@ -1,0 +1,206 @@
+using Google.Protobuf;
+using Grpc.Core;
+using Grpc.Testing;
+
+namespace Samehost.Interop.Server;
+
+/// <summary>
+/// grpc.testing.TestService. UnimplementedCall is left out: it is part of the contract that no server implements it.
+/// </summary>
+internal sealed class InteropService(LoadReports reports) : TestService.TestServiceBase
+{
+    /// <summary>The longest message either way: gRPC's own default for what an end takes in.</summary>
+    public const int MaxMessageBytes = 4 * 1024 * 1024;
+
+    private const string EchoInitial = "x-grpc-test-echo-initial";
+    private const string EchoTrailing = "x-grpc-test-echo-trailing-bin";
+
+    private static readonly WriteOptions Compressed = new();
+
+    /// <summary>
+    /// For every response that isn't asked to come compressed. An empty one must not: its frame would say that it is
+    /// compressed, and GZipStream writes nothing, which no other language takes for a gzip (dotnet/runtime 66449).
+    /// </summary>
+    private static readonly WriteOptions Uncompressed = new(WriteFlags.NoCompress);
+
+    /// <summary>This server's own name, the same for its whole life.</summary>
+    private static readonly string ServerId =
+        $"{Environment.MachineName}-{Environment.ProcessId}-{Guid.NewGuid():N}";
+
+    /// <summary>Answers nothing with nothing.</summary>
+    public override Task<Empty> EmptyCall(Empty request, ServerCallContext context)
+    {
+        context.WriteOptions = Uncompressed;
+        return Task.FromResult(new Empty());
+    }
+
+    /// <summary>Answers with a payload, a status, metadata or a load report, as the request asks.</summary>
+    public override async Task<SimpleResponse> UnaryCall(SimpleRequest request, ServerCallContext context)
+    {
+        RequestCompression.Check(context, request.ExpectCompressed);
+        await EchoAsync(context);
+        if (request.OrcaPerQueryReport is { } report)
+        {
+            context.ResponseTrailers.Add(LoadReport.Trailer, LoadReport.From(report).ToByteArray());
+        }
+
+        Refuse(request.ResponseStatus, request.ResponseType, [request.ResponseSize]);
+        context.WriteOptions = Options(request.ResponseCompressed);
+        return new SimpleResponse
+        {
+            Payload = Zeros(request.ResponseSize),
+            ServerId = request.FillServerId ? ServerId : "",
+            Hostname = Environment.MachineName,
+        };
+    }
+
+    /// <summary>Answers with the request's own payload, and lets a proxy keep the answer.</summary>
+    public override async Task<SimpleResponse> CacheableUnaryCall(SimpleRequest request, ServerCallContext context)
+    {
+        await context.WriteResponseHeadersAsync(new Metadata { { "cache-control", "max-age=60, public" } });
+        context.WriteOptions = Uncompressed;
+        return new SimpleResponse { Payload = request.Payload };
+    }
+
+    /// <summary>Answers one request with all that it asks for.</summary>
+    public override Task StreamingOutputCall(
+        StreamingOutputCallRequest request,
+        IServerStreamWriter<StreamingOutputCallResponse> responseStream,
+        ServerCallContext context) => RespondAsync(request, responseStream, context);
+
+    /// <summary>Sums up the sizes of the payloads.</summary>
+    public override async Task<StreamingInputCallResponse> StreamingInputCall(
+        IAsyncStreamReader<StreamingInputCallRequest> requestStream, ServerCallContext context)
+    {
+        var size = 0;
+        await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
+        {
+            RequestCompression.Check(context, request.ExpectCompressed);
+            size += request.Payload?.Body.Length ?? 0;
+        }
+
+        context.WriteOptions = Uncompressed; // the sum of nothing is an empty message too
+        return new StreamingInputCallResponse { AggregatedPayloadSize = size };
+    }
+
+    /// <summary>Answers each request as it comes.</summary>
+    public override async Task FullDuplexCall(
+        IAsyncStreamReader<StreamingOutputCallRequest> requestStream,
+        IServerStreamWriter<StreamingOutputCallResponse> responseStream,
+        ServerCallContext context)
+    {
+        await EchoAsync(context);
+        var hasTurn = false;
+        try
+        {
+            await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
+            {
+                if (request.OrcaOobReport is { } report)
+                {
+                    if (!hasTurn)
+                    {
+                        await reports.Turn.WaitAsync(context.CancellationToken);
+                        hasTurn = true;
+                    }
+
+                    reports.Current = LoadReport.From(report);
+                }
+
+                await RespondAsync(request, responseStream, context);
+            }
+        }
+        finally
+        {
+            if (hasTurn)
+            {
+                reports.Turn.Release();
+            }
+        }
+    }
+
+    /// <summary>Answers the requests when all have come.</summary>
+    public override async Task HalfDuplexCall(
+        IAsyncStreamReader<StreamingOutputCallRequest> requestStream,
+        IServerStreamWriter<StreamingOutputCallResponse> responseStream,
+        ServerCallContext context)
+    {
+        List<StreamingOutputCallRequest> requests = [];
+        await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
+        {
+            requests.Add(request);
+        }
+
+        foreach (var request in requests)
+        {
+            await RespondAsync(request, responseStream, context);
+        }
+    }
+
+    private static async Task RespondAsync(
+        StreamingOutputCallRequest request,
+        IServerStreamWriter<StreamingOutputCallResponse> responseStream,
+        ServerCallContext context)
+    {
+        Refuse(request.ResponseStatus, request.ResponseType, request.ResponseParameters.Select(each => each.Size));
+        foreach (var parameters in request.ResponseParameters)
+        {
+            await Task.Delay(TimeSpan.FromMicroseconds(Math.Max(0, parameters.IntervalUs)), context.CancellationToken);
+            responseStream.WriteOptions = Options(parameters.Compressed);
+            await responseStream.WriteAsync(new StreamingOutputCallResponse
+            {
+                Payload = Zeros(parameters.Size),
+                PeerSocketAddress = parameters.FillPeerSocketAddress?.Value is true ? context.Peer : "",
+            });
+        }
+    }
+
+    /// <summary>Sends back the metadata that asks for it: one piece with the headers, one with the trailers.</summary>
+    private static async Task EchoAsync(ServerCallContext context)
+    {
+        foreach (var entry in context.RequestHeaders.GetAll(EchoTrailing))
+        {
+            context.ResponseTrailers.Add(entry);
+        }
+
+        var initial = new Metadata();
+        foreach (var entry in context.RequestHeaders.GetAll(EchoInitial))
+        {
+            initial.Add(entry);
+        }
+
+        if (initial.Count > 0)
+        {
+            await context.WriteResponseHeadersAsync(initial);
+        }
+    }
+
+    /// <summary>Ends the call without a response: because the request asks for it, or can't be answered.</summary>
+    private static void Refuse(EchoStatus? status, PayloadType type, IEnumerable<int> sizes)
+    {
+        if (status is { Code: not 0 })
+        {
+            var code = Enum.IsDefined((StatusCode)status.Code) ? (StatusCode)status.Code : StatusCode.Unknown;
+            throw new RpcException(new Status(code, status.Message));
+        }
+
+        if (type != PayloadType.Compressable)
+        {
+            throw Invalid($"response_type is {(int)type}; 0 is the one there is");
+        }
+
+        foreach (var size in sizes)
+        {
+            if (size is < 0 or > MaxMessageBytes)
+            {
+                throw Invalid($"a size is {size} bytes; ask for 0 to {MaxMessageBytes}");
+            }
+        }
+    }
+
+    private static RpcException Invalid(string fault) => new(new Status(StatusCode.InvalidArgument, fault));
+
+    private static WriteOptions Options(BoolValue? compressed) =>
+        compressed?.Value is true ? Compressed : Uncompressed;
+
+    private static Payload Zeros(int size) => new() { Body = UnsafeByteOperations.UnsafeWrap(new byte[size]) };
+}

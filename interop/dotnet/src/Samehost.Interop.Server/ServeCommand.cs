@@ -1,0 +1,152 @@
+using System.CommandLine;
+using Grpc.AspNetCore.Server;
+using Grpc.Testing;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Samehost.Interop.Server;
+
+/// <summary>The command <c>serve</c>: serves until SIGTERM or SIGINT.</summary>
+internal static class ServeCommand
+{
+    /// <summary>
+    /// Kestrel's 100 would make the rest of the 1000 calls of concurrent_large_unary wait: over a socket, a client's calls
+    /// share one connection.
+    /// </summary>
+    private const int MaxStreamsPerConnection = 1100;
+
+    private const UnixFileMode AnyMode = (UnixFileMode)0b111_111_111;
+
+    public static Command Create()
+    {
+        var socket = CommandLine.SocketOption();
+        var mode = new Option<UnixFileMode>("--mode")
+        {
+            Description = "Permissions of the socket. [0660]",
+            HelpName = "OCTAL",
+            DefaultValueFactory = _ => new SocketListenerOptions().Mode,
+            CustomParser = result => CommandLine.Parse(result, ParseMode),
+        };
+        var group = new Option<uint?>("--group")
+        {
+            Description = "Group of the socket, a name or a number. [the process's]",
+            HelpName = "NAME|GID",
+            CustomParser = result => CommandLine.Parse<uint?>(result, text => UnixGroup.Parse(text)),
+        };
+        var takeover = new Option<bool>("--takeover")
+        {
+            Description = "Take the path over from a server that serves there.",
+        };
+        var onRemoved = new Option<string>("--on-removed")
+        {
+            Description = "When someone removes the socket, serve what is in progress on, or stop with code 1. [serve]",
+            DefaultValueFactory = _ => "serve",
+        }.AcceptOnlyFromAmong("serve", "stop");
+        var grace = CommandLine.SecondsOption("--grace", "Seconds that calls have to finish.", 5, zeroAllowed: true);
+
+        var command = new Command("serve", "Serves Greeter, grpc.testing.TestService, health and reflection.")
+        {
+            socket, mode, group, takeover, onRemoved, grace,
+        };
+        command.SetAction((parsed, _) => ServeAsync(parsed.GetRequiredValue(socket), new SocketListenerOptions
+        {
+            Mode = parsed.GetValue(mode),
+            GroupId = parsed.GetValue(group),
+            TakeOver = parsed.GetValue(takeover),
+            StopWhenRemoved = parsed.GetValue(onRemoved) == "stop",
+            Grace = parsed.GetValue(grace),
+        }));
+        return command;
+    }
+
+    private static async Task<int> ServeAsync(UnixSocketAddress address, SocketListenerOptions options)
+    {
+        await using var server = Build(address, options);
+        using var secondSignal = new SecondSignal(server.Services.GetRequiredService<SocketFile>());
+        try
+        {
+            await server.StartAsync();
+        }
+        catch (OperationCanceledException)
+        {
+            return 0; // a signal came first
+        }
+
+        Console.WriteLine(new ReadyLine(
+            address.ToString(), Environment.ProcessId, GrpcLibrary.Name, GrpcLibrary.Version));
+        await server.WaitForShutdownAsync();
+        return Environment.ExitCode;
+    }
+
+    private static WebApplication Build(UnixSocketAddress address, SocketListenerOptions options)
+    {
+        // Empty, because the socket is all that this program listens on, whatever ASPNETCORE_URLS and appsettings.json say.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost
+            .UseKestrelCore()
+            .ListenOnSocket(address, options)
+            .ConfigureKestrel(kestrel => kestrel.Limits.Http2.MaxStreamsPerConnection = MaxStreamsPerConnection);
+
+        builder.Logging
+            .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace) // stdout is for the ready line
+            .AddSimpleConsole(console => console.SingleLine = true)
+            .SetMinimumLevel(LogLevel.Warning) // the default log of each request costs more than the request
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None) // errors are said once, in one line
+            .AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None); // to stop is no error
+
+        builder.Services.AddGrpc(grpc =>
+        {
+            grpc.MaxReceiveMessageSize = InteropService.MaxMessageBytes;
+            grpc.MaxSendMessageSize = InteropService.MaxMessageBytes;
+        });
+        builder.Services.AddGrpcReflection();
+        builder.Services.AddGrpcHealthChecks(health =>
+        {
+            foreach (var service in new[]
+            {
+                Greeter.V1.GreeterService.Descriptor, TestService.Descriptor, Xds.Service.Orca.V3.OpenRcaService.Descriptor,
+            })
+            {
+                health.Services.Map(service.FullName, _ => true);
+            }
+        }).AddCheck<ServingHealthCheck>("serving");
+        // Health.Watch is told by a publisher, which without this begins to do so after 5 s.
+        builder.Services.Configure<HealthCheckPublisherOptions>(publisher => publisher.Delay = TimeSpan.Zero);
+
+        builder.Services
+            .AddSingleton<LoadReports>()
+            .AddHttpContextAccessor()
+            .AddOptions<GrpcServiceOptions<InteropService>>()
+            .Configure<IHttpContextAccessor>((service, accessor) =>
+            {
+                service.Observe(accessor);
+                service.ResponseCompressionAlgorithm = "gzip"; // lets messages be compressed; each says whether it is
+            });
+
+        var server = builder.Build();
+        server.MapGrpcService<GreeterService>();
+        server.MapGrpcService<InteropService>();
+        server.MapGrpcService<OpenRcaService>();
+        server.MapGrpcHealthChecksService();
+        server.MapGrpcReflectionService();
+        return server;
+    }
+
+    private static UnixFileMode ParseMode(string text)
+    {
+        try
+        {
+            var digits = text.StartsWith("0o", StringComparison.Ordinal) ? text[2..] : text;
+            if (digits is [>= '0' and <= '7', ..] && (UnixFileMode)Convert.ToInt32(digits, 8) is var mode
+                && (mode & ~AnyMode) == 0)
+            {
+                return mode;
+            }
+        }
+        catch (Exception error) when (error is FormatException or OverflowException)
+        {
+            // said below
+        }
+
+        throw new FormatException($"--mode is '{text}'; give permissions in octal, 0000 to 0777, as in 0660");
+    }
+}

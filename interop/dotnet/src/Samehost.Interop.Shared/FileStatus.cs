@@ -1,0 +1,51 @@
+using System.Runtime.InteropServices;
+
+namespace Samehost.Interop;
+
+/// <summary>Which file is at a path, of what kind, and whose.</summary>
+/// <param name="Identity">Device and inode: the same as long as it is the same file, under whatever name.</param>
+/// <param name="IsSocket">Whether it is a Unix domain socket.</param>
+/// <param name="Mode">Who may do what with it.</param>
+/// <param name="UserId">Whose it is.</param>
+/// <param name="GroupId">Which group it belongs to.</param>
+public readonly record struct FileStatus(
+    FileIdentity Identity,
+    bool IsSocket,
+    UnixFileMode Mode,
+    uint UserId,
+    uint GroupId)
+{
+    private const int TypeMask = 0xF000;
+    private const int SocketType = 0xC000;
+    private const int ModeMask = 0xFFF;
+
+    /// <summary>Looks at a path, following symbolic links.</summary>
+    /// <returns>0, or the number of the system's error (errno).</returns>
+    public static int Read(string path, out FileStatus status) => Read(path, 0, out status);
+
+    /// <summary>Looks at a path itself, be it a symbolic link or not.</summary>
+    /// <returns>0, or the number of the system's error (errno).</returns>
+    public static int ReadLink(string path, out FileStatus status) =>
+        Read(path, NativeMethods.AtDoNotFollowLinks, out status);
+
+    private static int Read(string path, int flags, out FileStatus status)
+    {
+        if (NativeMethods.ReadStatus(
+            NativeMethods.AtCurrentFolder, path, flags, NativeMethods.BasicStatus, out var found) != 0)
+        {
+            status = default;
+            return Marshal.GetLastPInvokeError();
+        }
+
+        status = new FileStatus(
+            new FileIdentity(found.DeviceMajor, found.DeviceMinor, found.Inode),
+            (found.TypeAndMode & TypeMask) == SocketType,
+            (UnixFileMode)(found.TypeAndMode & ModeMask),
+            found.UserId,
+            found.GroupId);
+        return 0;
+    }
+}
+
+/// <summary>Device and inode of a file.</summary>
+public readonly record struct FileIdentity(uint DeviceMajor, uint DeviceMinor, ulong Inode);

@@ -1,0 +1,52 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+[assembly: DisableRuntimeMarshalling]
+
+namespace Samehost.Interop;
+
+/// <summary>What .NET does not say of a file and of this process: owners and inodes.</summary>
+internal static unsafe partial class NativeMethods
+{
+    public const int AtCurrentFolder = -100;
+    public const int AtDoNotFollowLinks = 0x100;
+
+    /// <summary>The fields up to the inode, STATX_BASIC_STATS.</summary>
+    public const uint BasicStatus = 0x7FF;
+
+    /// <summary>statx(2) and not stat(2), whose structure is another one on each processor.</summary>
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int ReadStatus(int folder, string path, int flags, uint wanted, out ExtendedStatus status);
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint EffectiveUserId();
+
+    [LibraryImport("libc", EntryPoint = "getegid")]
+    public static partial uint EffectiveGroupId();
+
+    [LibraryImport("libc", EntryPoint = "getgroups", SetLastError = true)]
+    public static partial int Groups(int size, uint* groups);
+
+    /// <summary><c>struct statx</c>, the fields of it that are used here.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    public struct ExtendedStatus
+    {
+        [FieldOffset(20)]
+        public uint UserId;
+
+        [FieldOffset(24)]
+        public uint GroupId;
+
+        [FieldOffset(28)]
+        public ushort TypeAndMode;
+
+        [FieldOffset(32)]
+        public ulong Inode;
+
+        [FieldOffset(136)]
+        public uint DeviceMajor;
+
+        [FieldOffset(140)]
+        public uint DeviceMinor;
+    }
+}

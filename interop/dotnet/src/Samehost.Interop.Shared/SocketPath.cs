@@ -1,0 +1,99 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace Samehost.Interop;
+
+/// <summary>What is at the path of a socket.</summary>
+public enum SocketPathState
+{
+    /// <summary>Nothing is there.</summary>
+    Absent,
+
+    /// <summary>Something other than a socket is there.</summary>
+    NotASocket,
+
+    /// <summary>A socket is there and nobody listens on it.</summary>
+    Stale,
+
+    /// <summary>A socket is there, or may be, and this process may not connect to it.</summary>
+    Forbidden,
+
+    /// <summary>A socket is there and someone listens on it.</summary>
+    Live,
+}
+
+/// <summary>Finds out about the path of a socket; both ends ask, each for its own errors.</summary>
+public static class SocketPath
+{
+    private const int NoSuchFile = 2; // ENOENT
+    private const int AccessDenied = 13; // EACCES
+    private const int NotAFolder = 20; // ENOTDIR
+
+    /// <summary>Looks at the path and, where it is a socket, dials it; never waits, never changes anything.</summary>
+    /// <remarks>
+    /// A socket that is bound and does not listen yet looks stale, as connect(2) gives ECONNREFUSED for both; so servers
+    /// are kept apart by a lock and not by this.
+    /// </remarks>
+    public static SocketPathState Look(UnixSocketAddress address) =>
+        FileStatus.Read(address.Path, out var status) switch
+        {
+            0 => status.IsSocket ? Dial(address) : SocketPathState.NotASocket,
+            NoSuchFile or NotAFolder => SocketPathState.Absent,
+            AccessDenied => SocketPathState.Forbidden,
+            var error => throw new SamehostException(
+                $"cannot look at {address.Path}: {Marshal.GetPInvokeErrorMessage(error)}; check the folder it is in"),
+        };
+
+    /// <summary>
+    /// Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.
+    /// </summary>
+    public static string DescribePermissions(string path)
+    {
+        for (var visible = path; visible is not null; visible = Path.GetDirectoryName(visible))
+        {
+            if (FileStatus.Read(visible, out var status) == 0)
+            {
+                return $"{visible} belongs to uid {status.UserId} and gid {status.GroupId} with mode "
+                    + $"{Octal(status.Mode)}, and this process is uid {NativeMethods.EffectiveUserId()} "
+                    + $"with gids {string.Join(' ', GroupIds())}";
+            }
+        }
+
+        return $"nothing above {path} can be seen";
+    }
+
+    /// <summary>A mode as chmod(1) writes it, as in 0660.</summary>
+    public static string Octal(UnixFileMode mode) => Convert.ToString((int)mode, 8).PadLeft(4, '0');
+
+    private static SocketPathState Dial(UnixSocketAddress address)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Blocking = false;
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(address.Path));
+            return SocketPathState.Live;
+        }
+        catch (SocketException error)
+        {
+            return error.SocketErrorCode switch
+            {
+                SocketError.ConnectionRefused => SocketPathState.Stale,
+                SocketError.AddressNotAvailable => SocketPathState.Absent, // how .NET calls ENOENT
+                SocketError.AccessDenied => SocketPathState.Forbidden,
+                _ => SocketPathState.Live, // EAGAIN: its queue is full, so someone listens
+            };
+        }
+    }
+
+    private static unsafe SortedSet<uint> GroupIds()
+    {
+        var ids = new uint[NativeMethods.Groups(0, null)];
+        fixed (uint* first = ids)
+        {
+            NativeMethods.Groups(ids.Length, first);
+        }
+
+        return [.. ids, NativeMethods.EffectiveGroupId()];
+    }
+}
