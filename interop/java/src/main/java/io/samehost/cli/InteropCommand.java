@@ -1,0 +1,48 @@
+package io.samehost.cli;
+
+import io.samehost.interop.InteropClient;
+import io.samehost.socket.SamehostException;
+import io.samehost.socket.SocketPath;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
+
+@Command(
+    name = "interop",
+    mixinStandardHelpOptions = true,
+    description = "Runs gRPC's official interop cases and prints a line of JSON for each.")
+final class InteropCommand implements Callable<Integer> {
+
+  @Option(names = "--socket", required = true, paramLabel = "PATH", description = "Where.")
+  private SocketPath socket;
+
+  @Option(
+      names = "--case",
+      required = true,
+      paramLabel = "NAME",
+      converter = CaseConverter.class,
+      description = "An official case; may be given again.")
+  private List<String> cases;
+
+  @Override
+  public Integer call() throws SamehostException, InterruptedException {
+    Logging.off();
+    boolean passed = new InteropClient(socket).run(cases, Main::printJson);
+    return passed ? Main.EXIT_DONE : Main.EXIT_FAILED;
+  }
+
+  private static final class CaseConverter implements ITypeConverter<String> {
+    @Override
+    public String convert(String name) {
+      if (!InteropClient.isCase(name)) {
+        throw new TypeConversionException(
+            "no case is named '%s'; see grpc/grpc doc/interop-test-descriptions.md"
+                .formatted(name));
+      }
+      return name;
+    }
+  }
+}

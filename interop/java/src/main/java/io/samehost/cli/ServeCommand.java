@@ -1,0 +1,161 @@
+package io.samehost.cli;
+
+import io.grpc.ServerServiceDefinition;
+import io.samehost.greeter.GreeterService;
+import io.samehost.interop.InteropService;
+import io.samehost.socket.Library;
+import io.samehost.socket.SamehostException;
+import io.samehost.socket.SocketPath;
+import io.samehost.socket.SocketServer;
+import java.io.IOException;
+import java.nio.file.FileSystems;
+import java.nio.file.attribute.GroupPrincipal;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicInteger;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
+
+@Command(
+    name = "serve",
+    mixinStandardHelpOptions = true,
+    description =
+        "Serves Greeter and gRPC's interop services until SIGTERM or SIGINT, or until another server takes over.")
+final class ServeCommand implements Callable<Integer> {
+
+  @Option(names = "--socket", required = true, paramLabel = "PATH", description = "Where.")
+  private SocketPath socket;
+
+  @Option(
+      names = "--mode",
+      paramLabel = "OCTAL",
+      defaultValue = "0660",
+      converter = ModeConverter.class,
+      description = "Permissions of the socket. [${DEFAULT-VALUE}]")
+  private int mode;
+
+  @Option(
+      names = "--group",
+      paramLabel = "NAME|GID",
+      converter = GroupConverter.class,
+      description = "Group of the socket. [the process's]")
+  private GroupPrincipal group;
+
+  @Option(
+      names = "--grace",
+      paramLabel = "SECONDS",
+      defaultValue = "5",
+      converter = GraceConverter.class,
+      description = "How long calls have to finish. [${DEFAULT-VALUE}]")
+  private Duration grace;
+
+  @Option(
+      names = "--takeover",
+      description = "Where a server has the path, take it over: that server drains and goes.")
+  private boolean takeover;
+
+  @Option(
+      names = "--on-removed",
+      paramLabel = "serve|stop",
+      defaultValue = "serve",
+      converter = OnRemovedConverter.class,
+      description =
+          "When someone removes the socket, serve what is in progress on, or stop with code 1."
+              + " [${DEFAULT-VALUE}]")
+  private OnRemoved onRemoved;
+
+  private enum OnRemoved {
+    SERVE,
+    STOP
+  }
+
+  /** The ready line of PROTOCOL.md. */
+  private record Ready(
+      String event, String address, long pid, String implementation, String version) {}
+
+  @Override
+  public Integer call() throws SamehostException, InterruptedException {
+    StopSignals signals = new StopSignals();
+    List<ServerServiceDefinition> services = new ArrayList<>(InteropService.services());
+    services.add(new GreeterService().bindService());
+    SocketServer server = SocketServer.start(socket, mode, group, takeover, services);
+    signals.beforeHalt(server::withdraw);
+    Main.printJson(
+        new Ready(
+            "ready",
+            socket.toString(),
+            ProcessHandle.current().pid(),
+            Library.NAME,
+            Library.VERSION));
+    server.takenOver().thenRun(signals::stop);
+    AtomicInteger exitCode = new AtomicInteger(Main.EXIT_DONE);
+    if (onRemoved == OnRemoved.STOP) {
+      server
+          .removed()
+          .thenRun(
+              () -> {
+                exitCode.set(Main.EXIT_FAILED);
+                signals.stop();
+              });
+    }
+    signals.await();
+    server.stop(grace);
+    return exitCode.get();
+  }
+
+  private static final class ModeConverter implements ITypeConverter<Integer> {
+    @Override
+    public Integer convert(String text) {
+      if (!text.matches("(0o)?[0-7]+")) {
+        throw new TypeConversionException(
+            "mode '%s' is not octal; write it as in 0660".formatted(text));
+      }
+      String digits = text.replaceFirst("^(0o)?0*(?=.)", "");
+      if (digits.length() > 3) {
+        throw new TypeConversionException(
+            "mode %s is none a socket can have; give one from 0000 to 0777".formatted(text));
+      }
+      return Integer.valueOf(digits, 8);
+    }
+  }
+
+  private static final class GroupConverter implements ITypeConverter<GroupPrincipal> {
+    @Override
+    public GroupPrincipal convert(String text) {
+      try {
+        // Takes a number too, of a group that need not have a name.
+        return FileSystems.getDefault()
+            .getUserPrincipalLookupService()
+            .lookupPrincipalByGroupName(text);
+      } catch (IOException e) {
+        throw new TypeConversionException(
+            "no group is named '%s' on this machine; create it, or give its number"
+                .formatted(text));
+      }
+    }
+  }
+
+  private static final class OnRemovedConverter implements ITypeConverter<OnRemoved> {
+    @Override
+    public OnRemoved convert(String text) {
+      return switch (text) {
+        case "serve" -> OnRemoved.SERVE;
+        case "stop" -> OnRemoved.STOP;
+        default ->
+            throw new TypeConversionException(
+                "on-removed is '%s'; give serve or stop".formatted(text));
+      };
+    }
+  }
+
+  private static final class GraceConverter implements ITypeConverter<Duration> {
+    @Override
+    public Duration convert(String text) {
+      return Seconds.parse("grace", text, /* least= */ 0);
+    }
+  }
+}

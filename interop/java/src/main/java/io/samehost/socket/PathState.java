@@ -1,0 +1,88 @@
+package io.samehost.socket;
+
+import io.netty.bootstrap.Bootstrap;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
+import io.netty.channel.unix.Errors;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+
+/** What is at the path of a socket, found out by looking and dialling. */
+enum PathState {
+  ABSENT,
+  NOT_A_SOCKET,
+  /** A socket is there and nobody listens on it. */
+  STALE,
+  /** A socket is there, or may be, and this process may not connect to it. */
+  FORBIDDEN,
+  /** A socket is there and someone listens on it. */
+  LIVE;
+
+  /** File types in the mode of inode(7). */
+  private static final int S_IFMT = 0170000;
+
+  private static final int S_IFSOCK = 0140000;
+
+  /**
+   * Looks, and dials where there is a socket; changes nothing and never waits for an answer.
+   *
+   * <p>A socket that is bound and does not listen yet looks stale, as connect(2) gives ECONNREFUSED
+   * for both. So servers are kept apart by a lock, not by this.
+   */
+  static PathState of(SocketPath socket) throws SamehostException {
+    Path path = socket.path();
+    try {
+      return isSocket(path) ? dial(socket) : NOT_A_SOCKET;
+    } catch (NoSuchFileException e) {
+      return ABSENT;
+    } catch (AccessDeniedException e) {
+      return FORBIDDEN;
+    } catch (IOException e) {
+      if (!Files.isDirectory(path.getParent())) {
+        return ABSENT;
+      }
+      throw new SamehostException(
+          "cannot look at %s: %s; check the folder it is in".formatted(path, Reasons.of(e)), e);
+    }
+  }
+
+  static boolean isSocket(Path path, LinkOption... options) throws IOException {
+    return ((Integer) Files.getAttribute(path, "unix:mode", options) & S_IFMT) == S_IFSOCK;
+  }
+
+  private static PathState dial(SocketPath socket) {
+    ChannelFuture dialled =
+        new Bootstrap()
+            .group(EventLoops.SHARED)
+            .channel(EpollDomainSocketChannel.class)
+            .handler(new Silence())
+            .connect(socket.address())
+            .awaitUninterruptibly();
+    dialled.channel().close();
+    if (dialled.isSuccess()) {
+      return LIVE;
+    }
+    if (dialled.cause() instanceof FileNotFoundException) {
+      return ABSENT;
+    }
+    // Netty gives the number of the error in its message alone: "failed with error(-111)".
+    if (dialled.cause().getMessage().contains("(" + Errors.ERROR_ECONNREFUSED_NEGATIVE + ")")) {
+      return STALE;
+    }
+    // What is left besides EACCES is EAGAIN: someone listens, and the queue of callers is full.
+    return Files.isWritable(socket.path()) ? LIVE : FORBIDDEN;
+  }
+
+  /** Whoever listens may hang up; otherwise Netty logs that with a stack trace. */
+  private static final class Silence extends ChannelInboundHandlerAdapter {
+    @Override
+    public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {}
+  }
+}

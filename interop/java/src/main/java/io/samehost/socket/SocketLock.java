@@ -1,0 +1,198 @@
+package io.samehost.socket;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.google.gson.Gson;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * The exclusive lock on a file beside the socket, which keeps two servers off one path.
+ *
+ * <p>It is a record lock of fcntl(2), the one kind that the JDK has: it neither sees nor stops a
+ * flock(2), so servers in other languages take both. The system releases it when the process dies.
+ *
+ * <p>The file stays: if it were removed, one server could lock the removed file while the next
+ * locks a new one. What it says of its owner is only there to be read.
+ */
+final class SocketLock implements AutoCloseable {
+
+  /**
+   * The files that this process holds locked. Such a file must not even be opened a second time:
+   * when any descriptor of it is closed, the process loses the lock (fcntl(2), and {@link FileLock}
+   * under "Platform dependencies").
+   */
+  private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+
+  private static final int MAX_RECORD_BYTES = 4096;
+
+  /** How often to try: the JDK can wait for a lock, but not with an end. */
+  private static final Duration PACE = Duration.ofMillis(5);
+
+  private final SocketPath socket;
+  private final Path path;
+  private final FileChannel file;
+
+  private SocketLock(SocketPath socket, Path path, FileChannel file) {
+    this.socket = socket;
+    this.path = path;
+    this.file = file;
+  }
+
+  /** Tries for so long while someone else holds the lock; once where there is no patience. */
+  static SocketLock take(SocketPath socket, String implementation, Duration patience)
+      throws SamehostException {
+    long start = System.nanoTime();
+    while (true) {
+      try {
+        return take(socket, implementation);
+      } catch (SocketInUseException e) {
+        if (System.nanoTime() - start >= patience.toNanos()) {
+          throw e;
+        }
+        LockSupport.parkNanos(PACE.toNanos());
+      }
+    }
+  }
+
+  private static SocketLock take(SocketPath socket, String implementation)
+      throws SamehostException {
+    Path path = Path.of(socket.path() + ".lock");
+    if (!HELD.add(path)) {
+      throw inUse(socket, path, "this process");
+    }
+    SocketLock lock = null;
+    try {
+      lock = new SocketLock(socket, path, open(socket, path));
+      lock.lock();
+      lock.write(implementation);
+      return lock;
+    } catch (SamehostException e) {
+      if (lock == null) {
+        HELD.remove(path);
+      } else {
+        lock.close();
+      }
+      throw e;
+    }
+  }
+
+  /** Lets the next server have the path. */
+  @Override
+  public void close() {
+    try {
+      file.close();
+    } catch (IOException e) {
+      // The system releases the lock all the same.
+    }
+    HELD.remove(path);
+  }
+
+  private static FileChannel open(SocketPath socket, Path path) throws SamehostException {
+    try {
+      // 0600: whoever may open the file may lock it, and clients must not be able to.
+      return FileChannel.open(
+          path,
+          Set.of(
+              StandardOpenOption.READ,
+              StandardOpenOption.WRITE,
+              StandardOpenOption.CREATE,
+              LinkOption.NOFOLLOW_LINKS),
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+    } catch (NoSuchFileException e) {
+      throw new SamehostException(
+          "no folder %s for the socket %s; create it or mount it"
+              .formatted(path.getParent(), socket.path()),
+          e);
+    } catch (IOException e) {
+      throw new SamehostException(
+          "cannot open the lock file %s: %s; %s; let this process write there"
+              .formatted(path, Reasons.of(e), Reasons.permissions(path)),
+          e);
+    }
+  }
+
+  private void lock() throws SamehostException {
+    FileLock lock;
+    try {
+      lock = file.tryLock();
+    } catch (OverlappingFileLockException e) {
+      throw inUse(socket, path, "this process");
+    } catch (IOException e) {
+      throw new SamehostException(
+          "cannot lock %s: %s; choose a folder on a file system that has locks"
+              .formatted(path, Reasons.of(e)),
+          e);
+    }
+    if (lock == null) {
+      throw inUse(socket, path, ownerOrSomeone());
+    }
+  }
+
+  private void write(String implementation) throws SamehostException {
+    try {
+      if (file.size() > 0 && owner() == null) {
+        throw new SamehostException(
+            ("%s is needed as a lock file and holds something else;"
+                    + " choose another name for the socket, or move that file away")
+                .formatted(path));
+      }
+      JsonObject record = new JsonObject();
+      record.addProperty("pid", ProcessHandle.current().pid());
+      record.addProperty("host", Host.name());
+      record.addProperty("implementation", implementation);
+      file.truncate(0);
+      file.write(ByteBuffer.wrap((record + "\n").getBytes(UTF_8)), 0);
+    } catch (IOException e) {
+      throw new SamehostException(
+          "cannot write the lock file %s: %s; check the space there".formatted(path, Reasons.of(e)),
+          e);
+    }
+  }
+
+  private String ownerOrSomeone() {
+    try {
+      String owner = owner();
+      return owner == null ? "someone" : owner;
+    } catch (IOException e) {
+      return "someone";
+    }
+  }
+
+  /** What the file says of its owner; null where it says nothing that a server wrote. */
+  private String owner() throws IOException {
+    ByteBuffer text = ByteBuffer.allocate(MAX_RECORD_BYTES);
+    file.read(text, 0);
+    try {
+      JsonObject owner =
+          new Gson().fromJson(UTF_8.decode(text.flip()).toString(), JsonObject.class);
+      return "%s, process %s on host %s,"
+          .formatted(
+              owner.getAsJsonPrimitive("implementation").getAsString(),
+              owner.getAsJsonPrimitive("pid").getAsString(),
+              owner.getAsJsonPrimitive("host").getAsString());
+    } catch (JsonParseException | NullPointerException | ClassCastException e) {
+      return null;
+    }
+  }
+
+  private static SocketInUseException inUse(SocketPath socket, Path path, String owner) {
+    return new SocketInUseException(
+        "%s has a server already: %s holds %s; stop that server or choose another path"
+            .formatted(socket.path(), owner, path));
+  }
+}

@@ -1,0 +1,198 @@
+package io.samehost.socket;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.Before;
+import org.junit.Rule;
+import org.junit.Test;
+import org.junit.rules.TemporaryFolder;
+
+public class SocketFileTest {
+  @Rule public final TemporaryFolder folder = new TemporaryFolder(new File("/tmp"));
+
+  private Path path;
+  private Path control;
+  private SocketFile file;
+
+  @Before
+  public void setUp() {
+    path = folder.getRoot().toPath().resolve("a.sock");
+    control = Path.of(path + ".takeover");
+    file = new SocketFile(new SocketPath(path), "test");
+  }
+
+  @Test
+  public void nothingIsPublicBeforePublish() throws Exception {
+    SocketPath bound = file.claim(false);
+    listen(bound.path()).close();
+    assertEquals(
+        List.of(bound.path().getParent().getFileName().toString(), "a.sock.lock"), names());
+
+    file.publish(0600, null);
+    assertEquals(0600, (Integer) Files.getAttribute(path, "unix:mode") & 0777);
+    assertEquals(List.of("a.sock", "a.sock.lock", "a.sock.takeover"), names());
+    assertEquals(0600, (Integer) Files.getAttribute(control, "unix:mode") & 0777);
+
+    file.withdraw();
+    assertEquals(List.of("a.sock.lock"), names());
+  }
+
+  @Test
+  public void aStaleSocketIsReplaced() throws Exception {
+    listen(path).close();
+    listen(file.claim(false).path()).close();
+    file.publish(0660, null);
+    file.withdraw();
+    assertEquals(List.of("a.sock.lock"), names());
+  }
+
+  @Test
+  public void aLiveSocketIsRefused() throws Exception {
+    try (ServerSocketChannel other = listen(path)) {
+      assertRefused("has a server already");
+      assertTrue(other.isOpen() && Files.exists(path));
+    }
+  }
+
+  @Test
+  public void aRegularFileIsRefused() throws Exception {
+    Files.writeString(path, "dear diary");
+    assertRefused("is not a socket");
+    assertEquals("dear diary", Files.readString(path));
+  }
+
+  @Test
+  public void aLockFileThatIsSomebodysDataIsRefused() throws Exception {
+    Path lock = Path.of(path + ".lock");
+    Files.writeString(lock, "versions = 1\n");
+    assertRefused("holds something else");
+    assertEquals("versions = 1\n", Files.readString(lock));
+  }
+
+  @Test
+  public void aSecondServerOfThisProcessIsRefusedAndTheLockIsKept() throws Exception {
+    file.claim(false);
+    SocketFile second = new SocketFile(new SocketPath(path), "test");
+    assertThrows(SamehostException.class, () -> second.claim(false));
+    second.withdraw();
+    assertTrue("another process is refused", lockedForOthers(Path.of(path + ".lock")));
+    file.withdraw();
+  }
+
+  @Test
+  public void whatTookItsPlaceIsKept() throws Exception {
+    listen(file.claim(false).path()).close();
+    file.publish(0660, null);
+    Files.delete(path);
+    listen(path).close();
+    file.withdraw();
+    assertEquals(List.of("a.sock", "a.sock.lock"), names());
+  }
+
+  @Test
+  public void thatItIsRemovedIsNoticed() throws Exception {
+    listen(file.claim(false).path()).close();
+    file.publish(0660, null);
+    assertFalse(file.isLost());
+    Files.delete(path);
+    file.removed().toCompletableFuture().get(10, TimeUnit.SECONDS);
+    file.withdraw();
+  }
+
+  @Test
+  public void thatAnotherTookItsPlaceIsNoticed() throws Exception {
+    try (ServerSocketChannel server = listen(file.claim(false).path())) {
+      file.publish(0660, null);
+      Files.delete(path);
+      listen(path).close(); // while the server is open, the system does not give its inode again
+      file.removed().toCompletableFuture().get(10, TimeUnit.SECONDS);
+      assertTrue(server.isOpen());
+    }
+    file.withdraw();
+  }
+
+  @Test
+  public void aRegularFileInTheWayOfSuccessorsIsRefused() throws Exception {
+    Files.writeString(control, "dear diary");
+    assertRefused("is not a socket");
+    assertEquals("dear diary", Files.readString(control));
+  }
+
+  @Test
+  public void whereTheNameLeavesNoRoomNobodyTakesOver() throws Exception {
+    String name = "a".repeat(99 - folder.getRoot().toString().length() - "/".length());
+    path = folder.getRoot().toPath().resolve(name);
+    assertEquals(99, path.toString().length());
+    file = new SocketFile(new SocketPath(path), "test");
+    try (ServerSocketChannel server = listen(file.claim(false).path())) {
+      file.publish(0660, null);
+      assertEquals(List.of(name, name + ".lock"), names());
+      SocketFile successor = new SocketFile(new SocketPath(path), "test");
+      SamehostException refusal =
+          assertThrows(SamehostException.class, () -> successor.claim(true));
+      assertTrue(refusal.getMessage(), refusal.getMessage().contains("leaves no room"));
+      assertTrue(server.isOpen());
+    }
+    file.withdraw();
+  }
+
+  @Test
+  public void aSuccessorTakesOverAfterAnotherGaveUp() throws Exception {
+    SocketFile second = new SocketFile(new SocketPath(path), "test");
+    SocketFile third = new SocketFile(new SocketPath(path), "test");
+    try (ServerSocketChannel server = listen(file.claim(false).path())) {
+      file.publish(0660, null);
+      second.claim(true);
+      second.withdraw();
+      try (ServerSocketChannel successor = listen(third.claim(true).path())) {
+        third.publish(0660, null);
+        file.takenOver().toCompletableFuture().get(10, TimeUnit.SECONDS);
+        assertFalse(file.isLost());
+        file.withdraw();
+        assertEquals(List.of("a.sock", "a.sock.lock", "a.sock.takeover"), names());
+        assertTrue(server.isOpen() && successor.isOpen());
+      }
+    }
+    third.withdraw();
+    assertEquals(List.of("a.sock.lock"), names());
+  }
+
+  private void assertRefused(String reason) {
+    SamehostException refusal = assertThrows(SamehostException.class, () -> file.claim(false));
+    assertTrue(refusal.getMessage(), refusal.getMessage().contains(reason));
+    assertTrue(refusal.getMessage(), refusal.getMessage().contains(path.toString()));
+    file.withdraw();
+  }
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> found = Files.list(folder.getRoot().toPath())) {
+      return found.map(each -> each.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  /** The JDK's sockets will do here; unlike Netty's they leave their file when they are closed. */
+  private static ServerSocketChannel listen(Path path) throws IOException {
+    return ServerSocketChannel.open(StandardProtocolFamily.UNIX)
+        .bind(UnixDomainSocketAddress.of(path));
+  }
+
+  /** The kernel's list of locks has them by inode, as in {@code 00:1f:4711}. */
+  private static boolean lockedForOthers(Path lock) throws IOException {
+    Object inode = Files.getAttribute(lock, "unix:ino");
+    return Files.readAllLines(Path.of("/proc/locks")).stream()
+        .anyMatch(line -> line.contains("POSIX") && line.contains(":" + inode + " "));
+  }
+}

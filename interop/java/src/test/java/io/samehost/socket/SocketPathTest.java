@@ -1,0 +1,31 @@
+package io.samehost.socket;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
+
+import java.util.List;
+import org.junit.Test;
+
+public class SocketPathTest {
+  @Test
+  public void allFormsAreOneAddress() {
+    for (String form : List.of("/run/a.sock", "unix:/run/a.sock", "unix:///run/a.sock")) {
+      assertEquals("unix:/run/a.sock", SocketPath.parse(form).toString());
+    }
+  }
+
+  @Test
+  public void sevenBytesOverAHundredFit() {
+    String longest = "/" + "é".repeat(53);
+    assertEquals("unix:" + longest, SocketPath.parse(longest).toString());
+    assertThrows(IllegalArgumentException.class, () -> SocketPath.parse(longest + "x"));
+  }
+
+  @Test
+  public void whatIsNoAddressIsRefused() {
+    for (String address :
+        List.of("", "a.sock", "unix:a.sock", "unix://run/a.sock", "/run/", "/a?b", "/a\nb")) {
+      assertThrows(address, IllegalArgumentException.class, () -> SocketPath.parse(address));
+    }
+  }
+}
