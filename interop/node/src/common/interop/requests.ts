@@ -1,0 +1,141 @@
+/**
+ * What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it. These are the fields that are set; the
+ * messages of either code generator are made from them.
+ */
+
+import { MAX_MESSAGE_BYTES } from "../limits.js";
+import type { TestReport } from "./load-reports.js";
+
+/** How long any call of a case may take, so that nothing hangs; a call over a socket takes milliseconds. */
+export const DEADLINE_MS = 30_000;
+
+export const LARGE_REQUEST_BYTES = 271828;
+export const LARGE_RESPONSE_BYTES = 314159;
+export const REQUEST_BYTES = [27182, 8, 1828, 45904] as const;
+export const RESPONSE_BYTES = [31415, 9, 2653, 58979] as const;
+export const COMPRESSED_REQUEST_BYTES = [27182, 45904] as const;
+/** The sizes of server_compressed_streaming, in order, and whether they are to come compressed. */
+export const COMPRESSED_RESPONSES = [
+  { size: 31415, compressed: true },
+  { size: 92653, compressed: false },
+] as const;
+
+export const ECHO_INITIAL = { key: "x-grpc-test-echo-initial", value: "test_initial_metadata_value" } as const;
+export const ECHO_TRAILING = { key: "x-grpc-test-echo-trailing-bin", value: Buffer.of(0xab, 0xab, 0xab) } as const;
+/** What cacheable_unary sends along, as some proxies keep nothing for callers on their own host. */
+export const USER_IP = { key: "x-user-ip", value: "1.2.3.4" } as const;
+
+export const STATUS = { code: 2, message: "test status message" } as const;
+export const SPECIAL_STATUS = {
+  code: 2,
+  message: "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n",
+} as const;
+
+export const CONCURRENT_CALLS = 1000;
+/** For each of them, as all wait for the last. */
+export const CONCURRENT_DEADLINE_MS = 60_000;
+
+/** How many calls must reach the same server, as grpc-go and grpc-java have it; the description names no number. */
+export const PICK_FIRST_CALLS = 100;
+
+/** The deadline of timeout_on_sleeping_server. */
+export const TIMEOUT_MS = 1;
+
+/** The interval that orca_oob asks for. */
+export const REPORT_INTERVAL_NANOS = 100_000_000;
+
+export const PER_CALL_REPORT: TestReport = {
+  cpuUtilization: 0.821,
+  memoryUtilization: 0.5847,
+  requestCost: { cost: 3456.32 },
+  utilization: { util: 0.30499 },
+};
+export const OUT_OF_BAND_REPORTS: readonly TestReport[] = [
+  { cpuUtilization: 0.821, memoryUtilization: 0.5847, requestCost: {}, utilization: { util: 0.30499 } },
+  { cpuUtilization: 0.29309, memoryUtilization: 0.2, requestCost: {}, utilization: { util: 0.2039 } },
+];
+
+export interface Payload {
+  body: Buffer<ArrayBuffer>;
+}
+export interface Sized {
+  responseSize: number;
+  payload: Payload;
+}
+export interface Input {
+  payload: Payload;
+  expectCompressed?: { value: boolean };
+}
+export interface Output {
+  responseParameters: { size: number; compressed?: { value: boolean } }[];
+  payload?: Payload;
+}
+
+/** A payload of zeros: a view of one block, as the tests send hundreds of megabytes of them. */
+export function zeros(size: number): Payload {
+  return { body: ZEROS.subarray(0, size) };
+}
+
+const ZEROS = Buffer.alloc(MAX_MESSAGE_BYTES);
+
+/** The request of large_unary. */
+export function large(): Sized {
+  return { responseSize: LARGE_RESPONSE_BYTES, payload: zeros(LARGE_REQUEST_BYTES) };
+}
+
+/** A request like no other before: its payload is the time. */
+export function cacheable(): { payload: Payload } {
+  return { payload: { body: Buffer.from(process.hrtime.bigint().toString()) } };
+}
+
+/** The requests of client_streaming. */
+export function inputs(): Input[] {
+  return REQUEST_BYTES.map((size) => ({ payload: zeros(size) }));
+}
+
+/** The requests of client_compressed_streaming; the first one is also its probe, uncompressed. */
+export function compressedInputs(): [Input, Input] {
+  const [first, second] = COMPRESSED_REQUEST_BYTES;
+  return [
+    { payload: zeros(first), expectCompressed: { value: true } },
+    { payload: zeros(second), expectCompressed: { value: false } },
+  ];
+}
+
+/** A request for responses of these sizes. */
+export function output(...sizes: number[]): Output {
+  return { responseParameters: sizes.map((size) => ({ size })) };
+}
+
+/** The request of server_compressed_streaming. */
+export function compressedOutput(): Output {
+  return {
+    responseParameters: COMPRESSED_RESPONSES.map(({ size, compressed }) => ({
+      size,
+      compressed: { value: compressed },
+    })),
+  };
+}
+
+/** The requests of ping_pong with the size of the response to each. */
+export function pingPong(): { request: Output; size: number }[] {
+  return REQUEST_BYTES.map((requestSize, index) => {
+    const size = RESPONSE_BYTES[index] ?? 0;
+    return { request: { ...output(size), payload: zeros(requestSize) }, size };
+  });
+}
+
+/** The request of custom_metadata's stream. */
+export function largeOutput(): Output {
+  return { ...output(LARGE_RESPONSE_BYTES), payload: zeros(LARGE_REQUEST_BYTES) };
+}
+
+/** A request that is never answered, as it asks for nothing. */
+export function sleeper(): Output {
+  return { responseParameters: [], payload: zeros(REQUEST_BYTES[0]) };
+}
+
+/** A request that sets the report out of band, and for one response that says that it is set. */
+export function reporting(report: TestReport): Output & { orcaOobReport: TestReport } {
+  return { ...output(1), orcaOobReport: report };
+}

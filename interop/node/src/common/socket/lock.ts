@@ -1,0 +1,144 @@
+/** The exclusive lock on a sidecar file that keeps two servers off one path. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+
+import { errorCode, errorMessage, SamehostError, SocketInUseError } from "./errors.js";
+import { describePermissions } from "./probe.js";
+
+/** What flock(1) exits with when someone else holds the lock. */
+const HELD_BY_ANOTHER = 1;
+
+const MAX_RECORD_BYTES = 4096;
+
+/**
+ * Holds `<socketPath>.lock` locked from `take` to `release`; the system releases it when the process dies.
+ *
+ * Node.js can't lock files (nodejs/node 122). But a lock of flock(2) belongs to the open file and not to the process that
+ * took it, so flock(1), of util-linux or busybox, takes it on a descriptor that it inherits, and this process keeps it by
+ * keeping the descriptor. A record lock, the other kind in PROTOCOL.md, can't be had in this way.
+ *
+ * The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
+ * locks a new one. What it says of its owner is only there to be read.
+ */
+export class Lock {
+  private readonly path: string;
+  private readonly descriptor: number;
+
+  private constructor(private readonly socketPath: string) {
+    this.path = `${socketPath}.lock`;
+    this.descriptor = this.open();
+  }
+
+  /**
+   * Takes the lock.
+   *
+   * @param owner the implementation, for the file
+   * @param withinMs how long to try while someone else holds it; 0 tries once
+   * @param signal ends the trying
+   */
+  static async take(socketPath: string, owner: string, withinMs: number, signal: AbortSignal): Promise<Lock> {
+    const lock = new Lock(socketPath);
+    try {
+      await lock.flock(withinMs, signal);
+      lock.write(owner);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+    return lock;
+  }
+
+  /** Lets the next server have the path. */
+  release(): void {
+    closeSync(this.descriptor);
+  }
+
+  private open(): number {
+    try {
+      // 0600: whoever may open the file may lock it, and clients must not be able to.
+      return openSync(this.path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") {
+        throw new SamehostError(
+          `no folder ${dirname(this.path)} for the socket ${this.socketPath}; create it or mount it`,
+        );
+      }
+      throw new SamehostError(
+        `cannot open the lock file ${this.path}: ${errorMessage(error)}; ${describePermissions(this.path)}; ` +
+          `let this process write there`,
+      );
+    }
+  }
+
+  private async flock(withinMs: number, signal: AbortSignal): Promise<void> {
+    // Where it waits, it is killed in time: the flock of busybox has no `-w`. If that is just when it has got the lock, that
+    // goes with the descriptor, which `take` closes.
+    const options = withinMs > 0 ? { timeout: withinMs } : {};
+    const flock = spawn("flock", withinMs > 0 ? ["-x", "3"] : ["-x", "-n", "3"], {
+      ...options,
+      signal,
+      stdio: ["ignore", "ignore", "ignore", this.descriptor],
+    });
+    let status: number | null;
+    try {
+      [status] = (await once(flock, "exit")) as [number | null];
+    } catch (error) {
+      throw new SamehostError(
+        `cannot lock ${this.path}: ${errorMessage(error)}; install util-linux, which has the command flock`,
+      );
+    }
+    if (status === HELD_BY_ANOTHER || (flock.killed && status === null)) {
+      throw new SocketInUseError(
+        `${this.socketPath} has a server already: ${this.owner() ?? "someone"} holds ${this.path}; ` +
+          `stop that server or choose another path`,
+      );
+    }
+    if (status !== 0) {
+      throw new SamehostError(
+        `cannot lock ${this.path}: flock exited with ${status ?? flock.signalCode}; ` +
+          `choose a folder on a file system that has locks`,
+      );
+    }
+  }
+
+  /** What the file says of its owner; undefined where it says nothing that a server wrote. */
+  private owner(): string | undefined {
+    const buffer = Buffer.alloc(MAX_RECORD_BYTES);
+    const size = readSync(this.descriptor, buffer, 0, MAX_RECORD_BYTES, 0);
+    let record: unknown;
+    try {
+      record = JSON.parse(buffer.toString("utf8", 0, size));
+    } catch {
+      return undefined;
+    }
+    if (typeof record !== "object" || record === null) {
+      return undefined;
+    }
+    if (!("implementation" in record && "pid" in record && "host" in record)) {
+      return undefined;
+    }
+    return `${String(record.implementation)}, process ${String(record.pid)} on host ${String(record.host)},`;
+  }
+
+  private write(owner: string): void {
+    if (fstatSync(this.descriptor).size > 0 && this.owner() === undefined) {
+      throw new SamehostError(
+        `${this.path} is needed as a lock file and holds something else; ` +
+          `choose another name for the socket, or move that file away`,
+      );
+    }
+    ftruncateSync(this.descriptor);
+    const record = `${JSON.stringify({ pid: process.pid, host: hostname(), implementation: owner })}\n`;
+    try {
+      writeSync(this.descriptor, record, 0);
+    } catch (error) {
+      throw new SamehostError(
+        `cannot write the lock file ${this.path}: ${errorMessage(error)}; make room on its file system`,
+      );
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { once } from "node:events";
+import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
+
+import { SocketFile, type SocketOptions } from "./socket-file.js";
+
+const REMOVED = /someone has removed \S+app\.sock, or put another/;
+
+/** What is said on stderr from now on, a warning of Node.js 20 about its mocked timers included. */
+function linesSaid(test: TestContext): () => string[] {
+  const error = test.mock.method(console, "error", () => undefined);
+  return () => error.mock.calls.map((call) => String((call.arguments as unknown[])[0]));
+}
+
+describe("a socket's file", () => {
+  let folder: string;
+  let path: string;
+  let files: SocketFile[];
+  let listeners: Server[];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "socket-file-"));
+    path = join(folder, "app.sock");
+    files = [];
+    listeners = [];
+  });
+
+  afterEach(() => {
+    for (const each of files) {
+      each.withdraw();
+    }
+    for (const listener of listeners) {
+      listener.close();
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  function file(options: Partial<SocketOptions> = {}): SocketFile {
+    const given: SocketOptions = { path, mode: 0o600, gid: undefined, takeover: false, onRemoved: "serve", ...options };
+    const made = new SocketFile(given, "test");
+    files.push(made);
+    return made;
+  }
+
+  async function bind(privatePath: string): Promise<Server> {
+    const listener = createServer().listen(privatePath);
+    await once(listener, "listening");
+    listeners.push(listener);
+    return listener;
+  }
+
+  async function serve(options: Partial<SocketOptions> = {}): Promise<{ file: SocketFile; listener: Server }> {
+    const served = file(options);
+    const listener = await bind(await served.claim());
+    served.publish();
+    return { file: served, listener };
+  }
+
+  it("is published with its mode, and leaves the lock file alone behind", async () => {
+    const { file: served } = await serve();
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.deepEqual(readdirSync(folder).sort(), ["app.sock", "app.sock.lock", "app.sock.takeover"]);
+    served.withdraw();
+    assert.deepEqual(readdirSync(folder), ["app.sock.lock"]);
+  });
+
+  it("is refused to a second server", async () => {
+    await serve();
+    await assert.rejects(file().claim(), /has a server already: test, process \d+ on host \S+ holds/);
+  });
+
+  it("is no other's: a listener that closes late takes nothing of its successor away", async () => {
+    const first = await serve();
+    first.file.withdraw();
+    const successor = file();
+    await bind(await successor.claim());
+    first.listener.close();
+    await once(first.listener, "close");
+    successor.publish();
+    assert.ok(statSync(path).isSocket());
+    successor.withdraw();
+  });
+
+  it("is not taken over a lock file with other content", async () => {
+    writeFileSync(`${path}.lock`, "versions = 1\n");
+    await assert.rejects(file().claim(), /holds something else/);
+  });
+
+  it("is handed over to a successor, and left to it", async () => {
+    const first = await serve();
+    const second = await serve({ takeover: true });
+    await first.file.takenOver;
+    first.file.withdraw();
+    assert.deepEqual(readdirSync(folder).sort(), ["app.sock", "app.sock.lock", "app.sock.takeover"]);
+    second.file.withdraw();
+    assert.deepEqual(readdirSync(folder), ["app.sock.lock"]);
+  });
+
+  it("is its server's again when a successor gives up, and the next successor's then", async () => {
+    const first = await serve();
+    const second = file({ takeover: true });
+    await second.claim();
+    const third = serve({ takeover: true }); // waits until the second one gives up
+    second.withdraw();
+    const { file: last } = await third;
+    await first.file.takenOver;
+    first.file.withdraw();
+    last.withdraw();
+    assert.deepEqual(readdirSync(folder), ["app.sock.lock"]);
+  });
+
+  it("is said to be removed once, and ends a server that is to stop then", async (test: TestContext) => {
+    test.mock.timers.enable({ apis: ["setTimeout"] });
+    const said = linesSaid(test);
+    const serves = await serve();
+    unlinkSync(path);
+    test.mock.timers.tick(1000);
+    test.mock.timers.tick(1000);
+    assert.equal(said().filter((line) => REMOVED.test(line)).length, 1);
+    serves.file.withdraw();
+
+    const stops = await serve({ onRemoved: "stop" });
+    unlinkSync(path);
+    writeFileSync(path, "data");
+    const stopped = assert.rejects(stops.file.removed, REMOVED);
+    test.mock.timers.tick(1000);
+    await stopped;
+    stops.file.withdraw();
+    assert.deepEqual(readdirSync(folder).sort(), ["app.sock", "app.sock.lock"]);
+  });
+
+  it("is not removed where a successor has it, or where the server goes", async (test: TestContext) => {
+    test.mock.timers.enable({ apis: ["setTimeout"] });
+    const said = linesSaid(test);
+    const first = await serve();
+    const second = await serve({ takeover: true });
+    test.mock.timers.tick(1000);
+    await first.file.takenOver;
+    first.file.withdraw();
+    second.file.withdraw();
+    test.mock.timers.tick(1000);
+    assert.ok(!said().some((line) => REMOVED.test(line)));
+  });
+
+  it("is not taken over with a regular file where successors dial", async () => {
+    writeFileSync(`${path}.takeover`, "data");
+    await assert.rejects(file().claim(), /app\.sock\.takeover is needed to hand .* over and is not a socket/);
+    assert.deepEqual(readdirSync(folder).sort(), ["app.sock.lock", "app.sock.takeover"]);
+  });
+});

@@ -1,0 +1,66 @@
+/** The four kinds of call of Greeter, with grpc-js. */
+
+import { type ChannelInterface as Channel, Metadata } from "@grpc/grpc-js";
+
+import { answerTo } from "./calls.js";
+import type { GreeterCalls } from "./common/greeter/greet.js";
+import { clientOn } from "./dial.js";
+import { GreeterServiceClient, GreetInLanguagesRequest } from "./gen/samehost/greeter/v1/greeter.js";
+
+export class GreeterClient implements GreeterCalls {
+  private readonly stub: GreeterServiceClient;
+  /** With this a call waits for a server that is about to be replaced, until its deadline. */
+  private readonly metadata = new Metadata({ waitForReady: true });
+
+  constructor(
+    channel: Channel,
+    private readonly timeoutMs: number,
+  ) {
+    this.stub = clientOn(channel, GreeterServiceClient);
+  }
+
+  async greet(name: string): Promise<string> {
+    const { response } = await answerTo(this.stub.greet.bind(this.stub, { name }, this.metadata, this.options()));
+    return response.message;
+  }
+
+  greetInLanguages(name: string): AsyncIterable<{ language: string; message: string }> {
+    const request = GreetInLanguagesRequest.fromPartial({ name });
+    return this.stub.greetInLanguages(request, this.metadata, this.options());
+  }
+
+  async greetTogether(names: readonly string[]): Promise<string> {
+    const { response } = await answerTo<{ message: string }>((callback) => {
+      const call = this.stub.greetTogether(this.metadata, this.options(), callback);
+      for (const name of names) {
+        call.write({ name });
+      }
+      call.end();
+      return call;
+    });
+    return response.message;
+  }
+
+  async *converse(texts: AsyncIterable<string>): AsyncGenerator<string> {
+    const call = this.stub.converse(this.metadata, this.options());
+    const sending = send(texts, call);
+    for await (const { text } of call as AsyncIterable<{ text: string }>) {
+      yield text;
+    }
+    await sending;
+  }
+
+  private options(): { deadline: number } {
+    return { deadline: Date.now() + this.timeoutMs };
+  }
+}
+
+async function send(
+  texts: AsyncIterable<string>,
+  call: { write(request: { text: string }): boolean; end(): unknown },
+): Promise<void> {
+  for await (const text of texts) {
+    call.write({ text });
+  }
+  call.end();
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+
+import { status } from "@grpc/grpc-js";
+
+import { isServiceError } from "./calls.js";
+import { explain } from "./common/socket/diagnosis.js";
+import { makeGreetings } from "./common/greeter/greet.js";
+import { run } from "./common/program.js";
+import { dial, waitUntilReady } from "./dial.js";
+import { GreeterClient } from "./greeter-client.js";
+import { CASES, runCase } from "./interop-cases.js";
+import { IMPLEMENTATION, VERSION } from "./listen.js";
+import { serve } from "./serve.js";
+
+await run({
+  name: "samehost-interop-node",
+  implementation: IMPLEMENTATION,
+  version: VERSION,
+  caseNames: Object.keys(CASES),
+
+  serve,
+
+  async waitForServer(path, seconds) {
+    const channel = dial(path);
+    await waitUntilReady(channel, path, seconds);
+    channel.close();
+  },
+
+  async greet(path, name, seconds) {
+    const channel = dial(path);
+    await waitUntilReady(channel, path, seconds);
+    try {
+      await makeGreetings(new GreeterClient(channel, seconds * 1000), name);
+    } catch (error) {
+      throw isServiceError(error) ? await explain(status[error.code], error.details, path) : error;
+    }
+  },
+
+  async runCase(name, path) {
+    await runCase(name as keyof typeof CASES, path);
+  },
+});
