@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+
+import { ConnectError } from "@connectrpc/connect";
+
+import { explain } from "./common/socket/diagnosis.js";
+import { makeGreetings } from "./common/greeter/greet.js";
+import { run } from "./common/program.js";
+import { dial, waitForReady, waitUntilReady } from "./dial.js";
+import { GreeterClient } from "./greeter-client.js";
+import { CASES, runCase } from "./interop-cases.js";
+import { IMPLEMENTATION, VERSION } from "./listen.js";
+import { serve } from "./serve.js";
+import { statusOf } from "./status.js";
+
+await run({
+  name: "samehost-interop-node-connect",
+  implementation: IMPLEMENTATION,
+  version: VERSION,
+  caseNames: Object.keys(CASES),
+
+  serve,
+
+  async waitForServer(path, seconds) {
+    await waitUntilReady(dial(path), path, seconds);
+  },
+
+  async greet(path, name, seconds) {
+    const transport = dial(path, [waitForReady]);
+    await waitUntilReady(transport, path, seconds);
+    try {
+      await makeGreetings(new GreeterClient(transport, seconds * 1000), name);
+    } catch (error) {
+      if (!(error instanceof ConnectError)) {
+        throw error;
+      }
+      const { code, message } = statusOf(error);
+      throw await explain(code, message, path);
+    }
+  },
+
+  async runCase(name, path) {
+    await runCase(name as keyof typeof CASES, path);
+  },
+});

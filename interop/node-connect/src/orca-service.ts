@@ -1,0 +1,20 @@
+/** Backend metrics (ORCA, gRFC A51) out of band. */
+
+import { setTimeout as pause } from "node:timers/promises";
+
+import type { ServiceImpl } from "@connectrpc/connect";
+
+import { type LoadReports, MIN_INTERVAL_MS } from "./common/interop/load-reports.js";
+import type { OpenRcaService } from "./gen/samehost/interop/orca_service_pb.js";
+
+export function orcaService(reports: LoadReports): ServiceImpl<typeof OpenRcaService> {
+  return {
+    async *streamCoreMetrics({ reportInterval }, { signal }) {
+      const asked = Number(reportInterval?.seconds ?? 0n) * 1000 + (reportInterval?.nanos ?? 0) / 1e6;
+      for (;;) {
+        yield reports.current;
+        await pause(Math.max(asked, MIN_INTERVAL_MS), undefined, { signal });
+      }
+    },
+  };
+}
