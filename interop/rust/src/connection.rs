@@ -1,0 +1,202 @@
+//! A server's connection that loses no call when it ends, which hyper's graceful shutdown does in two ways.
+//!
+//! Hyper says GOAWAY, and a PING whose answer it takes for the client's last word: streams that come later are ignored,
+//! and a `WINDOW_UPDATE` for one of them is a protocol error to h2 that ends the whole connection. But C-core (grpcio,
+//! grpc++, Ruby) answers ahead of the calls that it is just about to write. So `Connection` says GOAWAY a while before
+//! hyper does: a client then has no such calls any more.
+//!
+//! And hyper closes when its last answer is written, which the client may not have read. A client's write to a closed
+//! Unix socket fails, and C-core and others then drop what they have not read. So `Connection` lets the client close.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::UnixStream,
+    sync::mpsc,
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::transport::server::{Connected, UdsConnectInfo};
+
+/// How long a client has to close a connection on which nothing more will be said.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+
+/// "No new streams, and none was refused": the first of the two GOAWAY frames of RFC 9113, section 6.8, `NO_ERROR` with
+/// the highest stream there may be. Hyper may well say it again.
+const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+pub struct Connection {
+    stream: UnixStream,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    output: Output,
+    closing: Option<Pin<Box<Sleep>>>,
+    /// Tells whoever has the other end when there are no connections left.
+    _open: mpsc::Sender<()>,
+}
+
+/// What was written: h2 flushes when it has written whole frames, and its first one must come first.
+#[derive(PartialEq, Eq)]
+enum Output {
+    Nothing,
+    PartOfAFrame,
+    WholeFrames,
+    GoAway,
+}
+
+impl Connection {
+    pub fn new(stream: UnixStream, stopping: &CancellationToken, open: mpsc::Sender<()>) -> Self {
+        let stopping = Box::pin(stopping.clone().cancelled_owned());
+        Self { stream, stopping, output: Output::Nothing, closing: None, _open: open }
+    }
+
+    /// Says GOAWAY once, when it is time and no frame is half written.
+    fn poll_go_away(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.output == Output::WholeFrames
+            && self.stopping.as_mut().poll(context).is_ready()
+            && let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(context, &GO_AWAY)
+        {
+            // Linux writes so few bytes to a Unix socket at once or not at all.
+            if written? < GO_AWAY.len() {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.output = Output::GoAway;
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self) {
+        if self.output != Output::GoAway {
+            self.output = Output::PartOfAFrame;
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_go_away(context)?; // here, as h2 always waits for the next frame
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.wrote();
+        Pin::new(&mut self.stream).poll_write(context, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.wrote();
+        Pin::new(&mut self.stream).poll_write_vectored(context, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        if self.output == Output::PartOfAFrame {
+            self.output = Output::WholeFrames;
+        }
+        self.poll_go_away(context)?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that this was all, and reads on until the client has closed, or has had its time.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.closing.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        }
+        let closing = this.closing.get_or_insert_with(|| Box::pin(sleep(CLOSE_TIME)));
+        let mut ignored = [0; 4096];
+        while closing.as_mut().poll(context).is_pending() {
+            let mut into = ReadBuf::new(&mut ignored);
+            match ready!(Pin::new(&mut this.stream).poll_read(context, &mut into)) {
+                Ok(()) if !into.filled().is_empty() => {}
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = UdsConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        join,
+    };
+
+    use super::*;
+
+    fn connected(stopping: &CancellationToken) -> (Connection, UnixStream) {
+        let (server, client) = UnixStream::pair().unwrap();
+        (Connection::new(server, stopping, mpsc::channel(1).0), client)
+    }
+
+    #[tokio::test]
+    async fn says_go_away_once_and_only_after_a_whole_frame() {
+        let stopping = CancellationToken::new();
+        let (mut server, mut client) = connected(&stopping);
+        server.write_all(b"fra").await.unwrap();
+        stopping.cancel();
+        server.write_all(b"me").await.unwrap();
+        server.flush().await.unwrap();
+        server.write_all(b"frame").await.unwrap();
+        server.flush().await.unwrap();
+        drop(server);
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, [b"frame", &GO_AWAY[..], b"frame"].concat());
+    }
+
+    #[tokio::test]
+    async fn says_go_away_while_it_waits_for_a_frame() {
+        let stopping = CancellationToken::new();
+        let (mut server, mut client) = connected(&stopping);
+        server.write_all(b"frame").await.unwrap();
+        server.flush().await.unwrap();
+        let client = async {
+            client.read_exact(&mut [0; 5]).await.unwrap();
+            stopping.cancel();
+            let mut heard = [0; GO_AWAY.len()];
+            client.read_exact(&mut heard).await.unwrap();
+            drop(client);
+            heard
+        };
+        let (read, heard) = join!(server.read_u8(), client);
+        assert_eq!(heard, GO_AWAY);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn closes_after_its_client() {
+        let (mut server, mut client) = connected(&CancellationToken::new());
+        let client = async {
+            assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+            client.write_all(b"a last frame that nobody needs").await.unwrap();
+            drop(client);
+        };
+        let (closed, ()) = join!(server.shutdown(), client);
+        closed.unwrap();
+    }
+}

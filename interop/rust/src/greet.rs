@@ -1,0 +1,120 @@
+//! The command `greet`: all four kinds of call of Greeter, made one after the other and printed.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+
+use crate::{
+    address::SocketAddress,
+    deadline::{request, within},
+    diagnosis::{explain, wait_for_server},
+    dial::{Channel, dial, origin},
+    proto::samehost::greeter::v1::{
+        ConverseRequest, GreetInLanguagesRequest, GreetRequest, GreetTogetherRequest,
+        greeter_service_client::GreeterServiceClient,
+    },
+};
+
+const GUESTS: [&str; 2] = ["Grace", "Edsger"];
+
+/// What one call sent and received, in order.
+struct Exchange {
+    method: &'static str,
+    sent: Vec<String>,
+    received: Vec<String>,
+}
+
+/// Waits for the server, makes the calls, and prints each when it has ended.
+///
+/// Each call, and the wait before the first, may take as long as `time`.
+pub async fn greet(address: &SocketAddress, name: String, time: Duration) -> anyhow::Result<()> {
+    wait_for_server(address, time).await?;
+    let mut caller = Caller { stub: GreeterServiceClient::with_origin(dial(address), origin()), name, time };
+    print(address, within(time, caller.greet()).await).await?;
+    print(address, within(time, caller.greet_in_languages()).await).await?;
+    print(address, within(time, caller.greet_together()).await).await?;
+    print(address, within(time, caller.converse()).await).await
+}
+
+async fn print(address: &SocketAddress, call: Result<Exchange, Status>) -> anyhow::Result<()> {
+    let exchange = match call {
+        Ok(exchange) => exchange,
+        Err(status) => return Err(explain(&status, address).await.into()),
+    };
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", exchange.method)?;
+    for text in exchange.sent {
+        writeln!(out, "  > {text}")?;
+    }
+    for text in exchange.received {
+        writeln!(out, "  < {text}")?;
+    }
+    Ok(out.flush()?)
+}
+
+struct Caller {
+    stub: GreeterServiceClient<Channel>,
+    name: String,
+    time: Duration,
+}
+
+impl Caller {
+    async fn greet(&mut self) -> Result<Exchange, Status> {
+        let message = GreetRequest { name: self.name.clone() };
+        let response = self.stub.greet(request(message, self.time)).await?.into_inner();
+        Ok(Exchange { method: "Greet", sent: vec![self.name.clone()], received: vec![response.message] })
+    }
+
+    async fn greet_in_languages(&mut self) -> Result<Exchange, Status> {
+        let message = GreetInLanguagesRequest { name: self.name.clone(), ..Default::default() };
+        let mut responses = self.stub.greet_in_languages(request(message, self.time)).await?.into_inner();
+        let mut received = Vec::new();
+        while let Some(response) = responses.message().await? {
+            received.push(format!("{}: {}", response.language, response.message));
+        }
+        Ok(Exchange { method: "GreetInLanguages", sent: vec![self.name.clone()], received })
+    }
+
+    async fn greet_together(&mut self) -> Result<Exchange, Status> {
+        let party = vec![self.name.clone(), GUESTS[0].into(), GUESTS[1].into()];
+        let requests = party.clone().into_iter().map(|name| GreetTogetherRequest { name });
+        let requests = request(tokio_stream::iter(requests), self.time);
+        let response = self.stub.greet_together(requests).await?.into_inner();
+        Ok(Exchange { method: "GreetTogether", sent: party, received: vec![response.message] })
+    }
+
+    /// What is said next depends on what was heard, so the requests come through a channel that the loop fills.
+    async fn converse(&mut self) -> Result<Exchange, Status> {
+        let (mut sent, mut received) = (Vec::new(), Vec::new());
+        let (requests, queue) = mpsc::unbounded_channel();
+        let mut requests = Some(requests);
+        let mut say = |text: Option<String>| {
+            if let Some(text) = text {
+                sent.push(text.clone());
+                // It fails only where the call has ended, and then the responses say why.
+                let _ = requests.as_ref().map(|requests| requests.send(ConverseRequest { text }));
+            } else {
+                requests = None;
+            }
+        };
+        // The first one goes before the call: most servers send no headers before they have something to say, and
+        // tonic returns no stream of responses before it has seen the headers.
+        say(Some(format!("{} here.", self.name)));
+        let stream = request(UnboundedReceiverStream::new(queue), self.time);
+        let mut responses = self.stub.converse(stream).await?.into_inner();
+        while let Some(response) = responses.message().await? {
+            say(match received.len() {
+                0 => Some(format!("I heard: {}", response.text)),
+                1 => Some("Goodbye!".into()),
+                _ => None,
+            });
+            received.push(response.text);
+        }
+        Ok(Exchange { method: "Converse", sent, received })
+    }
+}
