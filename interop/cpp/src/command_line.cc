@@ -1,0 +1,153 @@
+#include "command_line.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+#include "error.h"
+#include "interop_runner.h"
+
+namespace samehost {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A year: longer than anyone waits, and short enough for every clock.
+constexpr double kMaxSeconds = 365 * 86400.0;
+
+// The text as a number in this base, the whole of it.
+template <typename Number>
+std::optional<Number> ParseNumber(const std::string& text, int base) {
+  Number number{};
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number, base);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+mode_t ParseMode(const std::string& text) {
+  const auto mode = ParseNumber<mode_t>(text, 8);
+  if (mode && *mode <= 0777) return *mode;
+  throw CLI::ValidationError(
+      "--mode", fmt::format("'{}' is no mode of a socket; give one from 0000 to 0777", text));
+}
+
+gid_t ParseGroup(const std::string& text) {
+  constexpr auto kUnchanged = static_cast<gid_t>(-1);  // what chown(2) takes for no group
+  if (const auto number = ParseNumber<gid_t>(text, 10); number && *number != kUnchanged) {
+    return *number;
+  }
+  if (const group* const found = getgrnam(text.c_str())) return found->gr_gid;
+  throw CLI::ValidationError(
+      "--group",
+      fmt::format("no group is named '{}' on this machine; create it, or give its number", text));
+}
+
+milliseconds ParseSeconds(const std::string& option, const std::string& text, double least) {
+  double seconds = 0;
+  // Written so that it refuses NaN too.
+  if (CLI::detail::lexical_cast(text, seconds) && seconds >= least && seconds <= kMaxSeconds) {
+    return std::chrono::duration_cast<milliseconds>(std::chrono::duration<double>(seconds));
+  }
+  throw CLI::ValidationError(
+      option, fmt::format("'{}' can't be; give seconds from {} to {}", text, least, kMaxSeconds));
+}
+
+SocketAddress ParseSocket(const std::string& text) {
+  try {
+    return SocketAddress::Parse(text);
+  } catch (const Error& error) {
+    throw CLI::ValidationError("--socket", error.what());
+  }
+}
+
+// What is wrong, the remedy and, where the user has given one, for which socket.
+std::string Describe(const CLI::ParseError& error, const CLI::App& app) {
+  std::string description = error.what();
+  // What the functions above refuse has a remedy of its own.
+  if (dynamic_cast<const CLI::ValidationError*>(&error) == nullptr) {
+    description += fmt::format("; see {} --help", kProgram);
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    const auto& socket = command->get_option("--socket")->results();
+    if (!socket.empty() && description.find(socket.back()) == std::string::npos) {
+      description += fmt::format(" (for the socket {})", socket.back());
+    }
+  }
+  return description;
+}
+
+}  // namespace
+
+Command ParseCommandLine(int argc, char** argv) {
+  std::optional<SocketAddress> address;
+  ListenOptions listen;
+  std::string name;
+  milliseconds timeout = std::chrono::seconds(5);
+  std::vector<std::string> cases;
+
+  CLI::App app("The C++ peer of the interop matrix.", kProgram);
+  app.require_subcommand(1);
+  const auto add_command = [&](const std::string& command_name, const std::string& description) {
+    CLI::App* command = app.add_subcommand(command_name, description);
+    command
+        ->add_option_function<std::string>(
+            "--socket", [&](const std::string& text) { address = ParseSocket(text); },
+            "Absolute path of the socket")
+        ->required();
+    return command;
+  };
+
+  CLI::App* const serve = add_command(
+      "serve", "Serve Greeter, grpc.testing.TestService, OpenRcaService, health and reflection");
+  serve->add_option_function<std::string>(
+      "--mode", [&](const std::string& text) { listen.mode = ParseMode(text); },
+      "Permissions of the socket [0660]");
+  serve->add_option_function<std::string>(
+      "--group", [&](const std::string& text) { listen.group = ParseGroup(text); },
+      "Group of the socket, a name or a number [the process's]");
+  serve->add_flag("--takeover", listen.take_over,
+                  "Take the path over from a server that has it, which drains and goes");
+  serve
+      ->add_option_function<std::string>(
+          "--on-removed",
+          [&](const std::string& text) {
+            listen.on_removed = text == "stop" ? OnRemoved::kStop : OnRemoved::kServe;
+          },
+          "What to do when someone has removed the socket, serve or stop [serve]")
+      ->check(CLI::IsMember({"serve", "stop"}));
+  serve->add_option_function<std::string>(
+      "--grace", [&](const std::string& text) { listen.grace = ParseSeconds("--grace", text, 0); },
+      "Seconds that calls have to finish [5]");
+
+  CLI::App* const greet =
+      add_command("greet", "Make all four kinds of call of Greeter and print what was said");
+  greet->add_option("--name", name, "Who is greeted")->required();
+  greet->add_option_function<std::string>(
+      "--timeout",
+      [&](const std::string& text) { timeout = ParseSeconds("--timeout", text, 0.001); },
+      "Seconds that a call may take [5]");
+
+  CLI::App* const interop =
+      add_command("interop", "Run official cases and print a line of JSON for each");
+  interop->add_option("--case", cases, "An official case; may be given again")
+      ->required()
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(CaseNames()));
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto commands = app.get_subcommands();
+    throw HelpRequest(commands.empty() ? app.help() : commands.front()->help(kProgram));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(Describe(error, app));
+  }
+  if (serve->parsed()) return ServeCommand{*address, listen};
+  if (greet->parsed()) return GreetCommand{*address, name, timeout};
+  return InteropCommand{*address, cases};
+}
+
+}  // namespace samehost

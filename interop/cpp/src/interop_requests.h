@@ -1,0 +1,70 @@
+#ifndef SAMEHOST_INTEROP_REQUESTS_H_
+#define SAMEHOST_INTEROP_REQUESTS_H_
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "samehost/interop/orca_service.pb.h"
+#include "samehost/interop/testing.pb.h"
+
+// What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it.
+namespace samehost::requests {
+
+inline constexpr int kLargeRequestBytes = 271828;
+inline constexpr int kLargeResponseBytes = 314159;
+inline const std::vector<int> kRequestBytes = {27182, 8, 1828, 45904};
+inline const std::vector<int> kResponseBytes = {31415, 9, 2653, 58979};
+
+inline constexpr int kCompressedRequestBytes = 27182;
+inline constexpr int kPlainRequestBytes = 45904;
+inline constexpr int kCompressedResponseBytes = 31415;
+inline constexpr int kPlainResponseBytes = 92653;
+
+using Metadatum = std::pair<std::string, std::string>;
+inline const Metadatum kEchoInitial = {"x-grpc-test-echo-initial", "test_initial_metadata_value"};
+inline const Metadatum kEchoTrailing = {"x-grpc-test-echo-trailing-bin", "\xab\xab\xab"};
+// What cacheable_unary sends along, as some proxies keep nothing for callers on their own host.
+inline const Metadatum kUserIp = {"x-user-ip", "1.2.3.4"};
+
+inline constexpr int kConcurrentCalls = 1000;
+
+// How many calls must reach the same server, as grpc-go and grpc-java have it; the description
+// names no number.
+inline constexpr int kPickFirstCalls = 100;
+
+grpc::testing::SimpleRequest Large();
+grpc::testing::SimpleRequest LargeExpecting(bool compressed);
+grpc::testing::SimpleRequest LargeResponseCompressed(bool compressed);
+
+// A request like no other before: its payload is the time.
+grpc::testing::SimpleRequest Cacheable();
+
+grpc::testing::EchoStatus Status();
+grpc::testing::EchoStatus SpecialStatus();
+
+grpc::testing::StreamingInputCallRequest Input(int size);
+grpc::testing::StreamingInputCallRequest InputExpecting(int size, bool compressed);
+
+grpc::testing::StreamingOutputCallRequest Output(const std::vector<int>& sizes);
+grpc::testing::StreamingOutputCallRequest OutputWithPayload(int request_size, int response_size);
+
+// The request of server_compressed_streaming.
+grpc::testing::StreamingOutputCallRequest CompressedOutput();
+
+// A request that is never answered, as it asks for nothing.
+grpc::testing::StreamingOutputCallRequest Sleeper();
+
+grpc::testing::TestOrcaReport ReportOfCall();
+std::vector<grpc::testing::TestOrcaReport> ReportsOutOfBand();
+
+// A request that sets the report out of band, and for one response that says that it is set.
+grpc::testing::StreamingOutputCallRequest Reporting(const grpc::testing::TestOrcaReport& report);
+
+// Asks for the report ten times a second.
+xds::service::orca::v3::OrcaLoadReportRequest Listening();
+
+}  // namespace samehost::requests
+
+#endif  // SAMEHOST_INTEROP_REQUESTS_H_

@@ -1,0 +1,56 @@
+#ifndef SAMEHOST_INTEROP_SERVICE_H_
+#define SAMEHOST_INTEROP_SERVICE_H_
+
+#include <string>
+
+#include "orca.h"
+#include "samehost/interop/testing.grpc.pb.h"
+#include "turns.h"
+
+namespace samehost {
+
+// The service under test, as grpc/grpc doc/interop-test-descriptions.md has it. UnimplementedCall
+// is left to the generated base class, which answers UNIMPLEMENTED: that is part of the contract.
+class InteropService final : public grpc::testing::TestService::CallbackService {
+ public:
+  explicit InteropService(CurrentLoadReport& current);
+
+  grpc::ServerUnaryReactor* EmptyCall(grpc::CallbackServerContext* context,
+                                      const grpc::testing::Empty* request,
+                                      grpc::testing::Empty* response) override;
+
+  grpc::ServerUnaryReactor* UnaryCall(grpc::CallbackServerContext* context,
+                                      const grpc::testing::SimpleRequest* request,
+                                      grpc::testing::SimpleResponse* response) override;
+
+  grpc::ServerUnaryReactor* CacheableUnaryCall(grpc::CallbackServerContext* context,
+                                               const grpc::testing::SimpleRequest* request,
+                                               grpc::testing::SimpleResponse* response) override;
+
+  grpc::ServerWriteReactor<grpc::testing::StreamingOutputCallResponse>* StreamingOutputCall(
+      grpc::CallbackServerContext* context,
+      const grpc::testing::StreamingOutputCallRequest* request) override;
+
+  grpc::ServerReadReactor<grpc::testing::StreamingInputCallRequest>* StreamingInputCall(
+      grpc::CallbackServerContext* context,
+      grpc::testing::StreamingInputCallResponse* response) override;
+
+  grpc::ServerBidiReactor<grpc::testing::StreamingOutputCallRequest,
+                          grpc::testing::StreamingOutputCallResponse>*
+  FullDuplexCall(grpc::CallbackServerContext* context) override;
+
+  grpc::ServerBidiReactor<grpc::testing::StreamingOutputCallRequest,
+                          grpc::testing::StreamingOutputCallResponse>*
+  HalfDuplexCall(grpc::CallbackServerContext* context) override;
+
+ private:
+  const std::string host_name_;
+  const std::string server_id_;
+  CurrentLoadReport& current_load_report_;
+  // One client at a time sets the report: the server has one, and each client expects its own.
+  Turns load_report_turns_;
+};
+
+}  // namespace samehost
+
+#endif  // SAMEHOST_INTEROP_SERVICE_H_

@@ -1,0 +1,47 @@
+#ifndef SAMEHOST_LISTEN_H_
+#define SAMEHOST_LISTEN_H_
+
+#include <grpcpp/grpcpp.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "health_service.h"
+#include "socket_address.h"
+
+namespace samehost {
+
+// The name of this gRPC library in ready lines and locks.
+inline constexpr char kImplementation[] = "grpc-c++";
+
+// What to do when someone has removed the socket's file, so that no new client finds the server.
+enum class OnRemoved { kServe, kStop };
+
+struct ListenOptions {
+  // Permissions of the socket. Connecting takes *write* permission (unix(7)).
+  mode_t mode = 0660;
+  // The group of the socket; the process's own where it is absent.
+  std::optional<gid_t> group;
+  // Takes the path over from a server that has it, which drains and goes.
+  bool take_over = false;
+  OnRemoved on_removed = OnRemoved::kServe;
+  // How long calls in progress may take when the server stops.
+  std::chrono::milliseconds grace = std::chrono::seconds(5);
+};
+
+// Serves on a Unix domain socket until SIGTERM, SIGINT or a takeover, then drains; a signal while
+// it does exits with 0 at once. Calls `ready` when calls succeed. Throws Error where it can't
+// serve, or has stopped because its file was removed.
+//
+// To be called in the main thread before any other thread exists, for every thread must inherit
+// that it blocks these signals.
+void Listen(const SocketAddress& address, const ListenOptions& options,
+            const std::vector<grpc::Service*>& services, HealthService& health,
+            const std::function<void()>& ready);
+
+}  // namespace samehost
+
+#endif  // SAMEHOST_LISTEN_H_

@@ -1,0 +1,67 @@
+#ifndef SAMEHOST_TAKEOVER_H_
+#define SAMEHOST_TAKEOVER_H_
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "file_descriptor.h"
+
+namespace samehost {
+
+// The hand-over of a path from the server that has it to its successor, as PROTOCOL.md has it under
+// Takeover. They talk over a socket beside the path; lines of JSON say what has happened, and a
+// connection that ends says that the other one is gone.
+
+// Where the server at a path listens for its successor; nothing where the name would be too long
+// for a socket.
+std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& path);
+
+// The server that has the path, as its successor meets it. Its destruction before TellPublished
+// makes that server take its lock again and serve on.
+class Predecessor {
+ public:
+  // Makes the server release its lock. Throws Error where it can't be asked, or won't.
+  explicit Predecessor(const std::filesystem::path& path);
+
+  // Says that the path is the successor's now, so that the predecessor drains and goes.
+  void TellPublished() const;
+
+ private:
+  const FileDescriptor connection_;
+};
+
+// Those who want the path of a server that serves, one at a time. It has no thread: whoever owns it
+// polls, so that the lock never changes hands behind the owner's back.
+class Successors {
+ public:
+  enum class Said {
+    kNothing,    // that matters
+    kHello,      // one has come; it is owed SayReleased
+    kGoodbye,    // it has given up, or died
+    kPublished,  // the path is its own now
+    kNoMore,     // none will be heard of: the system refuses their connections
+  };
+
+  // Listens at a path that nobody else can reach yet. Throws Error where the system refuses.
+  explicit Successors(const std::filesystem::path& path);
+
+  // What to poll for something to read.
+  int descriptor() const { return successor_ ? successor_->get() : listener_.get(); }
+
+  // Takes in what there is to read.
+  Said Hear();
+
+  void SayReleased() const;
+
+ private:
+  Said Accept();
+
+  const FileDescriptor listener_;
+  std::optional<FileDescriptor> successor_;
+  std::string line_;  // as far as the successor has said it
+};
+
+}  // namespace samehost
+
+#endif  // SAMEHOST_TAKEOVER_H_
