@@ -1,0 +1,49 @@
+# frozen_string_literal: true
+
+require 'grpc'
+require 'json'
+require 'samehost/diagnosis'
+require 'samehost/transport'
+
+module Samehost
+  # Channels to the server at a socket; a stub takes one as its `channel_override`.
+  module Dial
+    ARGS = {
+      **Transport::ARGS,
+      # From 1.57 on C-core sends the path, percent-encoded, as :authority (https://github.com/grpc/grpc/pull/33571),
+      # which Kestrel and Rust's h2 refuse (https://github.com/grpc/grpc/issues/34305,
+      # https://github.com/hyperium/h2/issues/442).
+      'grpc.default_authority' => 'localhost',
+      # Dialling a socket costs microseconds, so it is done often; grpc's own backoff is 1 s to 120 s.
+      'grpc.initial_reconnect_backoff_ms' => 100,
+      'grpc.max_reconnect_backoff_ms' => 500,
+      # How much of a call is kept to send it again when the server says that it never began it (gRFC A6). With grpc's
+      # 256 KiB, large calls are lost while servers are replaced.
+      'grpc.per_rpc_retry_buffer_size' => 8 * 1024 * 1024
+    }.freeze
+
+    # Ruby's API has no `wait_for_ready`; a service config says it of every call instead
+    # (https://github.com/grpc/grpc-proto/blob/master/grpc/service_config/service_config.proto).
+    WAIT_FOR_READY = {
+      'grpc.service_config' => JSON.generate(methodConfig: [{ name: [{}], waitForReady: true }])
+    }.freeze
+
+    READY = GRPC::Core::ConnectivityStates::READY
+
+    module_function
+
+    # An ordinary channel, which dials when the first call is made. Close it.
+    def channel(address, args = {})
+      GRPC::ClientStub.setup_channel(nil, address.to_s, :this_channel_is_insecure, ARGS.merge(args))
+    end
+
+    # Waits until the channel is connected, but not for what waiting can't cure: no socket at the path, no permission.
+    def wait(channel, address, seconds)
+      Diagnosis.refuse_what_waiting_cannot_cure(address)
+      deadline = Time.now + seconds
+      while (state = channel.connectivity_state(true)) != READY
+        raise Diagnosis.not_ready(address, seconds) unless channel.watch_connectivity_state(state, deadline)
+      end
+    end
+  end
+end

@@ -1,0 +1,72 @@
+# frozen_string_literal: true
+
+require 'json'
+require 'samehost/dial'
+require 'samehost/errors'
+require 'samehost/interop/cases'
+
+module Samehost
+  module Interop
+    # Runs cases one after the other, each on a channel of its own, and prints of each how it went.
+    class Runner
+      # The official cases that this client does not know: they take an account of Google's cloud.
+      NEED_GOOGLE_CREDENTIALS = %w[
+        compute_engine_channel_credentials compute_engine_creds google_default_credentials
+        jwt_token_creds oauth2_auth_token per_rpc_creds
+      ].freeze
+
+      NAMES = [*Cases::NAMES, *NEED_GOOGLE_CREDENTIALS].freeze
+
+      # How long to wait for the server before the first case.
+      WAIT_SECONDS = 5
+
+      def initialize(address)
+        @address = address
+      end
+
+      # Returns whether all passed.
+      def run(names)
+        check(names)
+        wait
+        names.map { |name| report(name) }.all?
+      end
+
+      private
+
+      def check(names)
+        unknown = names.find { |name| !NAMES.include?(name) } or return
+        raise UsageError, "no case #{unknown.inspect}; the cases are #{NAMES.join(', ')}"
+      end
+
+      def wait
+        channel = Dial.channel(@address)
+        Dial.wait(channel, @address, WAIT_SECONDS)
+      ensure
+        channel&.close
+      end
+
+      def report(name)
+        started = Checks.now
+        result, detail = Cases::NAMES.include?(name) ? run_case(name) : unknown
+        puts JSON.generate(case: name, result:, detail:, ms: ((Checks.now - started) * 1000).round(1))
+        $stdout.flush
+        result == 'pass'
+      end
+
+      def unknown
+        ['unimplemented', 'this client does not know the case: it needs Google credentials']
+      end
+
+      def run_case(name)
+        Cases.open(@address, &name.to_sym)
+        ['pass', '']
+      rescue CaseFailure => e
+        ['fail', e.message.scrub.split.join(' ')]
+      rescue GRPC::BadStatus => e
+        ['fail', Diagnosis.unexpected(e)]
+      rescue GRPC::Core::CallError => e
+        ['fail', "call: expected a status, got #{e.message}"]
+      end
+    end
+  end
+end

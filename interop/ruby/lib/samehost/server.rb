@@ -1,0 +1,139 @@
+# frozen_string_literal: true
+
+require 'grpc'
+require 'json'
+require 'samehost/call_limit'
+require 'samehost/health_service'
+require 'samehost/listener'
+require 'samehost/removal'
+require 'samehost/transport'
+
+module Samehost
+  # Serves gRPC on a Unix domain socket, one thread for each call in progress, until SIGTERM or SIGINT.
+  class Server
+    IMPLEMENTATION = 'grpc-ruby'
+
+    # More than the 1000 that the interop case concurrent_large_unary makes at once. A thread that waits for a call
+    # costs some KiB: a server with all of them starts in 0.1 s.
+    MAX_CONCURRENT_CALLS = 1100
+
+    MAX_CONNECTION_AGE_SECONDS = 1.0
+
+    # How long to serve on once the path is gone: until every client has been moved by its ordinary age limit, which
+    # C-core spreads by 10 %. Shutting down at once refuses calls that are on their way (PROTOCOL.md, "Stopping").
+    DRAIN_SECONDS = 1.3 * MAX_CONNECTION_AGE_SECONDS
+
+    # By then all calls have ended, or were cut; threads that still run ignore it and get little more.
+    KEEP_ALIVE_SECONDS = 0.5
+
+    ARGS = {
+      **Transport::ARGS,
+      'grpc.max_connection_age_ms' => (MAX_CONNECTION_AGE_SECONDS * 1000).to_i
+    }.freeze
+
+    # What a signal writes to the pipe by which #run is asked to drain.
+    SIGNAL = '!'
+
+    private_constant :SIGNAL
+
+    # @param services [Array<GRPC::GenericService>] what is served beside health
+    # @param grace [Float] seconds that calls in progress have to finish when the server stops
+    # @param takeover [Boolean] take the path over from a server that serves there
+    # @param on_removed [:serve, :stop] what to do when someone removes the socket: serve what is in progress, or fail
+    # @param args [Hash] further channel arguments of grpc
+    def initialize(address, services, mode: 0o660, gid: nil, grace: 5.0, takeover: false, on_removed: :serve, args: {})
+      @address = address
+      @takeover = takeover
+      @on_removed = on_removed
+      @listener = Listener.new(address, mode:, gid:, owner: "#{IMPLEMENTATION} #{GRPC::VERSION}")
+      @health = HealthService.new(services.map { |service| service.class.service_name })
+      @server = GRPC::RpcServer.new(
+        pool_size: MAX_CONCURRENT_CALLS + CallLimit::SPARE_THREADS, pool_keep_alive: KEEP_ALIVE_SECONDS,
+        poll_period: grace, interceptors: [CallLimit.new(MAX_CONCURRENT_CALLS)], server_args: ARGS.merge(args)
+      )
+      [*services, @health].each { |service| @server.handle(service) }
+    end
+
+    # Serves, and prints the ready line; returns when the server has stopped after a signal or a takeover.
+    def run
+      trap_signals
+      start
+      announce
+      @asked.read(1)
+      leave_at_another_signal
+      drain
+      raise @removal if @removal
+    ensure
+      stop
+    end
+
+    private
+
+    def start
+      bind(@listener.claim(takeover: @takeover))
+      @loop = Thread.new { @server.run }
+      @loop.abort_on_exception = true
+      @server.wait_till_running
+      @listener.publish { ask }
+      @watch = Removal.watch(@listener) { removed }
+    end
+
+    def bind(private_address)
+      @server.add_http2_port(private_address, :this_port_is_insecure)
+    rescue RuntimeError # grpc says no more than that it failed
+      raise Error, "the system refused a socket beside #{@address.path}; " \
+                   'check that its folder is on a file system with sockets and has space'
+    end
+
+    def announce
+      puts JSON.generate(event: 'ready', address: @address.to_s, pid: Process.pid,
+                         implementation: IMPLEMENTATION, version: GRPC::VERSION)
+      $stdout.flush
+    end
+
+    def drain
+      @watch.kill
+      @health.shut_down
+      @listener.withdraw
+      sleep(DRAIN_SECONDS)
+    end
+
+    # Waits for the grace (poll_period), then cuts what is left. C-core aborts a process that exits without it.
+    def stop
+      @listener.withdraw
+      return unless @loop
+
+      @server.stop
+      @loop.join
+    end
+
+    def removed
+      error = Error.new("someone has removed #{@address.path}, or put another in its place: no new client finds this " \
+                        'server; start it again, and leave the file alone')
+      return warn(error.message) if @on_removed == :serve
+
+      @removal = error
+      ask
+    end
+
+    # A signal handler may take no Mutex, so it only writes to a pipe.
+    def trap_signals
+      @asked, @asking = IO.pipe
+      %w[TERM INT].each { |name| trap(name) { ask(SIGNAL) } }
+    end
+
+    # Makes #run drain.
+    def ask(why = '.')
+      @asking.write_nonblock(why)
+    end
+
+    # In a thread, as the main one drains meanwhile, and leaving no stale file even if the signal comes at once.
+    def leave_at_another_signal
+      Thread.new do
+        nil until @asked.read(1) == SIGNAL
+        @listener.withdraw
+        exit!(0)
+      end
+    end
+  end
+end

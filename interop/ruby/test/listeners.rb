@@ -1,0 +1,47 @@
+# frozen_string_literal: true
+
+require 'minitest/autorun'
+require 'socket'
+require 'tmpdir'
+require 'samehost/listener'
+
+# Listeners on a path in a folder of their own, which lasts as long as a test.
+module Listeners
+  def setup
+    @folder = Dir.mktmpdir
+    @path = "#{@folder}/app.sock"
+    @listeners = []
+  end
+
+  def teardown
+    @listeners.each(&:withdraw)
+    FileUtils.remove_entry(@folder)
+  end
+
+  private
+
+  def listener(**options)
+    Samehost::Listener.new(Samehost::SocketAddress.new(@path), owner: 'test 1.0', **options)
+                      .tap { |listener| @listeners << listener }
+  end
+
+  # Serves until the test ends, when the collector closes the socket.
+  def publish(takeover: false, **options, &handed_over)
+    listener(**options).tap do |listener|
+      @server = UNIXServer.new(path_of(listener.claim(takeover:)))
+      listener.publish(&handed_over)
+    end
+  end
+
+  # Whatever file somebody has at the path is theirs.
+  def assert_refused_and_kept(path, reason)
+    File.write(path, 'dear diary')
+    error = assert_raises(Samehost::Error) { listener.claim }
+    assert_includes error.message, "#{path} #{reason}"
+    assert_equal 'dear diary', File.read(path)
+  end
+
+  def path_of(address)
+    address.delete_prefix('unix:')
+  end
+end

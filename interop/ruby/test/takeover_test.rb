@@ -1,0 +1,41 @@
+# frozen_string_literal: true
+
+require_relative 'listeners'
+
+# How a path goes from one server to the next, without gRPC.
+class TakeoverTest < Minitest::Test
+  include Listeners
+
+  def test_a_successor_is_handed_the_path_and_its_predecessor_told
+    handed_over = Queue.new
+    old = publish { handed_over << true }
+    refute old.lost?
+    new = publish(takeover: true)
+    assert handed_over.pop
+    refute old.lost?
+    old.withdraw
+    refute new.lost?
+    new.withdraw
+    assert_equal %w[app.sock.lock], Dir.children(@folder)
+  end
+
+  def test_a_successor_that_hangs_up_has_given_up
+    publish
+    UNIXSocket.open("#{@path}.takeover") do |connection|
+      assert_equal({ 'event' => 'released' }, JSON.parse(connection.gets))
+    end
+    # Waits for its turn, which comes when the lock has been taken again.
+    Samehost::Takeover::Predecessor.new(@path).close
+  end
+
+  def test_a_server_that_can_not_be_asked_is_not_taken_over
+    publish
+    File.unlink("#{@path}.takeover")
+    error = assert_raises(Samehost::InUseError) { listener.claim(takeover: true) }
+    assert_includes error.message, "#{@path} can't be taken over: nobody answers at #{@path}.takeover: No such file"
+  end
+
+  def test_a_file_where_successors_would_dial_is_refused_and_kept
+    assert_refused_and_kept "#{@path}.takeover", "is needed to hand #{@path} over and is not a socket"
+  end
+end
