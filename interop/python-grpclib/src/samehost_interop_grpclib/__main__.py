@@ -1,0 +1,126 @@
+"""The three commands of every peer: serve, greet and interop."""
+
+import asyncio
+import dataclasses
+import grp
+import logging
+from typing import Any
+
+import click
+from grpclib.exceptions import GRPCError
+
+from samehost_interop_grpclib.cases import CASES
+from samehost_interop_grpclib.diagnosis import explain
+from samehost_interop_grpclib.dial import Channel
+from samehost_interop_grpclib.greet import greet
+from samehost_interop_grpclib.runner import NEED_GOOGLE_CREDENTIALS, Result, run_cases
+from samehost_interop_grpclib.serve import serve
+from samehost_interop_grpclib.statuses import statuses
+from samehost_proto import SocketAddress
+from samehost_proto.program import EXIT_FAILED, print_json, run, socket_option
+
+
+class ModeParameter(click.ParamType[int]):
+    """Permissions in octal."""
+
+    name = "octal"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads `0660`, `660` or `0o660`."""
+        try:
+            mode = value if isinstance(value, int) else int(value, 8)
+        except ValueError:
+            self.fail(f"mode {value!r} is not octal; write it as in 0660", param, ctx)
+        if not 0 <= mode <= 0o777:
+            self.fail(f"mode {value!r} is none a socket can have; give one from 0000 to 0777", param, ctx)
+        return mode
+
+
+class GroupParameter(click.ParamType[int]):
+    """A group, by name or number."""
+
+    name = "group"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads a number, or looks up a name."""
+        if isinstance(value, int):
+            return value
+        if value.isdecimal():
+            return int(value)
+        try:
+            return grp.getgrnam(value).gr_gid
+        except KeyError:
+            self.fail(f"no group is named {value!r} on this machine; create it, or give its number", param, ctx)
+
+
+@click.group()
+def command() -> None:
+    """The grpclib peer of the interop matrix."""
+
+
+@command.command("serve")
+@socket_option
+@click.option("--mode", type=ModeParameter(), default=0o660, help="Permissions of the socket. [0660]")
+@click.option("--group", type=GroupParameter(), help="Group of the socket, a name or a number. [the process's]")
+@click.option("--grace", type=click.FloatRange(min=0), default=5.0, help="Seconds that calls have to finish. [5]")
+@click.option("--takeover", is_flag=True, help="Take the path over from a server that serves there.")
+@click.option(
+    "--on-removed",
+    type=click.Choice(["serve", "stop"]),
+    default="serve",
+    help="What to do when someone removes the socket: serve what is in progress, or stop with code 1. [serve]",
+)
+def serve_command(address: SocketAddress, **options: Any) -> None:
+    """Serves Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
+    asyncio.run(serve(address, **options))
+
+
+@command.command("greet")
+@socket_option
+@click.option("--name", required=True, help="Who is greeted.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, help="Seconds that a call may take. [5]"
+)
+def greet_command(address: SocketAddress, name: str, timeout: float) -> None:
+    """Makes all four kinds of call of Greeter and prints what was said."""
+
+    async def greet_in_loop() -> None:
+        async with Channel(address, wait_for_ready=True) as channel:
+            with statuses():
+                await greet(channel, name, timeout)
+
+    try:
+        asyncio.run(greet_in_loop())
+    except GRPCError as error:
+        raise explain(error, address) from error
+
+
+@command.command("interop")
+@socket_option
+@click.option(
+    "--case",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    type=click.Choice((*CASES, *NEED_GOOGLE_CREDENTIALS)),
+    help="An official case; may be given again.",
+)
+def interop_command(address: SocketAddress, names: tuple[str, ...]) -> int:
+    """Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed."""
+    return 0 if asyncio.run(run_cases(address, names, print_result)) else EXIT_FAILED
+
+
+def print_result(result: Result) -> None:
+    """Prints a line of JSON."""
+    print_json(**dataclasses.asdict(result))
+
+
+def main() -> None:
+    """Runs the program and exits."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    run(command, "samehost-interop-grpclib")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A server's whole life: from the socket's file to the last call."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Literal
+
+import grpclib
+from grpclib.reflection.service import ServerReflection
+
+from samehost.greeter.v1 import greeter_pb2
+from samehost.interop import orca_service_pb2, testing_pb2
+from samehost_interop_grpclib.greeter_service import GreeterService
+from samehost_interop_grpclib.health import Health
+from samehost_interop_grpclib.interop_service import InteropService
+from samehost_interop_grpclib.listen import SocketFile
+from samehost_interop_grpclib.lock import IMPLEMENTATION
+from samehost_interop_grpclib.orca import LoadReports, OpenRcaService
+from samehost_interop_grpclib.removal import removal
+from samehost_interop_grpclib.server import Server
+from samehost_proto import SamehostError, SocketAddress
+from samehost_proto.program import print_json
+
+if TYPE_CHECKING:
+    from grpclib._typing import IServable
+
+_SERVICES = [
+    greeter_pb2.DESCRIPTOR.services_by_name["GreeterService"].full_name,
+    testing_pb2.DESCRIPTOR.services_by_name["TestService"].full_name,
+    orca_service_pb2.DESCRIPTOR.services_by_name["OpenRcaService"].full_name,
+]
+
+_LOG = logging.getLogger(__name__)
+
+
+async def serve(
+    address: SocketAddress,
+    *,
+    mode: int,
+    group: int | None,
+    grace: float,
+    takeover: bool,
+    on_removed: Literal["serve", "stop"],
+) -> None:
+    """Serves until a signal or a takeover, then drains for at most `grace` seconds; another signal ends it at once.
+
+    Args:
+        address: where to serve.
+        mode: permissions of the socket.
+        group: number of its group; None leaves the process's own.
+        grace: seconds that calls have to finish.
+        takeover: take the path over from a server that serves there.
+        on_removed: what to do when someone removes the socket: serve on what is in progress, or stop.
+
+    Raises:
+        SamehostError: the path can't be had; or the socket was removed, and the server stopped.
+    """
+    asked, hurried = _signals()
+    reports, health = LoadReports(), Health(_SERVICES)
+    services: list[IServable] = [GreeterService(), InteropService(reports), OpenRcaService(reports), health]
+    server = Server(ServerReflection.extend(services))
+    file = SocketFile(address, mode=mode, group=group)
+    try:
+        await server.serve(await file.bind(takeover=takeover))
+        file.publish(handed_over=asked.set)
+        _say_ready(address)
+        watching = asyncio.create_task(_watch(file, address, asked if on_removed == "stop" else None))
+        await asked.wait()
+        watching.cancel()
+        health.end()
+    finally:
+        file.withdraw()
+    await _drain(server, grace, hurried)
+    await server.stop()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+
+
+async def _watch(file: SocketFile, address: SocketAddress, asked: asyncio.Event | None) -> None:
+    """Asks the server to stop when the socket is removed, and fails then; without an event, it is only said."""
+    await removal(file.is_lost)
+    error = SamehostError(
+        f"someone has removed {address.path}, or put another in its place: no new client finds this server; "
+        f"start it again, and leave the file alone"
+    )
+    if asked:
+        asked.set()
+        raise error
+    _LOG.warning("%s", error)
+
+
+async def _drain(server: Server, grace: float, hurried: asyncio.Event) -> None:
+    draining = asyncio.create_task(server.drain(grace))
+    hurrying = asyncio.create_task(hurried.wait())
+    await asyncio.wait([draining, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    draining.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await draining
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Two events: a signal has come, and a second one."""
+    asked, hurried = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (hurried if asked.is_set() else asked).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return asked, hurried
+
+
+def _say_ready(address: SocketAddress) -> None:
+    print_json(
+        event="ready",
+        address=str(address),
+        pid=os.getpid(),
+        implementation=IMPLEMENTATION,
+        version=grpclib.__version__,
+    )

@@ -1,0 +1,30 @@
+"""What comes compressed and is not what it should be."""
+
+import gzip
+
+import pytest
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from samehost_interop_grpclib.compression import MAX_MESSAGE_BYTES, decompress
+
+TOO_LONG = gzip.compress(bytes(MAX_MESSAGE_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"not gzip", Status.INTERNAL),
+        (gzip.compress(b"cut")[:-1], Status.INTERNAL),
+        (b"\x78\x9c\x03", Status.INTERNAL),
+        (TOO_LONG, Status.RESOURCE_EXHAUSTED),
+    ],
+)
+def test_broken_compression_is_a_status(data: bytes, status: Status) -> None:
+    with pytest.raises(GRPCError) as caught:
+        decompress(data)
+    assert caught.value.status is status
+
+
+def test_nothing_is_nothing_for_dotnet_compresses_it_to_that() -> None:
+    assert decompress(b"") == b""

@@ -1,0 +1,57 @@
+"""The three commands, as a person or a harness runs them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeAlias
+
+import pytest
+
+from samehost_interop_grpclib.runner import NEED_GOOGLE_CREDENTIALS
+from samehost_proto import SocketAddress
+
+Serve: TypeAlias = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "samehost_interop_grpclib", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_is_without_the_c_core() -> None:
+    """An independent judge must not lean on the library that it judges."""
+    program = "import sys, samehost_interop_grpclib.__main__; print('grpc' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout == "False\n"
+
+
+def test_cases_that_need_google_are_unimplemented(serve: Serve, address: SocketAddress) -> None:
+    words = [word for case in (*NEED_GOOGLE_CREDENTIALS, "empty_unary") for word in ("--case", case)]
+    with serve():
+        ran = run("interop", "--socket", str(address), *words)
+    results = [json.loads(line)["result"] for line in ran.stdout.splitlines()]
+    assert results == ["unimplemented"] * len(NEED_GOOGLE_CREDENTIALS) + ["pass"]
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["interop", "--socket", "/tmp/app.sock", "--case", "empty_unari"], 2, "'empty_unari' is not one of"),
+        (["interop", "--socket", "relative.sock", "--case", "empty_unary"], 2, "the path is not absolute"),
+        (["interop", "--socket", "/nowhere/at/all.sock", "--case", "empty_unary"], 1, "no folder /nowhere/at"),
+        (["greet", "--socket", "/tmp/app.sock"], 2, "Missing option '--name'"),
+        (["serve", "--socket", "/nowhere/at/all.sock"], 1, "no folder /nowhere/at"),
+        (["serve", "--socket", "/tmp/app.sock", "--mode", "01777"], 2, "mode '01777' is none a socket can have"),
+        (["serve", "--socket", "/tmp/app.sock", "--group", "no-such"], 2, "no group is named 'no-such'"),
+        (["sirve"], 2, "No such command"),
+    ],
+)
+def test_misuse_is_one_line(words: list[str], code: int, said: str) -> None:
+    ran = run(*words)
+    assert ran.returncode == code
+    assert said in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert ran.stdout == ""
