@@ -1,0 +1,1 @@
+"""What a call costs, ours and everyone's, in one run: `nox -s bench`."""

@@ -1,0 +1,125 @@
+"""Measures what calls cost, and reports: `python -m bench [--quick | --check] [--only PATTERN]`."""
+
+import fnmatch
+import json
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from bench import contenders, peers, works
+from bench.contenders import Contender
+from bench.figures import report
+from bench.run import Plan, Results, measure_memory, run
+from bench.table import show
+from samehost_interop.build import Builds
+from samehost_interop.deadlines import Deadlines
+from samehost_interop.errors import MissingToolchainError, PeerError
+from samehost_interop.peers import Peer
+
+REPORT = Path("build/reports/bench.json")
+
+FULL = Plan(works.ALL, starts=3, rounds=1, seconds=0.35)
+QUICK = Plan(works.MAIN, starts=3, rounds=1, seconds=0.2)
+CHECK = Plan(works.CHECKED, starts=1, rounds=1, seconds=0)
+"""With no seconds, each caller makes the three calls that it makes at least."""
+
+_SETTINGS = (
+    "GRPC_EXPERIMENTS",
+    "GLIBC_TUNABLES",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+)
+"""Variables that would tune contenders which are to be measured as they come."""
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Only what is in Python, and the works that matter most: two minutes.")
+@click.option("--check", is_flag=True, help="Measure nothing; fail where a contender does not answer rightly.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="Contenders by name, as in 'all but *'.")
+def main(quick: bool, check: bool, only: tuple[str, ...]) -> None:
+    """Lets all contenders do the same work, and says how they compare."""
+    console = Console(stderr=True)
+    for name in _SETTINGS:
+        os.environ.pop(name, None)
+    chosen = choose(only, quick=quick, check=check)
+    known, left_out = build(chosen, peers.load(for_speed=not check), console)
+    chosen = [contender for contender in chosen if contender.peer is None or contender.peer in known]
+    plan = CHECK if check else QUICK if quick else FULL
+    with console.status("") as status:
+        results = run(chosen, plan, known, status.update)
+        if not quick and not check:
+            measure_memory([each for each in chosen if each.group == "python"], known, results, status.update)
+    results.faults.extend(left_out)
+    if check:
+        finish(results, chosen)
+    found = report(results)
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    show(found)
+    click.echo(f"report: {REPORT}")
+    if not quick and not only:
+        publish(found)
+    sys.exit(1 if results.faults else 0)
+
+
+def choose(only: Sequence[str], *, quick: bool, check: bool) -> list[Contender]:
+    """The contenders of this run."""
+    if not only:
+        groups = {"python"} if quick else {"python", "language"} if check else {"python", "language", "ablation"}
+        return [each for each in contenders.ALL if each.group in groups]
+    chosen = [each for each in contenders.ALL if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in only)]
+    if not chosen:
+        raise click.UsageError(f"no contender is called {' or '.join(only)}; see bench/contenders.py")
+    return chosen
+
+
+def build(chosen: Sequence[Contender], table: dict[str, Peer], console: Console) -> tuple[dict[str, Peer], list[str]]:
+    """Builds the peers that are needed, and returns them with the faults of those that can't be had.
+
+    A toolchain that is not installed is no fault, unless SAMEHOST_REQUIRE=all is set, as in CI.
+    """
+    builds = Builds(Path("build/bench"), secrets.token_hex(8), Deadlines().build)
+    built, faults = {}, []
+    for name in {contender.peer: None for contender in chosen if contender.peer}:
+        with console.status(f"building {name}"):
+            try:
+                builds.prepare(table[name])
+                built[name] = table[name]
+            except MissingToolchainError as error:
+                console.print(f"left out: {error}", markup=False)
+                if os.environ.get("SAMEHOST_REQUIRE") == "all":
+                    faults.append(str(error))
+            except PeerError as error:
+                faults.append(str(error))
+    return built, faults
+
+
+def finish(results: Results, chosen: Sequence[Contender]) -> None:
+    """Ends a check."""
+    for fault in results.faults:
+        click.echo(fault, err=True)
+    if not results.faults:
+        click.echo(f"{len(chosen)} contenders answered rightly")
+    sys.exit(1 if results.faults else 0)
+
+
+def publish(found: dict[str, Any]) -> None:
+    """Puts the figures on the page, and draws its plots."""
+    # Only now, as a check needs no matplotlib.
+    from bench import page, plots  # noqa: PLC0415
+
+    page.write(found)
+    click.echo(f"page: {page.PAGE}")
+    for file in plots.draw(found):
+        click.echo(f"plot: {file}")
+
+
+if __name__ == "__main__":
+    main()

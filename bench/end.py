@@ -1,0 +1,113 @@
+"""The program of either end, which says on stdout, in lines of JSON, what it has done.
+
+`python -m bench.end serve END ADDRESS` or `call END ADDRESS SERVER_PID COMMANDS`, where END is bench.contenders.End in
+JSON, and COMMANDS is a file from which the client reads what to do.
+"""
+
+import asyncio
+import importlib
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import buffers
+from bench.calls import AsyncCalls, Calls, measure, measure_async
+from bench.contenders import End
+from bench.works import Work
+from samehost_proto.tuning import run_in_loop, tune
+
+
+def serve(end: End, address: str) -> None:
+    """Serves until the process is killed, and says when calls succeed."""
+    way = importlib.import_module(f"bench.ways.{end.way}")
+    if end.asynchronous and hasattr(way, "serve_async"):
+        _loop_runner(end)(way.serve_async(address, _say_ready))
+    else:
+        way.serve(address, _say_ready)
+
+
+def call(end: End, address: str, server_pid: int, commands: Path) -> None:
+    """Says when a first call was answered, then does what it is told."""
+    way = importlib.import_module(f"bench.ways.{end.way}")
+    if end.asynchronous:
+        _loop_runner(end)(_call_async(way, address, server_pid, commands))
+    else:
+        _call(way, address, server_pid, commands)
+
+
+def _call(way: Any, address: str, server_pid: int, commands: Path) -> None:
+    with ExitStack() as stack:
+        calls: Calls = stack.enter_context(way.connect(address))
+        calls.unary(b"")
+        _say()
+        for command in _each(commands):
+            try:
+                for _ in range(command.get("connections", 0)):
+                    stack.enter_context(way.connect(address)).unary(b"")
+                timing = "work" in command and measure(calls, Work(**command["work"]), command["seconds"], server_pid)
+            except Exception as error:  # noqa: BLE001 - told, and the next command may succeed
+                _say(fault=f"{type(error).__name__}: {error}")
+            else:
+                _say(**asdict(timing) if timing else {})
+
+
+async def _call_async(way: Any, address: str, server_pid: int, commands: Path) -> None:
+    async with AsyncExitStack() as stack:
+        calls: AsyncCalls = await stack.enter_async_context(way.connect_async(address))
+        await calls.unary(b"")
+        _say()
+        # Nothing is to go on in the loop between two commands, so waiting for one may block it.
+        for command in _each(commands):
+            try:
+                for _ in range(command.get("connections", 0)):
+                    await (await stack.enter_async_context(way.connect_async(address))).unary(b"")
+                timing = "work" in command and await measure_async(
+                    calls, Work(**command["work"]), command["seconds"], server_pid
+                )
+            except Exception as error:  # noqa: BLE001 - told, and the next command may succeed
+                _say(fault=f"{type(error).__name__}: {error}")
+            else:
+                _say(**asdict(timing) if timing else {})
+
+
+def _each(commands: Path) -> Iterator[dict[str, Any]]:
+    with commands.open() as lines:
+        yield from map(json.loads, lines)
+
+
+def _loop_runner(end: End) -> Callable[[Any], None]:
+    """What runs a coroutine: in uvloop where the end is told to, else as a user gets it."""
+    return run_in_loop if "uvloop" in end.switches else asyncio.run
+
+
+def _say_ready(address: str) -> None:
+    _say(address=address)
+
+
+def _say(**fields: object) -> None:
+    print(json.dumps(fields), flush=True)
+
+
+def main() -> None:
+    """Tunes this process as it is told, before anything imports grpc, and runs one end."""
+    role, description, address, *rest = sys.argv[1:]
+    end = End.from_json(description)
+    tune(engine="engine" in end.switches, allocator="allocator" in end.switches)
+    if "buffers" in end.switches:
+        buffers.keep_wide()
+    # A thousand connections take more descriptors than the usual soft limit.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if role == "serve":
+        serve(end, address)
+    else:
+        call(end, address, int(rest[0]), Path(rest[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A contender while it runs: its server and its client, each a process, and what the client is asked."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from bench.calls import Timing
+from bench.contenders import Contender
+from bench.works import Work
+from samehost_interop.child_process import ChildProcess
+from samehost_interop.errors import PeerError
+from samehost_interop.peers import Peer
+
+_SECONDS = 60.0
+"""For whatever a process is asked, beyond the time that it is to measure: a start, or its slowest call."""
+
+
+class BenchError(Exception):
+    """A contender did not start, did not answer, or answered wrongly; one line says what."""
+
+
+class Pair:
+    """A server that is ready, and a client that has made its first call."""
+
+    def __init__(self, contender: Contender, server: ChildProcess, client: ChildProcess, commands: int) -> None:
+        self.contender = contender
+        self._server = server
+        self._client = client
+        self._commands = commands
+
+    @classmethod
+    @contextmanager
+    def running(cls, contender: Contender, folder: Path, peers: dict[str, Peer]) -> Iterator[Self]:
+        """Starts both, one after the other, and ends them with the context.
+
+        Raises:
+            BenchError: one of them does not start.
+        """
+        address = str(folder / "bench.sock") if contender.transport == "unix" else "127.0.0.1:0"
+        fifo = folder / "commands"
+        os.mkfifo(fifo)
+        # For reading too, so that opening it does not wait for the client.
+        commands = os.open(fifo, os.O_RDWR)
+        try:
+            begun = time.monotonic()
+            with ChildProcess(*_server_command(contender, address, peers)) as server:
+                ready = _answer(contender, server, _SECONDS)
+                bound = ready["address"].removeprefix("unix:")
+                server_started = time.monotonic()
+                words = _own("call", contender.client.to_json(), bound, str(server.pid), str(fifo))
+                with ChildProcess(words, Path.cwd()) as client:
+                    pair = cls(contender, server, client, commands)
+                    _answer(contender, client, _SECONDS)
+                    pair.server_start_seconds = server_started - begun
+                    pair.first_call_seconds = time.monotonic() - server_started
+                    yield pair
+        except PeerError as error:
+            raise BenchError(f"{contender}: {error}") from error
+        finally:
+            os.close(commands)
+
+    server_start_seconds: float
+    """From the start of the server's process until calls succeed."""
+
+    first_call_seconds: float
+    """From the start of the client's process until its first call is answered."""
+
+    def measure(self, work: Work, seconds: float) -> Timing:
+        """Does a work for some seconds.
+
+        Raises:
+            BenchError: a call failed, or its answer is not what was asked for.
+        """
+        said = self._ask(
+            seconds, work={"kind": work.kind, "bytes": work.bytes, "callers": work.callers}, seconds=seconds
+        )
+        if "fault" in said:
+            raise BenchError(f"{self.contender}: {work}: {said['fault']}")
+        return Timing(**said)
+
+    def connect(self, more: int) -> None:
+        """Lets the client open more connections, with a call on each."""
+        said = self._ask(_SECONDS, connections=more)
+        if "fault" in said:
+            raise BenchError(f"{self.contender}: {more} more connections: {said['fault']}")
+
+    def server_memory_kib(self) -> int:
+        """What the server has in memory, shared libraries too (VmRSS of proc(5))."""
+        status = Path(f"/proc/{self._server.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    def _ask(self, limit: float, **request: object) -> dict[str, Any]:
+        os.write(self._commands, json.dumps(request).encode() + b"\n")
+        return _answer(self.contender, self._client, _SECONDS + limit)
+
+
+def _server_command(contender: Contender, address: str, peers: dict[str, Peer]) -> tuple[tuple[str, ...], Path]:
+    if contender.peer is None:
+        return _own("serve", contender.client.to_json(), address), Path.cwd()
+    peer = peers[contender.peer]
+    return (*peer.serve, "serve", "--socket", address), peer.folder
+
+
+def _own(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "bench.end", *words)
+
+
+def _answer(contender: Contender, process: ChildProcess, seconds: float) -> dict[str, Any]:
+    try:
+        line = process.read_line(seconds)
+    except TimeoutError:
+        raise BenchError(process.explain(f"{contender}: no answer after {seconds:g} s")) from None
+    if not line:
+        raise BenchError(process.explain(f"{contender}: a process {process.how_it_ended()}"))
+    answer: dict[str, Any] = json.loads(line)
+    return answer

@@ -1,0 +1,45 @@
+"""Ours: samehost_server and samehost_client, with the options that they have by default."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import samehost_client
+import samehost_server
+from bench.calls import AsyncCalls, Calls, Ready
+from bench.service import MAX_MESSAGE_BYTES, AsyncGrpcCalls, AsyncService, GrpcCalls, Service
+
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+"""Otherwise all channels of a process to one address share a connection, and a thousand idle ones would be one."""
+
+
+def serve(address: str, ready: Ready) -> None:
+    """Serves in threads."""
+    service = Service()  # type: ignore[abstract]  # what it lacks is not called
+    with samehost_server.Server(address, [service], max_message_bytes=MAX_MESSAGE_BYTES) as server:
+        ready(address)
+        server.wait()
+
+
+@contextmanager
+def connect(address: str) -> Iterator[Calls]:
+    """A client with one channel."""
+    with samehost_client.connect(address, max_message_bytes=MAX_MESSAGE_BYTES, options=OWN_CONNECTION) as channel:
+        yield GrpcCalls(channel)
+
+
+async def serve_async(address: str, ready: Ready) -> None:
+    """Serves in an event loop."""
+    service = AsyncService()  # type: ignore[abstract]  # the same
+    async with samehost_server.aio.Server(address, [service], max_message_bytes=MAX_MESSAGE_BYTES):
+        ready(address)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def connect_async(address: str) -> AsyncIterator[AsyncCalls]:
+    """A client with one channel."""
+    async with await samehost_client.aio.connect(
+        address, max_message_bytes=MAX_MESSAGE_BYTES, options=OWN_CONNECTION
+    ) as channel:
+        yield AsyncGrpcCalls(channel)
