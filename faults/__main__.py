@@ -1,0 +1,115 @@
+"""Replaces, kills and attacks Python servers, and reports: `python -m faults [--seconds 60] [--inputs 10000]`."""
+
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from faults import fuzz, kill, takeover
+from faults.servers import FaultError
+
+REPORT = Path("build/reports/faults.json")
+
+RECOVERY_SECONDS = 10.0
+"""Ten times what recovery takes at most, for machines that are busy: the report has the figure."""
+
+MOST_DESCRIPTORS = 8
+"""By how much this process may hold more descriptors at the end: grpc keeps a few for itself once it has been used."""
+
+
+@click.command()
+@click.option("--seconds", type=float, default=60.0, help="Seconds of each takeover and kill run. [60]")
+@click.option("--inputs", type=int, default=10_000, help="Inputs for each kind of server. [10000]")
+@click.option("--seed", type=int, help="Of all that is random. [another one each time]")
+def main(seconds: float, inputs: int, seed: int | None) -> None:
+    """Exits with 0 only if no call was lost, nothing leaked and nothing died."""
+    chosen = secrets.randbelow(1 << 31) if seed is None else seed
+    click.echo(f"seed {chosen}")
+    report: dict[str, Any] = {"seed": chosen}
+    faults: list[str] = []
+
+    def step(name: str, work: Callable[[Path], dict[str, Any]], judge: Callable[[dict[str, Any]], list[str]]) -> None:
+        with tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp") as folder:
+            try:
+                outcome = work(Path(folder))
+            except FaultError as error:
+                faults.append(f"{name}: {error}")
+                return
+        report.setdefault(name.partition(" ")[0], []).append(outcome)
+        faults.extend(f"{name}: {fault}" for fault in judge(outcome))
+        click.echo(f"{name}: {json.dumps(outcome)}")
+
+    for kind in ("sync", "aio"):
+        step(f"takeover {kind}", partial(takeover.run, kind, seconds), _judge_takeover)
+        step(f"kill {kind}", partial(kill.run, kind, seconds, chosen, False), _judge_kill)
+        step(f"kill {kind} retrying", partial(kill.run, kind, seconds, chosen, True), _judge_kill)
+        step(f"fuzz {kind}", partial(fuzz.server, kind, inputs, chosen), _judge_fuzz)
+    step("client", fuzz.client, _judge_client)
+    report["faults"] = faults
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"report: {REPORT}")
+    for fault in faults:
+        click.echo(fault, err=True)
+    sys.exit(1 if faults else 0)
+
+
+def _judge_takeover(outcome: dict[str, Any]) -> list[str]:
+    found = [f"calls that failed: expected none, got {outcome['failed']}: {outcome['first_failures']}"] * bool(
+        outcome["failed"]
+    )
+    return [*found, *outcome["wrong"], *_leaks(outcome)]
+
+
+def _judge_kill(outcome: dict[str, Any]) -> list[str]:
+    found = list(outcome["wrong"])
+    allowed = (
+        ("stream UNAVAILABLE",)
+        if outcome["retrying"]
+        else tuple(f"{kind} UNAVAILABLE" for kind in ("64 B", "1 MiB", "stream"))
+    )
+    if other := {what: count for what, count in outcome["failed"].items() if what not in allowed}:
+        found.append(f"calls that failed otherwise than {allowed}: got {other}: {outcome['first_failures']}")
+    found.extend(
+        f"calls that took effect {what}: expected 0, got {outcome[what]}"
+        for what in ("twice", "answered_without_effect")
+        if outcome[what]
+    )
+    if outcome["recovered_after_s"]["max"] > RECOVERY_SECONDS:
+        found.append(f"recovery: expected within {RECOVERY_SECONDS:g} s, got {outcome['recovered_after_s']}")
+    if outcome["left_in_folder"]:
+        found.append(f"left in the folder: expected nothing, got {outcome['left_in_folder']}")
+    return [*found, *_leaks(outcome)]
+
+
+def _judge_fuzz(outcome: dict[str, Any]) -> list[str]:
+    found = [outcome["health_fault"]] if outcome["health_fault"] else []
+    if outcome["health_longest_s"] > fuzz.HEALTH_SECONDS:
+        found.append(f"health: expected an answer in {fuzz.HEALTH_SECONDS:g} s, got {outcome['health_longest_s']} s")
+    if not outcome["answers_after"]:
+        found.append("a call when all was over: expected its answer, got another")
+    grown = outcome["peak_memory_mib"] - outcome["before"]["memory_mib"]
+    if grown > fuzz.MOST_MEMORY_MIB:
+        found.append(f"memory: expected at most {fuzz.MOST_MEMORY_MIB:g} MiB more, got {grown:.0f} MiB more")
+    return [*found, *_leaks(outcome)]
+
+
+def _judge_client(outcome: dict[str, Any]) -> list[str]:
+    return [f"deadlines: expected to hold, got late by {outcome['late_by_s']}"] if outcome["latest_s"] > 1 else []
+
+
+def _leaks(outcome: dict[str, Any]) -> list[str]:
+    more = outcome["after"]["descriptors"] - outcome["before"]["descriptors"]
+    return (
+        [f"descriptors: expected at most {MOST_DESCRIPTORS} more, got {more} more"] if more > MOST_DESCRIPTORS else []
+    )
+
+
+if __name__ == "__main__":
+    main()
