@@ -6,6 +6,7 @@
 
 import shutil
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
@@ -15,14 +16,27 @@ nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["lint", "typecheck", "test"]
 
 LOCK = "requirements.lock"
-PACKAGES = ["python-proto", "python-server", "python-client", "interop/python", "interop/harness"]
+BENCH_LOCK = "bench/requirements.lock"
+PACKAGES = [
+    "python-proto",
+    "python-server",
+    "python-client",
+    "interop/python",
+    "interop/python-grpclib",
+    "interop/harness",
+]
 GROUPS = ["build", "lint", "proto", "test", "typecheck"]
 
+# The plugins of protoc that make the stubs of a library; grpclib's stubs use the messages that are made with grpcio's.
+GRPCIO = ("python", "grpc_python", "mypy", "mypy_grpc")
+GRPCLIB = ("grpclib_python",)
+
 # Where the stubs of each part of the contract are committed: a source root, so that they import as they are.
-STUBS = {
-    "proto/samehost/greeter/v1": "python-proto/src",
-    "proto/samehost/interop": "interop/python/src",
-}
+STUBS = [
+    ("proto/samehost/greeter/v1", "python-proto/src", GRPCIO),
+    ("proto/samehost/interop", "interop/python/src", GRPCIO),
+    ("proto/samehost", "interop/python-grpclib/src", GRPCLIB),
+]
 
 
 @nox.session
@@ -38,6 +52,11 @@ def test(session: nox.Session) -> None:
     """Run the tests: of the libraries, the commands, the peers, and of Compose where Docker is there."""
     install_workspace(session)
     session.run("pytest", "--numprocesses=2", *session.posargs)
+    if not session.posargs:
+        # In a process of its own: grpclib and grpcio-health-checking each register the messages of grpc.health.v1.
+        session.run("pytest", "--numprocesses=2", "interop/python-grpclib/tests")
+        # What the peers' own tests (native) and the matrix (interop) would leave out on this machine, and why.
+        session.run("python", "-m", "samehost_interop.native", "needs")
 
 
 @nox.session
@@ -48,22 +67,53 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+def native(session: nox.Session) -> None:
+    """Run the peers' own tests, each with its language's tool: `native -- go dotnet`."""
+    install_workspace(session)
+    session.run("python", "-m", "samehost_interop.native", "test", *session.posargs)
+
+
+@nox.session
+def official(session: nox.Session) -> None:
+    """Run gRPC's own client images against our servers: `official -- --client official-go --server all --tags all`."""
+    install_workspace(session)
+    session.run("python", "-m", "samehost_interop", "--suite", "official", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Replace, kill and attack Python servers under load: `faults -- --seconds 20 --inputs 2000`."""
+    install_workspace(session)
+    session.run("python", "-m", "faults", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what calls cost, ours and everyone's, in 15 minutes: `bench -- --quick`, `bench -- --check`."""
+    install_workspace(session, BENCH_LOCK)
+    session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Check format and style of Python and of the contract; `lint -- --fix` mends what can be mended."""
+    """Check format and style of Python, the contract and the peers; `lint -- --fix` mends what it can of Python."""
     install_workspace(session)
     fix = "--fix" in session.posargs
     session.run("ruff", "format", *([] if fix else ["--check"]), ".")
     session.run("ruff", "check", *(["--fix"] if fix else []), ".")
     with session.chdir("proto"):
         session.run("buf", "lint")
+    session.run("python", "-m", "samehost_interop.native", "lint")
 
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check the types of everything, strictly."""
     install_workspace(session)
-    session.run("mypy", "noxfile.py", "examples", "tests", *(f"{package}/src" for package in PACKAGES))
-    for package in ("interop/python", "interop/harness"):
+    session.run(
+        "mypy", "noxfile.py", "bench", "examples", "faults", "tests", *(f"{package}/src" for package in PACKAGES)
+    )
+    for package in ("interop/python", "interop/python-grpclib", "interop/harness"):
         session.run("mypy", f"{package}/tests")
 
 
@@ -72,49 +122,57 @@ def proto(session: nox.Session) -> None:
     """Generate the Python stubs from the contract; `proto -- --check` fails where they differ."""
     install_workspace(session)
     if "--check" not in session.posargs:
-        for contract, target in STUBS.items():
-            generate(session, contract, Path(target))
+        for contract, target, plugins in STUBS:
+            generate(session, contract, Path(target), plugins)
         return
-    for contract, target in STUBS.items():
-        fresh = Path(session.create_tmp()) / contract
+    for contract, target, plugins in STUBS:
+        fresh = Path(session.create_tmp()) / target
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        generate(session, contract, fresh)
+        generate(session, contract, fresh, plugins)
         if differing := differences(fresh, Path(target)):
             session.error(f"stubs differ from {contract}: {', '.join(differing)}; run `nox -s proto`")
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Lock the newest versions that the packages allow, with hashes, into requirements.lock."""
+    """Lock the newest versions that the packages allow, with hashes: requirements.lock, and the bench's own."""
     session.install("uv")
+    compile_lock(session, LOCK, GROUPS, "--upgrade")
+    # Its contenders are heavy, and none of the product's; what both locks have is the same in both.
+    compile_lock(session, BENCH_LOCK, ["build", "bench"], "--upgrade", f"--constraint={LOCK}")
+
+
+def compile_lock(session: nox.Session, file: str, groups: Iterable[str], *options: str) -> None:
+    """Lock what the packages and these groups need."""
     session.run(
-        *("uv", "pip", "compile", "--universal", "--generate-hashes", "--upgrade", "--python-version=3.11"),
-        *("--quiet", "--no-header", f"--output-file={LOCK}"),
+        *("uv", "pip", "compile", "--universal", "--generate-hashes", "--python-version=3.11", *options),
+        *("--quiet", "--no-header", f"--output-file={file}"),
         *(f"--no-emit-package={name}" for name in workspace_names()),
-        *(f"--group=pyproject.toml:{group}" for group in GROUPS),
+        *(f"--group=pyproject.toml:{group}" for group in groups),
         *(f"{package}/pyproject.toml" for package in PACKAGES),
     )
 
 
-def install_workspace(session: nox.Session) -> None:
+def install_workspace(session: nox.Session, lock: str = LOCK) -> None:
     """Install what is locked, by hash, then the workspace itself, built with nothing that is not locked."""
-    session.install("--require-hashes", "--requirement", LOCK)
+    session.install("--require-hashes", "--requirement", lock)
     editable = [argument for package in PACKAGES for argument in ("--editable", f"./{package}")]
     session.install("--no-deps", "--no-build-isolation", *editable)
 
 
-def generate(session: nox.Session, contract: str, target: Path) -> None:
+def generate(session: nox.Session, contract: str, target: Path, plugins: Iterable[str]) -> None:
     """Generate the stubs of one part of the contract, with types, into a source root."""
-    outputs = [f"--{kind}_out={target}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    files = sorted(str(file) for file in Path(contract).glob("*.proto"))
+    outputs = [f"--{plugin}_out={target}" for plugin in plugins]
+    files = sorted(str(file) for file in Path(contract).rglob("*.proto"))
     session.run("python", "-m", "grpc_tools.protoc", "--proto_path=proto", *outputs, *files)
 
 
 def differences(fresh: Path, committed: Path) -> list[str]:
     """Name the stubs that are missing, left over or different."""
-    names = {file.relative_to(fresh) for file in fresh.rglob("*_pb2*.py*")}
-    names |= {file.relative_to(committed) for file in committed.rglob("*_pb2*.py*") if "__pycache__" not in file.parts}
+    # Nothing but stubs is in the folder that the contract's own names begin with.
+    names = {file.relative_to(root) for root in (fresh, committed) for file in root.glob("samehost/**/*.py*")}
+    names = {name for name in names if "__pycache__" not in name.parts}
     return sorted(str(name) for name in names if read(fresh / name) != read(committed / name))
 
 

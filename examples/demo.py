@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from samehost_client import connect
-from samehost_client.__main__ import print_exchange
+from samehost_client.commands import print_exchange
 from samehost_client.greeter import greet
 from samehost_server import Server
 from samehost_server.greeter import GreeterService

@@ -190,7 +190,10 @@ def run_without_rights(module: str, *arguments: object) -> subprocess.CompletedP
     """
     code = f"""
 import asyncio, concurrent.futures.thread, importlib, os, sys
+from samehost_proto.tuning import tune
+tune()  # as the program does, before grpc is imported
 program = importlib.import_module("{module}.__main__")
+importlib.import_module("{module}.commands")
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 sys.argv = {["program", *map(str, arguments)]!r}

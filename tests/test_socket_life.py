@@ -60,9 +60,9 @@ def test_the_socket_has_its_mode_and_group_and_nothing_else_is_left(kind: str, p
         found = path.stat()
         assert stat.S_ISSOCK(found.st_mode)
         assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o640, group)
-        lock = path.with_name("app.sock.lock")
-        assert sorted(path.parent.iterdir()) == [path, lock]
-        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+        lock, control = path.with_name("app.sock.lock"), path.with_name("app.sock.takeover")
+        assert sorted(path.parent.iterdir()) == [path, lock, control]
+        assert [stat.S_IMODE(own.stat().st_mode) for own in (lock, control)] == [0o600, 0o600]
     assert sorted(path.parent.iterdir()) == [lock]
 
 
@@ -83,7 +83,7 @@ def test_what_a_server_killed_while_it_started_left_is_cleared_away(kind: str, p
     code = f"""
 import os, signal
 from samehost_server._socket_file import SocketAddress, SocketFile
-SocketFile(SocketAddress.parse({str(path)!r}), mode=0o600, gid=None, owner="test").claim()
+SocketFile(SocketAddress.parse({str(path)!r}), mode=0o600, gid=None, owner="test").claim(takeover=False)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", code], check=False, timeout=WITHIN)

@@ -1,0 +1,160 @@
+"""Permissions as users meet them in containers: who gets in, who does not, and what each is told."""
+
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from running import WITHIN, Running, eventually, listening, required, run_without_rights
+from samehost_client.health import check
+from samehost_proto import SocketAddress
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+
+ROOT = Path(__file__).parent.parent
+FOLDER = "/run/samehost"
+SOCKET = f"{FOLDER}/app.sock"
+SECONDS = 600.0
+
+pytestmark = pytest.mark.timeout(2 * SECONDS)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.DockerClient]:
+    try:
+        client = docker.from_env(timeout=int(SECONDS))
+        client.ping()
+    except docker.errors.DockerException as error:
+        message = f"needs a Docker engine, which did not answer: {error}; see docs.docker.com/engine/install"
+        pytest.fail(message) if required() else pytest.skip(message)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def images(engine: docker.DockerClient) -> dict[str, str]:
+    """Both images of the Dockerfile by target."""
+    return {
+        target: str(engine.images.build(path=str(ROOT), target=target, rm=True, forcerm=True)[0].id)
+        for target in ("server", "client")
+    }
+
+
+class Host:
+    """A volume, and containers on it that have nothing else."""
+
+    def __init__(self, engine: docker.DockerClient, images: dict[str, str], volume: str) -> None:
+        self._engine = engine
+        self._images = images
+        self.volume = volume
+
+    @contextmanager
+    def container(self, target: str, *words: str, user: str, mode: str = "rw") -> Iterator[Container]:
+        container = self._engine.containers.run(
+            self._images[target],
+            list(words),
+            detach=True,
+            user=user,
+            network_mode="none",
+            read_only=True,
+            cap_drop=["ALL"],
+            volumes={self.volume: {"bind": FOLDER, "mode": mode}},
+        )
+        try:
+            yield container
+        finally:
+            container.remove(force=True)
+
+    @contextmanager
+    def serving(self, *options: str) -> Iterator[Container]:
+        with self.container("server", "--socket", SOCKET, *options, user="10001:10000") as server:
+            eventually(lambda: b'"ready"' in server.logs(stderr=False), f"the ready line, got {server.logs()!r}")
+            yield server
+
+    def call(self, user: str, mode: str = "ro") -> tuple[int, str]:
+        """The exit code and the output of a client that is that user."""
+        with self.container("client", "greet", "--socket", SOCKET, "--timeout", "20", user=user, mode=mode) as client:
+            code = client.wait(timeout=SECONDS)["StatusCode"]
+            return int(code), client.logs().decode()
+
+
+@pytest.fixture
+def host(engine: docker.DockerClient, images: dict[str, str]) -> Iterator[Host]:
+    """A volume that anyone may enter and only the server's user may write to: the socket's mode alone decides."""
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "uid=10001,gid=10000,mode=0755"}
+    volume = engine.volumes.create(f"samehost-test-{uuid.uuid4().hex[:8]}", driver="local", driver_opts=options)
+    yield Host(engine, images, volume.name)
+    volume.remove(force=True)
+
+
+def test_the_group_gets_in_over_a_read_only_mount_and_others_do_not(host: Host) -> None:
+    with host.serving("--mode", "0660"):
+        code, said = host.call("10002:10000")
+        assert (code, "Hello, world!" in said) == (0, True), said
+        for user, who in (("10003:10003", "uid 10003 with gids 10003"), ("0:0", "uid 0 with gids 0")):
+            code, said = host.call(user)
+            assert code == 1
+            assert said.startswith(
+                f"samehost: no permission to connect to {SOCKET}: {SOCKET} belongs to uid 10001 and gid 10000 "
+                f"with mode 0660, and this process is {who}"
+            )
+            assert said.count("\n") == 1
+
+
+def test_with_mode_0600_the_group_does_not_get_in_either(host: Host) -> None:
+    with host.serving("--mode", "0600"):
+        code, said = host.call("10002:10000")
+        assert code == 1
+        assert f"{SOCKET} belongs to uid 10001 and gid 10000 with mode 0600" in said
+        code, said = host.call("10001:10001")
+        assert (code, "Hello, world!" in said) == (0, True), said
+
+
+def test_a_server_on_a_read_only_mount_says_so(host: Host) -> None:
+    with host.container("server", "--socket", SOCKET, user="10001:10000", mode="ro") as server:
+        assert server.wait(timeout=SECONDS)["StatusCode"] == 1
+        said = server.logs().decode()
+    assert said.startswith(f"samehost-server: cannot open the lock file {SOCKET}.lock: Read-only file system")
+    assert said.count("\n") == 1
+
+
+def test_one_process_serves_an_administrator_and_the_public_on_two_sockets(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user; run as root to see it")
+    folder.chmod(0o755)
+    public, admin = folder / "public.sock", folder / "admin.sock"
+    with (
+        Server(public, [GreeterService()], mode=0o666, max_connection_age=0.1),
+        Server(admin, [GreeterService()], mode=0o600, max_connection_age=0.1),
+    ):
+        assert stat.S_IMODE(admin.stat().st_mode) == 0o600
+        assert check(SocketAddress(admin), timeout=WITHIN) == "SERVING"
+        allowed = run_without_rights("samehost_client", "greet", "--socket", public)
+        assert allowed.returncode == 0, allowed.stderr
+        refused = run_without_rights("samehost_client", "greet", "--socket", admin)
+        assert refused.returncode == 1
+        assert f"no permission to connect to {admin}" in refused.stderr
+
+
+def test_a_client_is_told_of_the_folder_that_keeps_it_out(kind: str, folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user; run as root to see it")
+    with Running(kind, folder / "app.sock", mode=0o666):
+        refused = run_without_rights("samehost_client", "greet", "--socket", folder / "app.sock")
+    assert refused.returncode == 1
+    assert f"{folder} belongs to uid 0 and gid 0 with mode 0700" in refused.stderr
+
+
+def test_a_socket_that_nobody_may_write_to_keeps_out_all_but_root(folder: Path) -> None:
+    folder.chmod(0o755)
+    with listening(folder / "app.sock"):
+        (folder / "app.sock").chmod(0o444)
+        refused = run_without_rights("samehost_client", "greet", "--socket", folder / "app.sock")
+    assert refused.returncode == 1
+    assert "mode 0444" in refused.stderr

@@ -1,0 +1,187 @@
+"""A server takes over the path of a live one: the lock is handed over, and nobody's call is lost."""
+
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from running import (
+    WITHIN,
+    Program,
+    Running,
+    as_option,
+    eventually,
+    fresh_channel,
+    listening,
+    program,
+    run,
+    serving,
+    slow_greetings,
+)
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import connect
+from samehost_client.health import check
+from samehost_proto import NotASocketError, SocketAddress
+from samehost_server import SocketInUseError
+
+
+def taken_over(stack: ExitStack, kind: str, path: Path) -> Program:
+    return stack.enter_context(serving(kind, path, "--takeover", "--grace", "20"))
+
+
+@pytest.mark.parametrize(("first", "second"), [("sync", "aio"), ("aio", "sync"), ("sync", "sync"), ("aio", "aio")])
+def test_the_old_one_drains_and_goes_and_a_stream_in_progress_ends_well(first: str, second: str, path: Path) -> None:
+    with serving(first, path, "--grace", "20") as old, connect(path, wait=WITHIN) as channel, ExitStack() as stack:
+        stream = slow_greetings(channel, 500)
+        heard = [next(stream).language]
+        inode = path.stat().st_ino
+        taken_over(stack, second, path)
+        assert path.stat().st_ino != inode
+        heard += [each.language for each in stream]
+        assert heard == ["de", "en", "es", "fr", "ja"]
+        assert old.process.wait(WITHIN) == 0
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+
+
+def test_callers_on_one_channel_lose_no_call_while_servers_follow_each_other(kind: str, path: Path) -> None:
+    enough = threading.Event()
+    sizes = (64, 1 << 20)
+
+    def call_again_and_again(size: int) -> int:
+        calls = 0
+        request = greeter_pb2.ConverseRequest(text="a" * min(size, 4096))
+        with fresh_channel(path) as channel:
+            stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+            while not enough.is_set():
+                assert stub.Greet(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN).message == "Hello, Ada!"
+                assert sum(1 for _ in stub.Converse(iter([request] * (size // 4096 or 1)), timeout=WITHIN)) >= 1
+                calls += 1
+        return calls
+
+    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        old = stack.enter_context(serving(kind, path, "--grace", "20"))
+        try:
+            callers = [pool.submit(call_again_and_again, sizes[number % 2]) for number in range(4)]
+            for _ in range(3):
+                new = taken_over(stack, kind, path)
+                assert old.process.wait(WITHIN) == 0
+                old = new
+        finally:
+            enough.set()
+        assert sum(caller.result(WITHIN) for caller in callers) > 20
+
+
+def test_without_a_server_it_starts_as_ever(kind: str, path: Path) -> None:
+    with Running(kind, path, takeover=True):
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+
+
+def test_somebodys_file_where_successors_are_awaited_is_kept(kind: str, path: Path) -> None:
+    diary = path.with_name("app.sock.takeover")
+    diary.write_text("dear diary")
+    with pytest.raises(NotASocketError, match=str(diary)), Running(kind, path):
+        pass
+    assert diary.read_text() == "dear diary"
+    assert not path.exists()
+
+
+def test_a_stranger_is_not_taken_over(kind: str, path: Path) -> None:
+    with listening(path):
+        held = path.with_name("app.sock.lock")
+        with Running(kind, path.with_name("b.sock")):
+            held.hardlink_to(path.with_name("b.sock.lock"))
+            with pytest.raises(SocketInUseError, match="nobody answers at"), Running(kind, path, takeover=True):
+                pass
+    assert path.is_socket()
+
+
+def test_a_successor_that_gives_up_leaves_the_server_as_it_was(kind: str, path: Path) -> None:
+    with Running(kind, path):
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.settimeout(WITHIN)
+            successor.connect(f"{path}.takeover")
+            assert b"released" in successor.recv(4096)
+        refused = run("samehost_server", "--socket", path)  # whether or not the lock is held already: the path is live
+        assert refused.returncode == 1
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+
+        def lock_is_held() -> bool:
+            return "holds" in run("samehost_server", "--socket", path).stderr
+
+        eventually(lock_is_held, "the lock to be taken again")
+    assert not path.exists()
+
+
+def test_a_successor_that_is_killed_while_it_starts_leaves_the_server_as_it_was(kind: str, path: Path) -> None:
+    code = f"""
+import os, signal
+from samehost_server._socket_file import SocketAddress, SocketFile
+SocketFile(SocketAddress.parse({str(path)!r}), mode=0o600, gid=None, owner="test").claim(takeover=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with serving(kind, path) as server:
+        assert run_code(code) == -signal.SIGKILL
+        with ExitStack() as stack:
+            taken_over(stack, kind, path)
+            assert server.process.wait(WITHIN) == 0
+
+
+def run_code(code: str) -> int:
+    return subprocess.run([sys.executable, "-c", code], check=False, timeout=WITHIN).returncode
+
+
+def test_of_two_that_take_over_at_once_one_serves_and_the_other_says_so(kind: str, path: Path) -> None:
+    with ExitStack() as stack:
+        old = stack.enter_context(serving(kind, path))
+        both = [
+            stack.enter_context(program("samehost_server", "--socket", path, "--takeover", *as_option(kind)))
+            for _ in range(2)
+        ]
+        with ThreadPoolExecutor(2) as pool:
+            lines = list(pool.map(lambda server: server.line(), both))
+        assert old.process.wait(WITHIN) == 0
+        assert any(lines)
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+        if not all(lines):
+            # They met: the one that came second was told.
+            loser = both[lines.index("")]
+            assert loser.process.wait(WITHIN) == 1
+            assert loser.process.stderr is not None
+            assert f"{path} can't be taken over" in loser.process.stderr.read()
+        else:
+            # They did not: the second took over from the first.
+            eventually(lambda: sum(server.process.poll() is None for server in both) == 1, "one of both to go")
+
+
+def test_the_control_socket_is_for_the_servers_own_user(kind: str, path: Path) -> None:
+    with Running(kind, path, mode=0o666):
+        control = path.with_name("app.sock.takeover")
+        assert stat.S_IMODE(control.stat().st_mode) == 0o600
+    assert not control.exists()
+
+
+def test_a_path_without_room_for_the_control_socket_serves_and_is_not_taken_over(kind: str, folder: Path) -> None:
+    path = folder / ("s" * (107 - len(str(folder)) - 1))
+    with Running(kind, path):
+        with pytest.raises(SocketInUseError, match=r"no room for \.takeover"), Running(kind, path, takeover=True):
+            pass
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+
+
+def test_a_call_that_outlasts_the_grace_of_the_old_one_is_cut(kind: str, path: Path) -> None:
+    with serving(kind, path, "--grace", "0.5") as old, connect(path, wait=WITHIN) as channel, ExitStack() as stack:
+        stream = slow_greetings(channel, 60_000)
+        next(stream)
+        taken_over(stack, kind, path)
+        with pytest.raises(grpc.RpcError) as cut:
+            next(stream)
+        assert cut.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert old.process.wait(WITHIN) == 0

@@ -1,0 +1,159 @@
+"""TLS over the socket: it works where the certificate is good, and where it isn't, everyone hears why."""
+
+import asyncio
+import datetime
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+
+from running import WITHIN, Running, as_option, run, serving
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import CertificateError, SamehostError, TlsRequiredError, aio, connect, diagnose, explain
+from samehost_server import OptionError
+
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+OWN = [("grpc.use_local_subchannel_pool", 1)]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def credentials(authority: trustme.CA) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+
+
+def files(folder: Path, certificate: trustme.LeafCert) -> dict[str, Any]:
+    """The options of a server with this certificate."""
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    key.write_bytes(certificate.private_key_pem.bytes())
+    return {"certificate": chain, "key": key}
+
+
+def greet(kind: str, path: Path, credentials: grpc.ChannelCredentials | None, wait: float | None = None) -> str:
+    request = greeter_pb2.GreetRequest(name="Ada")
+
+    async def greet_in_loop() -> str:
+        async with await aio.connect(path, wait=wait, credentials=credentials, options=OWN) as channel:
+            return (await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=WITHIN)).message
+
+    if kind == "aio":
+        return asyncio.run(greet_in_loop())
+    with connect(path, wait=wait, credentials=credentials, options=OWN) as channel:
+        return greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=WITHIN).message
+
+
+def refusal(kind: str, path: Path, credentials: grpc.ChannelCredentials | None) -> SamehostError:
+    """What a call that does not wait fails with, and what `wait` raises: they must say the same."""
+    with pytest.raises(grpc.RpcError) as failed:
+        greet(kind, path, credentials)
+    explained = explain(failed.value, path)
+    with pytest.raises(SamehostError) as waited:
+        greet(kind, path, credentials, wait=0.5)
+    assert str(waited.value) == str(explained)
+    return explained
+
+
+def test_a_good_certificate_is_called_over_tls(
+    kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
+) -> None:
+    with Running(kind, path, **files(folder, authority.issue_cert("localhost"))):
+        for client in ("sync", "aio"):
+            assert greet(client, path, credentials, wait=WITHIN) == "Hello, Ada!"
+
+
+def test_an_expired_certificate_is_refused_and_said(
+    kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
+) -> None:
+    expired = authority.issue_cert("localhost", not_before=LONG_AGO, not_after=LONG_AGO + datetime.timedelta(days=1))
+    with Running("sync", path, **files(folder, expired)):
+        error = refusal(kind, path, credentials)
+    assert isinstance(error, CertificateError)
+    assert str(error).startswith(f"no TLS with the server at {path}: certificate has expired; ")
+
+
+def test_a_certificate_for_another_name_is_refused_and_said(
+    kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
+) -> None:
+    with Running("sync", path, **files(folder, authority.issue_cert("other.example"))):
+        error = refusal(kind, path, credentials)
+    assert isinstance(error, CertificateError)
+    assert f"no TLS with the server at {path}: it is for another name than localhost" in str(error)
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused_and_said(
+    kind: str, path: Path, folder: Path, credentials: grpc.ChannelCredentials
+) -> None:
+    with Running("sync", path, **files(folder, trustme.CA().issue_cert("localhost"))):
+        error = refusal(kind, path, credentials)
+    assert isinstance(error, CertificateError)
+    assert "unable to get local issuer certificate" in str(error)
+
+
+def test_a_plaintext_client_is_refused_and_told_to_speak_tls(
+    kind: str, path: Path, folder: Path, authority: trustme.CA
+) -> None:
+    with Running("sync", path, **files(folder, authority.issue_cert("localhost"))):
+        error = refusal(kind, path, None)
+        assert isinstance(diagnose(path), TlsRequiredError)
+        told = run("samehost_client", "greet", "--socket", path, "--timeout", "1", *as_option(kind))
+    assert isinstance(error, TlsRequiredError)
+    assert str(error) == (
+        f"what listens on {path} speaks TLS; connect with credentials=grpc.ssl_channel_credentials(...)"
+    )
+    assert (told.returncode, told.stderr) == (1, f"samehost: {error}\n")
+
+
+def test_a_tls_client_is_refused_by_a_plaintext_server(
+    kind: str, path: Path, credentials: grpc.ChannelCredentials
+) -> None:
+    with Running("sync", path):
+        error = refusal(kind, path, credentials)
+    assert isinstance(error, CertificateError)
+    assert f"no TLS with the server at {path}: " in str(error)
+
+
+def test_the_program_takes_a_certificate_and_key(
+    kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
+) -> None:
+    given = files(folder, authority.issue_cert("localhost"))
+    with serving(kind, path, "--certificate", str(given["certificate"]), "--key", str(given["key"])):
+        assert greet("sync", path, credentials, wait=WITHIN) == "Hello, Ada!"
+
+
+def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
+    kind: str, path: Path, folder: Path, authority: trustme.CA
+) -> None:
+    given = files(folder, authority.issue_cert("localhost"))
+    others = folder / "others.pem"
+    others.write_bytes(authority.issue_cert("localhost").private_key_pem.bytes())
+    encrypted = folder / "encrypted.pem"
+    subprocess.run(
+        [
+            *("openssl", "pkey", "-in", str(given["key"]), "-out", str(encrypted)),
+            *("-aes256", "-passout", "pass:secret"),
+        ],
+        check=True,
+        timeout=WITHIN,
+    )
+    for wrong, fault in (
+        ({"key": None}, "give both, or neither"),
+        ({"certificate": folder / "none.pem"}, "No such file or directory"),
+        ({"key": others}, "mismatch"),
+        ({"key": given["certificate"]}, "cannot use the certificate"),
+        ({"key": encrypted}, "the key is encrypted"),
+    ):
+        with pytest.raises(OptionError, match=fault):
+            Running(kind, path, **{**given, **wrong})
+    refused = run("samehost_server", "--socket", path, "--certificate", given["certificate"], *as_option(kind))
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert not path.exists()
+    assert not path.with_name("app.sock.lock").exists()
