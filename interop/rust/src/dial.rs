@@ -4,15 +4,19 @@
 //! connection that is just being closed, and the call fails as CANCELLED, "operation was canceled". hyper-util gets a
 //! call back that has not been sent, and sends it on the next connection (`retry_canceled_requests`). So a server may
 //! stop, or limit the age of its connections as all on C-core here do, and no call is lost.
+//!
+//! A call whose connection breaks ends as UNAVAILABLE, as grpc/grpc doc/statuscodes.md has it; tonic would say UNKNOWN
+//! or CANCELLED.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{error::Error, io, iter::successors, path::PathBuf, sync::Arc, time::Duration};
 
+use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
 };
 use tokio::{net::UnixStream, time::sleep};
-use tonic::{body::Body, transport::Uri};
+use tonic::{Status, body::Body, transport::Uri};
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use crate::address::SocketAddress;
@@ -20,13 +24,35 @@ use crate::address::SocketAddress;
 /// From one attempt to the next: a server on the same machine is there at once or not yet, so no backoff is needed.
 pub const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-pub type Channel = Client<BoxCloneSyncService<Uri, TokioIo<UnixStream>, io::Error>, Body>;
+pub type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// Makes a channel that dials with its first call, and again with the first call after a connection was lost.
 pub fn dial(address: &SocketAddress) -> Channel {
     let path = address.path().to_owned();
     let connector = service_fn(move |_: Uri| connect(path.clone()));
-    Client::builder(TokioExecutor::new()).http2_only(true).build(BoxCloneSyncService::new(connector))
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build(BoxCloneSyncService::new(connector));
+    BoxCloneSyncService::new(service_fn(move |request| {
+        let response = client.request(request);
+        async { Ok(response.await.map_err(status)?.map(|body| Body::new(body.map_err(status)))) }
+    }))
+}
+
+/// What a call ends with: what the peer or this client said of it, or else UNAVAILABLE, as its connection broke.
+fn status(error: impl Error + Send + Sync + 'static) -> Status {
+    let causes =
+        || successors(Some(&error as &(dyn Error + 'static)), |cause: &&(dyn Error + 'static)| (*cause).source());
+    let is_said = |cause: &(dyn Error + 'static)| {
+        cause.is::<Status>() || cause.downcast_ref::<h2::Error>().is_some_and(|frame| frame.reason().is_some())
+    };
+    if causes().any(is_said) {
+        return Status::from_error(Box::new(error));
+    }
+    let mut status = Status::unavailable(match causes().last() {
+        Some(cause) => format!("the connection broke: {cause}"),
+        None => "the connection broke".into(),
+    });
+    status.set_source(Arc::new(error));
+    status
 }
 
 /// What a stub is made with, `Stub::with_origin(channel, origin())`: no address here, but what it sends as
@@ -56,4 +82,49 @@ fn is_passing(kind: io::ErrorKind) -> bool {
             | io::ErrorKind::ConnectionRefused // a killed one has left its file
             | io::ErrorKind::WouldBlock // its queue is full: a nonblocking connect(2) to a Unix socket never waits
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+    };
+    use tonic::{Code, Request};
+
+    use super::*;
+    use crate::proto::samehost::greeter::v1::{GreetRequest, greeter_service_client::GreeterServiceClient};
+
+    /// An empty SETTINGS frame, and HEADERS of the first stream that say only `:status: 200` (RFC 7541, appendix A).
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const HEADERS: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+
+    async fn call(said: &'static [u8]) -> Status {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(said).await.unwrap();
+            while stream.read(&mut [0; 1024]).await.unwrap() < 1024 {} // the call has come with its large message
+        });
+        let address = format!("unix:{}", path.display()).parse().unwrap();
+        let mut stub = GreeterServiceClient::with_origin(dial(&address), origin());
+        stub.greet(Request::new(GreetRequest { name: "a".repeat(4096) })).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_connection_breaks_is_unavailable() {
+        for said in [SETTINGS.to_vec(), [SETTINGS, HEADERS].concat()] {
+            let status = call(said.leak()).await;
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            assert!(status.message().starts_with("the connection broke: "), "{status:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_its_server_resets_is_not() {
+        let refused = [SETTINGS, &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]].concat(); // RST_STREAM, CANCEL
+        assert_eq!(call(refused.leak()).await.code(), Code::Cancelled);
+    }
 }

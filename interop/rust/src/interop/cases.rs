@@ -134,17 +134,11 @@ impl Peer {
     fn compressing_stub(
         &self,
     ) -> TestServiceClient<
-        impl Service<
-            http::Request<Body>,
-            Response = http::Response<Body>,
-            Error = hyper_util::client::legacy::Error,
-            Future: Send,
-        >,
+        impl Service<http::Request<Body>, Response = http::Response<Body>, Error = Status, Future: Send>,
     > {
         let service = ServiceBuilder::new()
             .map_request(compression::compress_request)
             .map_response(compression::note_response)
-            .map_response(|response: http::Response<_>| response.map(Body::new))
             .service(self.channel.clone());
         TestServiceClient::with_origin(service, origin()).accept_compressed(CompressionEncoding::Gzip)
     }
