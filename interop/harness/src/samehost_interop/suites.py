@@ -128,7 +128,7 @@ class InteropSuite(Suite):
 
 
 class SocketSuite(Suite):
-    """The socket cases: servers with the reference clients and successors, clients with the reference servers."""
+    """The socket cases: servers with one client and the reference successors, clients with the reference servers."""
 
     name = "socket"
     shares_servers = False
@@ -137,8 +137,9 @@ class SocketSuite(Suite):
     def cells(self) -> list[Cell]:
         """All cells."""
         can_be_taken_over = [peer.name for peer in self.peers.values() if peer.takeover]
+        # A server's case asks no more of its client than to greet, so one will do.
         return [
-            *all_cells(self.references, list(self.peers), socket_suite.SERVER_CASES),
+            *all_cells(self.references[:1], list(self.peers), socket_suite.SERVER_CASES),
             *all_cells(self.references, can_be_taken_over, socket_suite.TAKEOVER_CASES),
             *all_cells(self.clients, self.references, socket_suite.CLIENT_CASES),
         ]
