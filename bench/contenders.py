@@ -110,6 +110,7 @@ LANGUAGES = tuple(
 ABLATION = (
     *(_ours(f"only {switch}", (switch,)) for switch in TUNED_SYNC),
     _ours("tuned + buffers", (*TUNED_SYNC, "buffers")),
+    _ours("tuned + pinned", (*TUNED_SYNC, "pinned")),
     _ours("tuned + single-threaded streams", TUNED_SYNC, way="samehost_single_threaded"),
     *(_ours(f"only {switch}", (switch,), asynchronous=True) for switch in TUNED_ASYNC),
     *(
@@ -117,7 +118,8 @@ ABLATION = (
         for without in TUNED_ASYNC
     ),
     _ours("tuned + buffers", (*TUNED_ASYNC, "buffers"), asynchronous=True),
+    _ours("tuned + pinned", (*TUNED_ASYNC, "pinned"), asynchronous=True),
 )
-"""With two switches, `only` the one is `all but` the other. What is only ever added to the tuning did not pay."""
+"""With two switches, `only` the one is `all but` the other. What is only ever added did not pay, or is not ours."""
 
 ALL = (*PYTHON, *LANGUAGES, *ABLATION)
