@@ -45,7 +45,7 @@ impl GreeterService for Greeter {
         }
         Ok(Response::new(Box::pin(try_stream! {
             for (position, language) in languages.into_iter().enumerate() {
-                if position > 0 {
+                if position > 0 && !pause.is_zero() {
                     sleep(pause).await;
                 }
                 let message = greeting(&language, &name);

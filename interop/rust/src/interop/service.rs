@@ -212,7 +212,10 @@ fn outputs(
         let sizes = request.response_parameters.iter().map(|parameters| parameters.size);
         refuse(request.response_status, request.response_type, sizes)?;
         for parameters in request.response_parameters {
-            sleep(Duration::from_micros(parameters.interval_us.try_into().unwrap_or(0))).await;
+            // tokio's timer counts milliseconds: sleeping for nothing takes one.
+            if let Ok(interval @ 1..) = parameters.interval_us.try_into() {
+                sleep(Duration::from_micros(interval)).await;
+            }
             if let Some(flags) = &flags {
                 flags.push(is_true(parameters.compressed));
             }
