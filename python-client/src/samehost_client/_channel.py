@@ -9,7 +9,7 @@ from samehost_client.diagnosis import certificate_refused, not_ready, refuse_wha
 from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
 from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.transport import TRANSPORT
+from samehost_proto.transport import QUIET_TRANSPORT
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """gRPC's own default for what a client takes in."""
@@ -40,7 +40,7 @@ def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) 
         ("grpc.initial_reconnect_backoff_ms", _INITIAL_BACKOFF_MS),
         ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
         ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
-        *TRANSPORT,
+        *QUIET_TRANSPORT,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         *options,

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.transport import TRANSPORT
+from samehost_proto.transport import QUIET_TRANSPORT
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
 from samehost_server._limit import CallLimit, LimitedServer
@@ -91,7 +91,7 @@ class ServerBase:
         self._drain = _DRAIN_FACTOR * max_connection_age
         self._options = (
             ("grpc.max_connection_age_ms", int(max_connection_age * 1000)),
-            *TRANSPORT,
+            *QUIET_TRANSPORT,
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             *options,
