@@ -158,15 +158,6 @@ func CheckEchoes(initial, trailing []string) error {
 	return nil
 }
 
-// CheckSameServer fails unless all calls reached one server, and it has a name.
-func CheckSameServer(ids []string) error {
-	different := slices.Compact(slices.Sorted(slices.Values(ids)))
-	if len(different) != 1 || different[0] == "" {
-		return failf("server_id of %d responses: expected one that is not empty, got %q", len(ids), different)
-	}
-	return nil
-}
-
 // CheckStatus fails unless a call ended with this code.
 func CheckStatus(err error, code codes.Code) error {
 	return equal("status code", status.Code(err), code)

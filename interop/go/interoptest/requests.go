@@ -15,10 +15,6 @@ const (
 	largeRequestBytes  = 271828
 	largeResponseBytes = 314159
 
-	// ConcurrentCalls is how many calls concurrent_large_unary makes at once.
-	ConcurrentCalls = 1000
-	// PickFirstCalls is how many calls must reach the same server, as grpc-go and grpc-java have it.
-	PickFirstCalls = 100
 	// SleeperTimeout is the deadline of timeout_on_sleeping_server.
 	SleeperTimeout = time.Millisecond
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 
 	"connectrpc.com/connect"
 	orcadata "github.com/cncf/xds/go/xds/data/orca/v3"
@@ -349,31 +348,14 @@ func timeoutOnSleepingServer(ctx context.Context, client interopconnect.TestServ
 }
 
 func pickFirstUnary(ctx context.Context, client interopconnect.TestServiceClient) error {
-	var ids []string
-	for range test.PickFirstCalls {
-		response, err := client.UnaryCall(ctx, &testpb.SimpleRequest{FillServerId: true})
-		if err != nil {
-			return err
-		}
-		ids = append(ids, response.GetServerId())
-	}
-	return test.CheckSameServer(ids)
+	return test.SameServer(func() (*testpb.SimpleResponse, error) {
+		return client.UnaryCall(ctx, &testpb.SimpleRequest{FillServerId: true})
+	})
 }
 
 func concurrentLargeUnary(ctx context.Context, client interopconnect.TestServiceClient) error {
 	request := test.Large()
-	errs := make([]error, test.ConcurrentCalls)
-	var calls sync.WaitGroup
-	for i := range errs {
-		calls.Go(func() { errs[i] = callLarge(ctx, client, request) })
-	}
-	calls.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return test.Concurrently(func() error { return callLarge(ctx, client, request) })
 }
 
 func rpcSoak(ctx context.Context, client interopconnect.TestServiceClient) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	orcadata "github.com/cncf/xds/go/xds/data/orca/v3"
 	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
@@ -348,31 +347,14 @@ func timeoutOnSleepingServer(ctx context.Context, stub testpb.TestServiceClient)
 }
 
 func pickFirstUnary(ctx context.Context, stub testpb.TestServiceClient) error {
-	var ids []string
-	for range test.PickFirstCalls {
-		response, err := stub.UnaryCall(ctx, &testpb.SimpleRequest{FillServerId: true})
-		if err != nil {
-			return err
-		}
-		ids = append(ids, response.GetServerId())
-	}
-	return test.CheckSameServer(ids)
+	return test.SameServer(func() (*testpb.SimpleResponse, error) {
+		return stub.UnaryCall(ctx, &testpb.SimpleRequest{FillServerId: true})
+	})
 }
 
 func concurrentLargeUnary(ctx context.Context, stub testpb.TestServiceClient) error {
 	request := test.Large()
-	errs := make([]error, test.ConcurrentCalls)
-	var calls sync.WaitGroup
-	for i := range errs {
-		calls.Go(func() { errs[i] = callLarge(ctx, stub, request) })
-	}
-	calls.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return test.Concurrently(func() error { return callLarge(ctx, stub, request) })
 }
 
 func rpcSoak(ctx context.Context, stub testpb.TestServiceClient) error {
