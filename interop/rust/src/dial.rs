@@ -8,7 +8,7 @@
 //! A call whose connection breaks ends as UNAVAILABLE, as grpc/grpc doc/statuscodes.md has it; tonic would say UNKNOWN
 //! or CANCELLED.
 
-use std::{error::Error, io, iter::successors, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, io, path::PathBuf, sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
 use hyper_util::{
@@ -39,18 +39,15 @@ pub fn dial(address: &SocketAddress) -> Channel {
 
 /// What a call ends with: what the peer or this client said of it, or else UNAVAILABLE, as its connection broke.
 fn status(error: impl Error + Send + Sync + 'static) -> Status {
-    let causes =
-        || successors(Some(&error as &(dyn Error + 'static)), |cause: &&(dyn Error + 'static)| (*cause).source());
-    let is_said = |cause: &(dyn Error + 'static)| {
-        cause.is::<Status>() || cause.downcast_ref::<h2::Error>().is_some_and(|frame| frame.reason().is_some())
-    };
-    if causes().any(is_said) {
-        return Status::from_error(Box::new(error));
+    let mut cause: &(dyn Error + 'static) = &error;
+    loop {
+        if cause.is::<Status>() || cause.downcast_ref::<h2::Error>().is_some_and(|frame| frame.reason().is_some()) {
+            return Status::from_error(Box::new(error));
+        }
+        let Some(source) = cause.source() else { break };
+        cause = source;
     }
-    let mut status = Status::unavailable(match causes().last() {
-        Some(cause) => format!("the connection broke: {cause}"),
-        None => "the connection broke".into(),
-    });
+    let mut status = Status::unavailable(format!("the connection broke: {cause}"));
     status.set_source(Arc::new(error));
     status
 }
