@@ -24,15 +24,13 @@ class Plan:
     works: Sequence[Work]
     starts: int
     """How often all processes are started anew: two runs of a program are never laid out alike in memory."""
-    rounds: int
-    """How often each work is done by each contender with every start."""
     seconds: float
     """How long each contender does a work."""
 
 
 @dataclass
 class Results:
-    """What all contenders did; each list has one entry for each round or start."""
+    """What all contenders did; each list has one entry for each start."""
 
     timings: dict[tuple[Contender, Work], list[Timing | None]] = field(default_factory=lambda: defaultdict(list))
     server_start: dict[Contender, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -43,7 +41,7 @@ class Results:
 
 
 def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tell: Callable[[str], None]) -> Results:
-    """Measures; what fails is among the faults, and leaves a None in its round, so that rounds stay together."""
+    """Measures; what fails is among the faults, and leaves a None, so that the entries of one start stay together."""
     results = Results()
     order = random.Random()  # noqa: S311 - no secret
     for start in range(plan.starts):
@@ -62,11 +60,10 @@ def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tel
             # Upwards: glibc keeps more freed memory for good once a process has freed a larger block, so that plain
             # grpcio makes twice as many calls of 1 MiB after a single one of 4 MiB.
             for work in sorted(order.sample(plan.works, len(plan.works)), key=lambda work: work.bytes):
-                for number in range(plan.rounds):
-                    tell(f"start {start + 1} of {plan.starts}, {work}, round {number + 1} of {plan.rounds}")
-                    for pair in order.sample(pairs, len(pairs)):
-                        if pair.contender.does(work):
-                            results.timings[pair.contender, work].append(_measure(pair, work, plan.seconds, results))
+                tell(f"start {start + 1} of {plan.starts}: {work}")
+                for pair in order.sample(pairs, len(pairs)):
+                    if pair.contender.does(work):
+                        results.timings[pair.contender, work].append(_measure(pair, work, plan.seconds, results))
     return results
 
 
