@@ -18,6 +18,9 @@ _Answer_co = TypeVar("_Answer_co", covariant=True)
 _CALLS = 3
 """How many calls each caller makes at least, however long they take."""
 
+_WARM_UP_SECONDS = 0.05
+"""For which each caller calls before it is timed, as the processes have just started."""
+
 
 class KindsOfCall(Protocol[_Answer_co]):
     """A client; every method answers with the number of bytes that came back, or that the server counted."""
@@ -58,7 +61,7 @@ class WrongAnswerError(Exception):
 
 
 def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing:
-    """Times a work, each caller in a thread of its own."""
+    """Times a work: the first caller in this thread, as in a program that just calls, the others in their own."""
     body = bytes(work.bytes)
     times: list[float] = []
     faults: list[BaseException] = []
@@ -67,7 +70,8 @@ def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing
 
     def caller() -> None:
         try:
-            _check(work, _call(calls, work, body))
+            while clock.warms_up():
+                _check(work, _call(calls, work, body))
             ready.wait()
             own: list[float] = []
             while clock.runs(len(own)):
@@ -79,9 +83,10 @@ def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing
             faults.append(error)
             ready.abort()
 
-    threads = [threading.Thread(target=caller) for _ in range(work.callers)]
+    threads = [threading.Thread(target=caller) for _ in range(work.callers - 1)]
     for thread in threads:
         thread.start()
+    caller()
     for thread in threads:
         thread.join()
     if faults:
@@ -95,16 +100,20 @@ async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pi
     times: list[float] = []
     clock = _Clock(seconds, server_pid)
 
+    ready = asyncio.Barrier(work.callers)
+
     async def caller() -> None:
-        count = 0
-        while clock.runs(count):
+        while clock.warms_up():
+            _check(work, await _call(calls, work, body))
+        if await ready.wait() == work.callers - 1:  # the last to come is the first to go on
+            clock.start()
+        own: list[float] = []
+        while clock.runs(len(own)):
             begun = time.perf_counter()
             _check(work, await _call(calls, work, body))
-            times.append(time.perf_counter() - begun)
-            count += 1
+            own.append(time.perf_counter() - begun)
+        times.extend(own)
 
-    await asyncio.gather(*(_call(calls, work, body) for _ in range(work.callers)))
-    clock.start()
     await asyncio.gather(*(caller() for _ in range(work.callers)))
     return clock.timing(work, times)
 
@@ -115,6 +124,10 @@ class _Clock:
     def __init__(self, seconds: float, server_pid: int) -> None:
         self._seconds = seconds
         self._server_pid = server_pid
+        self._warm = time.perf_counter() + _WARM_UP_SECONDS
+
+    def warms_up(self) -> bool:
+        return time.perf_counter() < self._warm
 
     def start(self) -> None:
         self._cpu = self._spent()

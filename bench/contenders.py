@@ -54,6 +54,11 @@ class Contender:
         """How the client calls."""
         return "asyncio" if self.client.asynchronous else "sync"
 
+    @property
+    def compiles(self) -> bool:
+        """Whether its server may compile while it runs, as Java's and .NET's do, and is slow at first."""
+        return self.group == "language"
+
     def __str__(self) -> str:
         """As tables name it."""
         tuned = ", tuned" if self.tuned and self.group == "python" else ""
@@ -111,6 +116,7 @@ ABLATION = (
     *(_ours(f"only {switch}", (switch,)) for switch in TUNED_SYNC),
     _ours("tuned + buffers", (*TUNED_SYNC, "buffers")),
     _ours("tuned + pinned", (*TUNED_SYNC, "pinned")),
+    _ours("tuned + batch", (*TUNED_SYNC, "batch")),
     _ours("tuned + single-threaded streams", TUNED_SYNC, way="samehost_single_threaded"),
     *(_ours(f"only {switch}", (switch,), asynchronous=True) for switch in TUNED_ASYNC),
     *(
@@ -119,6 +125,7 @@ ABLATION = (
     ),
     _ours("tuned + buffers", (*TUNED_ASYNC, "buffers"), asynchronous=True),
     _ours("tuned + pinned", (*TUNED_ASYNC, "pinned"), asynchronous=True),
+    _ours("tuned + batch", (*TUNED_ASYNC, "batch"), asynchronous=True),
 )
 """With two switches, `only` the one is `all but` the other. What is only ever added did not pay, or is not ours."""
 

@@ -1,7 +1,7 @@
 """The program of either end, which says on stdout, in lines of JSON, what it has done.
 
-`python -m bench.end serve END ADDRESS` or `call END ADDRESS SERVER_PID COMMANDS`, where END is bench.contenders.End in
-JSON, and COMMANDS is a file from which the client reads what to do.
+`python -m bench.end serve END ADDRESS` or `call END SERVER_PID COMMANDS`, where END is bench.contenders.End in JSON,
+and COMMANDS is a file from which the client reads what to do: first of all, what address to connect to.
 """
 
 import asyncio
@@ -32,21 +32,22 @@ def serve(end: End, address: str) -> None:
         way.serve(address, _say_ready)
 
 
-def call(end: End, address: str, server_pid: int, commands: Path) -> None:
+def call(end: End, server_pid: int, commands: Path) -> None:
     """Says when a first call was answered, then does what it is told."""
     way = importlib.import_module(f"bench.ways.{end.way}")
     if end.asynchronous:
-        _loop_runner(end)(_call_async(way, address, server_pid, commands))
+        _loop_runner(end)(_call_async(way, server_pid, _each(commands)))
     else:
-        _call(way, address, server_pid, commands)
+        _call(way, server_pid, _each(commands))
 
 
-def _call(way: Any, address: str, server_pid: int, commands: Path) -> None:
+def _call(way: Any, server_pid: int, commands: Iterator[dict[str, Any]]) -> None:
+    address = next(commands)["address"]
     with ExitStack() as stack:
         calls: Calls = stack.enter_context(way.connect(address))
         calls.unary(b"")
         _say()
-        for command in _each(commands):
+        for command in commands:
             try:
                 for _ in range(command.get("connections", 0)):
                     stack.enter_context(way.connect(address)).unary(b"")
@@ -57,13 +58,14 @@ def _call(way: Any, address: str, server_pid: int, commands: Path) -> None:
                 _say(**asdict(timing) if timing else {})
 
 
-async def _call_async(way: Any, address: str, server_pid: int, commands: Path) -> None:
+async def _call_async(way: Any, server_pid: int, commands: Iterator[dict[str, Any]]) -> None:
+    address = next(commands)["address"]
     async with AsyncExitStack() as stack:
         calls: AsyncCalls = await stack.enter_async_context(way.connect_async(address))
         await calls.unary(b"")
         _say()
         # Nothing is to go on in the loop between two commands, so waiting for one may block it.
-        for command in _each(commands):
+        for command in commands:
             try:
                 for _ in range(command.get("connections", 0)):
                     await (await stack.enter_async_context(way.connect_async(address))).unary(b"")
@@ -94,6 +96,11 @@ def _say(**fields: object) -> None:
     print(json.dumps(fields), flush=True)
 
 
+def _let_others_finish() -> None:
+    """Keeps threads of this process that wake up from taking the core from whoever has it (SCHED_BATCH of sched(7))."""
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _pin(role: str) -> None:
     """Keeps this process, with all its threads, on one core: the server on the first, the client on the last."""
     cores = sorted(os.sched_getaffinity(0))
@@ -102,20 +109,22 @@ def _pin(role: str) -> None:
 
 def main() -> None:
     """Tunes this process as it is told, before anything imports grpc, and runs one end."""
-    role, description, address, *rest = sys.argv[1:]
+    role, description, *rest = sys.argv[1:]
     end = End.from_json(description)
     tune(engine="engine" in end.switches, allocator="allocator" in end.switches)
     if "buffers" in end.switches:
         buffers.keep_wide()
+    if "batch" in end.switches:
+        _let_others_finish()
     if "pinned" in end.switches:
         _pin(role)
     # A thousand connections take more descriptors than the usual soft limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if role == "serve":
-        serve(end, address)
+        serve(end, rest[0])
     else:
-        call(end, address, int(rest[0]), Path(rest[1]))
+        call(end, int(rest[0]), Path(rest[1]))
 
 
 if __name__ == "__main__":

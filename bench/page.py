@@ -36,7 +36,7 @@ def _tables(report: dict[str, Any]) -> list[str]:
         _by_work(rows),
         "What each switch of the tuning gains, in times of plain grpcio in the same mode:",
         _grid(rows, [*(each for each in PYTHON if each.name == "samehost"), *ABLATION], MAIN, "ratio_to_grpcio"),
-        "Milliseconds from the start of a process to the first call, and the server's memory with idle connections:",
+        "Milliseconds from the start of both processes to the first call, and the server's memory by idle connections:",
         _starts(report),
     ]
 
@@ -76,8 +76,8 @@ def _starts(report: dict[str, Any]) -> str:
             continue
         mib = memory.get(key, {})
         cells = [f"{mib[count]:.0f} MiB" if count in mib else "" for count in IDLE_CONNECTIONS]
-        lines.append([str(contender), str(start["server_start_ms"]), str(start["first_call_ms"]), *cells])
-    return _markdown(["", "server", "client", *(f"{count:,} idle" for count in IDLE_CONNECTIONS)], lines)
+        lines.append([str(contender), str(start["first_call_ms"]), *cells])
+    return _markdown(["", "first call", *(f"{count:,} idle" for count in IDLE_CONNECTIONS)], lines)
 
 
 def _key(row: Row) -> tuple[str, str, bool]:

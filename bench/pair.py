@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,7 +37,7 @@ class Pair:
     @classmethod
     @contextmanager
     def running(cls, contender: Contender, folder: Path, peers: dict[str, Peer]) -> Iterator[Self]:
-        """Starts both, one after the other, and ends them with the context.
+        """Starts both at once, and ends them with the context.
 
         Raises:
             BenchError: one of them does not start.
@@ -48,27 +49,24 @@ class Pair:
         commands = os.open(fifo, os.O_RDWR)
         try:
             begun = time.monotonic()
-            with ChildProcess(*_server_command(contender, address, peers)) as server:
-                ready = _answer(contender, server, _SECONDS)
-                bound = ready["address"].removeprefix("unix:")
-                server_started = time.monotonic()
-                words = _own("call", contender.client.to_json(), bound, str(server.pid), str(fifo))
-                with ChildProcess(words, Path.cwd()) as client:
-                    pair = cls(contender, server, client, commands)
-                    _answer(contender, client, _SECONDS)
-                    pair.server_start_seconds = server_started - begun
-                    pair.first_call_seconds = time.monotonic() - server_started
-                    yield pair
+            with (
+                ChildProcess(*_server_command(contender, address, peers)) as server,
+                ChildProcess(
+                    _own("call", contender.client.to_json(), str(server.pid), str(fifo)), Path.cwd()
+                ) as client,
+            ):
+                pair = cls(contender, server, client, commands)
+                ready = pair._answer(server, "its start", _SECONDS)
+                pair._ask("its first call", _SECONDS, address=ready["address"].removeprefix("unix:"))
+                pair.cold_start_seconds = time.monotonic() - begun
+                yield pair
         except PeerError as error:
             raise BenchError(f"{contender}: {error}") from error
         finally:
             os.close(commands)
 
-    server_start_seconds: float
-    """From the start of the server's process until calls succeed."""
-
-    first_call_seconds: float
-    """From the start of the client's process until its first call is answered."""
+    cold_start_seconds: float
+    """From the start of both processes until the first call is answered."""
 
     def measure(self, work: Work, seconds: float) -> Timing:
         """Does a work for some seconds.
@@ -76,27 +74,33 @@ class Pair:
         Raises:
             BenchError: a call failed, or its answer is not what was asked for.
         """
-        said = self._ask(
-            seconds, work={"kind": work.kind, "bytes": work.bytes, "callers": work.callers}, seconds=seconds
-        )
-        if "fault" in said:
-            raise BenchError(f"{self.contender}: {work}: {said['fault']}")
-        return Timing(**said)
+        return Timing(**self._ask(str(work), _SECONDS + seconds, work=asdict(work), seconds=seconds))
 
     def connect(self, more: int) -> None:
         """Lets the client open more connections, with a call on each."""
-        said = self._ask(_SECONDS, connections=more)
-        if "fault" in said:
-            raise BenchError(f"{self.contender}: {more} more connections: {said['fault']}")
+        self._ask(f"{more} more connections", _SECONDS, connections=more)
 
     def server_memory_kib(self) -> int:
         """What the server has in memory, shared libraries too (VmRSS of proc(5))."""
         status = Path(f"/proc/{self._server.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
 
-    def _ask(self, limit: float, **request: object) -> dict[str, Any]:
+    def _ask(self, what: str, limit: float, **request: object) -> dict[str, Any]:
         os.write(self._commands, json.dumps(request).encode() + b"\n")
-        return _answer(self.contender, self._client, _SECONDS + limit)
+        return self._answer(self._client, what, limit)
+
+    def _answer(self, process: ChildProcess, what: str, limit: float) -> dict[str, Any]:
+        named = f"{self.contender}: {what}"
+        try:
+            line = process.read_line(limit)
+        except TimeoutError:
+            raise BenchError(process.explain(f"{named}: no answer after {limit:g} s")) from None
+        if not line:
+            raise BenchError(process.explain(f"{named}: a process {process.how_it_ended()}"))
+        answer: dict[str, Any] = json.loads(line)
+        if "fault" in answer:
+            raise BenchError(f"{named}: {answer['fault']}")
+        return answer
 
 
 def _server_command(contender: Contender, address: str, peers: dict[str, Peer]) -> tuple[tuple[str, ...], Path]:
@@ -108,14 +112,3 @@ def _server_command(contender: Contender, address: str, peers: dict[str, Peer]) 
 
 def _own(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "bench.end", *words)
-
-
-def _answer(contender: Contender, process: ChildProcess, seconds: float) -> dict[str, Any]:
-    try:
-        line = process.read_line(seconds)
-    except TimeoutError:
-        raise BenchError(process.explain(f"{contender}: no answer after {seconds:g} s")) from None
-    if not line:
-        raise BenchError(process.explain(f"{contender}: a process {process.how_it_ended()}"))
-    answer: dict[str, Any] = json.loads(line)
-    return answer

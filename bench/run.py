@@ -1,20 +1,27 @@
-"""Runs contenders against each other: for each work, one after the other in a shuffled order, again and again."""
+"""Runs contenders against each other: for each work, one after the other in a shuffled order, again and again.
+
+Each work is done by processes that are started for it: what a process did before changes how its allocator behaves, two
+runs of a program are never laid out alike in memory, and nobody else runs while one is measured.
+"""
 
 import random
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.calls import Timing
 from bench.contenders import Contender
 from bench.pair import BenchError, Pair
-from bench.works import Work
+from bench.works import MAIN, Work
 from samehost_interop.peers import Peer
 
 IDLE_CONNECTIONS = (1, 100, 1000)
+
+_WARM_UP_SECONDS = 1.0
+"""For which a server that compiles while it runs is called, once, before anything is measured."""
 
 
 @dataclass(frozen=True)
@@ -22,48 +29,43 @@ class Plan:
     """How much is measured."""
 
     works: Sequence[Work]
-    starts: int
-    """How often all processes are started anew: two runs of a program are never laid out alike in memory."""
+    rounds: int
+    """How often each contender does each work."""
     seconds: float
-    """How long each contender does a work."""
+    """How long it does it."""
 
 
 @dataclass
 class Results:
-    """What all contenders did; each list has one entry for each start."""
+    """What all contenders did; each list of timings has one entry for each round."""
 
     timings: dict[tuple[Contender, Work], list[Timing | None]] = field(default_factory=lambda: defaultdict(list))
-    server_start: dict[Contender, list[float]] = field(default_factory=lambda: defaultdict(list))
-    first_call: dict[Contender, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cold_start: dict[Contender, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Seconds until the first call, of all processes that were started."""
     memory_kib: dict[Contender, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     """What a server takes with so many idle connections."""
     faults: list[str] = field(default_factory=list)
 
 
 def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tell: Callable[[str], None]) -> Results:
-    """Measures; what fails is among the faults, and leaves a None, so that the entries of one start stay together."""
+    """Measures; what fails is among the faults, and leaves a None, so that the entries of one round stay together."""
     results = Results()
     order = random.Random()  # noqa: S311 - no secret
-    for start in range(plan.starts):
+    for count in range(1, plan.rounds + 1):
         with ExitStack() as stack:
-            pairs = []
-            for contender in order.sample(contenders, len(contenders)):
-                tell(f"start {start + 1} of {plan.starts}: {contender}")
-                try:
-                    pair = stack.enter_context(Pair.running(contender, _folder(stack), peers))
-                except BenchError as error:
-                    results.faults.append(str(error))
-                    continue
-                results.server_start[contender].append(pair.server_start_seconds)
-                results.first_call[contender].append(pair.first_call_seconds)
-                pairs.append(pair)
-            # Upwards: glibc keeps more freed memory for good once a process has freed a larger block, so that plain
-            # grpcio makes twice as many calls of 1 MiB after a single one of 4 MiB.
-            for work in sorted(order.sample(plan.works, len(plan.works)), key=lambda work: work.bytes):
-                tell(f"start {start + 1} of {plan.starts}: {work}")
-                for pair in order.sample(pairs, len(pairs)):
-                    if pair.contender.does(work):
-                        results.timings[pair.contender, work].append(_measure(pair, work, plan.seconds, results))
+            lasting = {
+                contender: _warm(contender, peers, results, stack) for contender in contenders if contender.compiles
+            }
+            for work in order.sample(plan.works, len(plan.works)):
+                tell(f"round {count} of {plan.rounds}: {work}")
+                for contender in order.sample(contenders, len(contenders)):
+                    if contender.does(work):
+                        pair = (
+                            nullcontext(lasting[contender])
+                            if contender in lasting
+                            else _running(contender, peers, results)
+                        )
+                        results.timings[contender, work].append(_measure(pair, work, plan.seconds, results))
     return results
 
 
@@ -73,26 +75,46 @@ def measure_memory(
     """Adds what the servers take in memory while clients are connected and do nothing."""
     for contender in contenders:
         tell(f"idle connections: {contender}")
-        with ExitStack() as stack:
-            try:
-                pair = stack.enter_context(Pair.running(contender, _folder(stack), peers))
+        try:
+            with _running(contender, peers, results) as pair:
                 there = 1
                 for wanted in IDLE_CONNECTIONS:
                     pair.connect(wanted - there)
                     there = wanted
                     results.memory_kib[contender][wanted] = pair.server_memory_kib()
-            except BenchError as error:
-                results.faults.append(str(error))
+        except BenchError as error:
+            results.faults.append(str(error))
 
 
-def _measure(pair: Pair, work: Work, seconds: float, results: Results) -> Timing | None:
+@contextmanager
+def _running(contender: Contender, peers: dict[str, Peer], results: Results) -> Iterator[Pair]:
+    """A pair of new processes."""
+    # A short name, whatever the system's is: the path of a socket has 107 bytes at most.
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder,
+        Pair.running(contender, Path(folder), peers) as pair,
+    ):
+        results.cold_start[contender].append(pair.cold_start_seconds)
+        yield pair
+
+
+def _warm(contender: Contender, peers: dict[str, Peer], results: Results, stack: ExitStack) -> Pair | None:
+    """A pair that lasts as long as the stack and has been called for a while; None where that failed."""
     try:
-        return pair.measure(work, seconds)
+        pair = stack.enter_context(_running(contender, peers, results))
+        pair.measure(MAIN[0], _WARM_UP_SECONDS)
     except BenchError as error:
         results.faults.append(str(error))
         return None
+    return pair
 
 
-def _folder(stack: ExitStack) -> Path:
-    """A folder of its own for each pair, with a short name, whatever the system's is: a path has 107 bytes at most."""
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp")))
+def _measure(
+    running: AbstractContextManager[Pair | None], work: Work, seconds: float, results: Results
+) -> Timing | None:
+    try:
+        with running as pair:
+            return pair.measure(work, seconds) if pair else None
+    except BenchError as error:
+        results.faults.append(str(error))
+        return None

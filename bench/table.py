@@ -53,7 +53,7 @@ def _show_starts(report: dict[str, Any], console: Console) -> None:
     table = Table(title="cold start, and the server's memory with idle connections", title_justify="left")
     for heading in ("contender", "mode"):
         table.add_column(heading)
-    for heading in ("server ms", "client ms", "1: MiB", "100: MiB", "1,000: MiB"):
+    for heading in ("first call ms", "1: MiB", "100: MiB", "1,000: MiB"):
         table.add_column(heading, justify="right")
     memory = {(name(row), row["mode"]): row["server_mib"] for row in report["memory"]}
     for row in report["cold_start"]:
@@ -61,7 +61,7 @@ def _show_starts(report: dict[str, Any], console: Console) -> None:
             continue
         found = memory.get((name(row), row["mode"]), {})
         mib = [_number(found.get(count), 0) for count in (1, 100, 1000)]
-        table.add_row(name(row), row["mode"], str(row["server_start_ms"]), str(row["first_call_ms"]), *mib)
+        table.add_row(name(row), row["mode"], str(row["first_call_ms"]), *mib)
     console.print(table)
 
 

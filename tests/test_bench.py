@@ -90,7 +90,7 @@ def test_figures_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.M
     named = {"contender": "samehost", "mode": "sync", "tuned": True, "transport": "unix", "group": "python"}
     row = {"work": "unary", "bytes": 64, "callers": 1, **named, "switches": ["engine", "allocator"]}
     row |= {"calls_per_s": 3000.0, "ratio_to_raw": 0.125, "ratio_to_grpcio": 1.5}
-    start = {**named, "server_start_ms": 300, "first_call_ms": 200}
+    start = {**named, "first_call_ms": 300}
     memory = {**named, "server_mib": {1: 50.2, 100: 60.0, 1000: 70.0}}
     report = {"machine": machine, "rows": [row], "cold_start": [start], "memory": [memory]}
     page.write(report)
@@ -99,7 +99,7 @@ def test_figures_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.M
     assert copy.read_text() == once
     assert "| unary 64 B | 3,000 | 1.50 |" in once
     assert "| samehost sync, tuned | 0.12 |" in once
-    assert "| samehost sync, tuned | 300 | 200 | 50 MiB | 60 MiB | 70 MiB |" in once
+    assert "| samehost sync, tuned | 300 | 50 MiB | 60 MiB | 70 MiB |" in once
 
 
 def test_every_contender_has_a_name_of_its_own() -> None:
