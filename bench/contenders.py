@@ -1,6 +1,7 @@
 """Who is measured: ours, plain grpcio, everyone else's, the peers of other languages, and each switch of the tuning."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal, Self, get_args
 
@@ -31,8 +32,8 @@ class End:
 ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
 _HTTP_1_KINDS: tuple[Kind, ...] = ("unary", "server_stream", "client_stream")
 
-TUNED_SYNC = ("engine", "allocator")
-TUNED_ASYNC = (*TUNED_SYNC, "uvloop")
+TUNED_SYNC = ("engine", "allocator", "streams")
+TUNED_ASYNC = ("engine", "allocator", "uvloop")
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Contender:
         return work.kind in self.kinds and work.bytes <= self.most_bytes
 
 
-def _ours(name: str, switches: tuple[str, ...], *, way: str = "samehost", asynchronous: bool = False) -> Contender:
-    return Contender(name, End(way, asynchronous, switches), tuned=True, group="ablation")
+def _ours(switches: tuple[str, ...], *, asynchronous: bool = False) -> End:
+    return End("samehost_streams" if "streams" in switches else "samehost", asynchronous, switches)
 
 
 RAW = Contender("raw socket", End("raw"))
@@ -80,9 +81,9 @@ RAW = Contender("raw socket", End("raw"))
 PYTHON = (
     RAW,
     Contender("samehost", End("samehost")),
-    Contender("samehost", End("samehost", switches=TUNED_SYNC), tuned=True),
+    Contender("samehost", _ours(TUNED_SYNC), tuned=True),
     Contender("samehost", End("samehost", asynchronous=True)),
-    Contender("samehost", End("samehost", asynchronous=True, switches=TUNED_ASYNC), tuned=True),
+    Contender("samehost", _ours(TUNED_ASYNC, asynchronous=True), tuned=True),
     Contender("grpcio", End("grpcio")),
     Contender("grpcio", End("grpcio", asynchronous=True)),
     Contender("grpcio, TCP", End("grpcio"), transport="tcp"),
@@ -103,7 +104,7 @@ PYTHON = (
 LANGUAGES = tuple(
     Contender(
         f"samehost -> {peer}",
-        End("samehost", switches=TUNED_SYNC),
+        _ours(TUNED_SYNC),
         peer=peer,
         most_bytes=MIB,  # the peers keep gRPC's own limit of 4 MiB, which a body of 4 MiB is just beyond
         tuned=True,
@@ -112,21 +113,18 @@ LANGUAGES = tuple(
     for peer in ("go", "rust", "cpp", "java", "node", "dotnet")
 )
 
-ABLATION = (
-    *(_ours(f"only {switch}", (switch,)) for switch in TUNED_SYNC),
-    _ours("tuned + buffers", (*TUNED_SYNC, "buffers")),
-    _ours("tuned + pinned", (*TUNED_SYNC, "pinned")),
-    _ours("tuned + batch", (*TUNED_SYNC, "batch")),
-    _ours("tuned + single-threaded streams", TUNED_SYNC, way="samehost_single_threaded"),
-    *(_ours(f"only {switch}", (switch,), asynchronous=True) for switch in TUNED_ASYNC),
-    *(
-        _ours(f"all but {without}", tuple(each for each in TUNED_ASYNC if each != without), asynchronous=True)
-        for without in TUNED_ASYNC
-    ),
-    _ours("tuned + buffers", (*TUNED_ASYNC, "buffers"), asynchronous=True),
-    _ours("tuned + pinned", (*TUNED_ASYNC, "pinned"), asynchronous=True),
-    _ours("tuned + batch", (*TUNED_ASYNC, "batch"), asynchronous=True),
-)
-"""With two switches, `only` the one is `all but` the other. What is only ever added did not pay, or is not ours."""
+
+def _ablation(tuned: tuple[str, ...], *, asynchronous: bool) -> Iterator[Contender]:
+    """Each switch alone, all but each, and those that are only ever added: they did not pay, or are not ours to set."""
+    chosen = {
+        **{f"only {switch}": (switch,) for switch in tuned},
+        **{f"all but {switch}": tuple(each for each in tuned if each != switch) for switch in tuned},
+        **{f"tuned + {switch}": (*tuned, switch) for switch in ("buffers", "pinned", "batch")},
+    }
+    for name, switches in chosen.items():
+        yield Contender(name, _ours(switches, asynchronous=asynchronous), tuned=True, group="ablation")
+
+
+ABLATION = (*_ablation(TUNED_SYNC, asynchronous=False), *_ablation(TUNED_ASYNC, asynchronous=True))
 
 ALL = (*PYTHON, *LANGUAGES, *ABLATION)

@@ -28,11 +28,10 @@ _WARM_UP_SECONDS = 1.0
 class Plan:
     """How much is measured."""
 
-    works: Sequence[Work]
-    rounds: int
-    """How often each contender does each work."""
+    rounds: Sequence[Sequence[Work]]
+    """The works of each round, which every contender does once."""
     seconds: float
-    """How long it does it."""
+    """How long it does each."""
 
 
 @dataclass
@@ -51,13 +50,13 @@ def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tel
     """Measures; what fails is among the faults, and leaves a None, so that the entries of one round stay together."""
     results = Results()
     order = random.Random()  # noqa: S311 - no secret
-    for count in range(1, plan.rounds + 1):
+    for count, works in enumerate(plan.rounds, 1):
         with ExitStack() as stack:
             lasting = {
                 contender: _warm(contender, peers, results, stack) for contender in contenders if contender.compiles
             }
-            for work in order.sample(plan.works, len(plan.works)):
-                tell(f"round {count} of {plan.rounds}: {work}")
+            for work in order.sample(works, len(works)):
+                tell(f"round {count} of {len(plan.rounds)}: {work}")
                 for contender in order.sample(contenders, len(contenders)):
                     if contender.does(work):
                         pair = (

@@ -117,6 +117,40 @@ tune(engine=False)
     assert done.stderr == "INFO:samehost_proto:the allocator is not tuned: this system's C library is not glibc\n"
 
 
+@pytest.mark.parametrize(("chosen", "said"), [("stream_options()", "no future"), ("()", "a future")])
+def test_streams_that_are_read_where_they_are_iterated_are_no_futures(chosen: str, said: str, folder: Path) -> None:
+    done = python(f"""
+from samehost_proto.tuning import stream_options, tune
+tune()
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client import connect
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+address = {str(folder / "app.sock")!r}
+with Server(address, [GreeterService()]), connect(address, wait=5, options={chosen}) as channel:
+    stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+    call = stub.GreetInLanguages(greeter_pb2.GreetInLanguagesRequest(name="Ada"), timeout=5)
+    print(len(list(call)) > 1, call.code().name)
+    try:
+        call.add_done_callback(lambda call: None)
+        print("a future")
+    except NotImplementedError:
+        print("no future")
+""")
+    assert (done.stdout, done.stderr) == (f"True OK\n{said}\n", "")
+
+
+def test_a_grpcio_without_single_threaded_streams_is_told_of() -> None:
+    done = python("""
+import grpc.experimental
+del grpc.experimental.ChannelOptions
+from samehost_proto.tuning import stream_options
+print(stream_options())
+""")
+    assert done.stdout == "[]\n"
+    assert done.stderr == "streams are read by threads of their own: this grpcio knows no SingleThreadedUnaryStream\n"
+
+
 @pytest.mark.parametrize("module", ["samehost_client", "samehost_server", "samehost_interop_python"])
 def test_programs_are_tuned(module: str) -> None:
     done = python(f"""

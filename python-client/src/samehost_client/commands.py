@@ -13,7 +13,7 @@ from samehost_client.health import SERVING, check
 from samehost_client.ping import round_trip, summary
 from samehost_proto import SamehostError, SocketAddress
 from samehost_proto.program import EXIT_FAILED, print_json, socket_option
-from samehost_proto.tuning import run_in_loop
+from samehost_proto.tuning import run_in_loop, stream_options
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
 timeout_option = click.option(
@@ -106,7 +106,7 @@ def make_greetings(
         if asynchronous:
             run_in_loop(greet_in_loop())
             return
-        with connect(address, wait=timeout) as channel:
+        with connect(address, wait=timeout, options=stream_options()) as channel:
             for exchange in greet(channel, name, timeout):
                 say(exchange)
     except grpc.RpcError as error:

@@ -8,6 +8,8 @@ tune()  # before anything imports grpc
 from samehost_client import connect
 ```
 
+`stream_options` are for channels, as they cost something that a program may need.
+
 bench/README.md has what each switch gains.
 """
 
@@ -62,6 +64,23 @@ def tune(*, engine: bool = True, allocator: bool = True) -> None:
         _choose_engine()
     if allocator:
         _keep_freed_memory()
+
+
+def stream_options() -> list[tuple[str, int]]:
+    """Options for a synchronous channel whose server streams are only iterated over: `connect(..., options=...)`.
+
+    The thread that iterates reads the messages itself (SingleThreadedUnaryStream, grpc/grpc 20753), where grpcio has
+    another thread read each and hand it over. It costs what makes such a call a Future: `add_done_callback` raises
+    NotImplementedError, and `result`, `code`, `details` and `trailing_metadata` raise UsageError before its end. Imports
+    grpc, so call `tune()` before.
+    """
+    from grpc import experimental  # noqa: PLC0415 - tune() comes before any import of grpc
+
+    option = getattr(getattr(experimental, "ChannelOptions", None), "SingleThreadedUnaryStream", None)
+    if option is None:
+        _LOG.warning("streams are read by threads of their own: this grpcio knows no SingleThreadedUnaryStream")
+        return []
+    return [(option, 1)]
 
 
 def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
