@@ -88,7 +88,7 @@ def test_figures_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(page, "PAGE", copy)
     machine = {"processor": "P", "cores": 2, "kernel": "K", "python": "3", "libraries": {"grpcio": "1"}}
     named = {"contender": "samehost", "mode": "sync", "tuned": True, "transport": "unix", "group": "python"}
-    row = {"work": "unary", "bytes": 64, "callers": 1, **named, "switches": ["engine", "allocator"]}
+    row = {"work": "unary", "bytes": 64, "callers": 1, **named, "switches": ["engine", "allocator", "streams"]}
     row |= {"calls_per_s": 3000.0, "ratio_to_raw": 0.125, "ratio_to_grpcio": 1.5}
     start = {**named, "first_call_ms": 300}
     memory = {**named, "server_mib": {1: 50.2, 100: 60.0, 1000: 70.0}}

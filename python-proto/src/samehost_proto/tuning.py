@@ -70,9 +70,9 @@ def stream_options() -> list[tuple[str, int]]:
     """Options for a synchronous channel whose server streams are only iterated over: `connect(..., options=...)`.
 
     The thread that iterates reads the messages itself (SingleThreadedUnaryStream, grpc/grpc 20753), where grpcio has
-    another thread read each and hand it over. It costs what makes such a call a Future: `add_done_callback` raises
-    NotImplementedError, and `result`, `code`, `details` and `trailing_metadata` raise UsageError before its end. Imports
-    grpc, so call `tune()` before.
+    another thread read each and hand it over. It costs what makes such a call a Future: nothing goes on while nobody
+    iterates, and `result`, `code`, `details` and `trailing_metadata` raise grpc.experimental.UsageError before its end,
+    where they would wait for it. Imports grpc, so call `tune()` before.
     """
     from grpc import experimental  # noqa: PLC0415 - tune() comes before any import of grpc
 
