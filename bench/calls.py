@@ -99,7 +99,6 @@ async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pi
     body = bytes(work.bytes)
     times: list[float] = []
     clock = _Clock(seconds, server_pid)
-
     ready = asyncio.Barrier(work.callers)
 
     async def caller() -> None:

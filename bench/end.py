@@ -35,14 +35,15 @@ def serve(end: End, address: str) -> None:
 def call(end: End, server_pid: int, commands: Path) -> None:
     """Says when a first call was answered, then does what it is told."""
     way = importlib.import_module(f"bench.ways.{end.way}")
+    told = _each(commands)
+    address = next(told)["address"]
     if end.asynchronous:
-        _loop_runner(end)(_call_async(way, server_pid, _each(commands)))
+        _loop_runner(end)(_call_async(way, address, server_pid, told))
     else:
-        _call(way, server_pid, _each(commands))
+        _call(way, address, server_pid, told)
 
 
-def _call(way: Any, server_pid: int, commands: Iterator[dict[str, Any]]) -> None:
-    address = next(commands)["address"]
+def _call(way: Any, address: str, server_pid: int, commands: Iterator[dict[str, Any]]) -> None:
     with ExitStack() as stack:
         calls: Calls = stack.enter_context(way.connect(address))
         calls.unary(b"")
@@ -58,8 +59,7 @@ def _call(way: Any, server_pid: int, commands: Iterator[dict[str, Any]]) -> None
                 _say(**asdict(timing) if timing else {})
 
 
-async def _call_async(way: Any, server_pid: int, commands: Iterator[dict[str, Any]]) -> None:
-    address = next(commands)["address"]
+async def _call_async(way: Any, address: str, server_pid: int, commands: Iterator[dict[str, Any]]) -> None:
     async with AsyncExitStack() as stack:
         calls: AsyncCalls = await stack.enter_async_context(way.connect_async(address))
         await calls.unary(b"")

@@ -1,7 +1,8 @@
 """Runs contenders against each other: for each work, one after the other in a shuffled order, again and again.
 
-Each work is done by processes that are started for it: what a process did before changes how its allocator behaves, two
-runs of a program are never laid out alike in memory, and nobody else runs while one is measured.
+Each work is done by processes that are started for it, but for servers that compile while they run: what a process
+did before changes how its allocator behaves, two runs of a program are never laid out alike in memory, and nobody else
+is to run while one is measured.
 """
 
 import random
@@ -57,14 +58,11 @@ def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tel
             }
             for work in order.sample(works, len(works)):
                 tell(f"round {count} of {len(plan.rounds)}: {work}")
-                for contender in order.sample(contenders, len(contenders)):
-                    if contender.does(work):
-                        pair = (
-                            nullcontext(lasting[contender])
-                            if contender in lasting
-                            else _running(contender, peers, results)
-                        )
-                        results.timings[contender, work].append(_measure(pair, work, plan.seconds, results))
+                doers = [contender for contender in contenders if contender.does(work)]
+                for contender in order.sample(doers, len(doers)):
+                    lasts = contender in lasting
+                    running = nullcontext(lasting[contender]) if lasts else _running(contender, peers, results)
+                    results.timings[contender, work].append(_measure(running, work, plan.seconds, results))
     return results
 
 

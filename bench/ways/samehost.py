@@ -1,7 +1,7 @@
 """Ours: samehost_server and samehost_client, with the options that they have by default."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import samehost_client
@@ -9,7 +9,7 @@ import samehost_server
 from bench.calls import AsyncCalls, Calls, Ready
 from bench.service import MAX_MESSAGE_BYTES, AsyncGrpcCalls, AsyncService, GrpcCalls, Service
 
-OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+_OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 """Otherwise all channels of a process to one address share a connection, and a thousand idle ones would be one."""
 
 
@@ -22,9 +22,10 @@ def serve(address: str, ready: Ready) -> None:
 
 
 @contextmanager
-def connect(address: str) -> Iterator[Calls]:
+def connect(address: str, options: Sequence[tuple[str, int]] = ()) -> Iterator[Calls]:
     """A client with one channel."""
-    with samehost_client.connect(address, max_message_bytes=MAX_MESSAGE_BYTES, options=OWN_CONNECTION) as channel:
+    options = [*_OWN_CONNECTION, *options]
+    with samehost_client.connect(address, max_message_bytes=MAX_MESSAGE_BYTES, options=options) as channel:
         yield GrpcCalls(channel)
 
 
@@ -40,6 +41,6 @@ async def serve_async(address: str, ready: Ready) -> None:
 async def connect_async(address: str) -> AsyncIterator[AsyncCalls]:
     """A client with one channel."""
     async with await samehost_client.aio.connect(
-        address, max_message_bytes=MAX_MESSAGE_BYTES, options=OWN_CONNECTION
+        address, max_message_bytes=MAX_MESSAGE_BYTES, options=_OWN_CONNECTION
     ) as channel:
         yield AsyncGrpcCalls(channel)
