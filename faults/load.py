@@ -25,6 +25,10 @@ CALL_SECONDS = 30.0
 
 _HANG_SECONDS = CALL_SECONDS + 5
 
+_CUT = "Broken pipe"
+"""How C-core's client says that it wrote to a connection which its server had closed, and with it dropped what the
+server had said before: that it never began the call, or even its answer."""
+
 
 @dataclass
 class Tally:
@@ -32,6 +36,8 @@ class Tally:
 
     calls: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+    """Those that failed as their client wrote to a connection that was just closed."""
     first_failures: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     ended: list[float] = field(default_factory=list)
@@ -43,6 +49,7 @@ class Tally:
         """Counts a call that failed."""
         with self.lock:
             self.failed[f"{kind} {error.code().name}"] += 1
+            self.cut += error.code() is grpc.StatusCode.UNAVAILABLE and _CUT in (error.details() or "")
             self.first_failures.setdefault(kind, f"{error.code().name} {error.details()!r}")
 
     def success(self, kind: str, identity: bytes | None, answer_fault: str) -> None:

@@ -58,6 +58,7 @@ def run(kind: str, seconds: float, folder: Path) -> dict[str, Any]:
         "seconds": seconds,
         "calls": dict(tally.calls),
         "failed": dict(tally.failed),
+        "cut": tally.cut,
         "wrong": tally.wrong,
         "first_failures": tally.first_failures,
         "before": before.as_json(),
