@@ -1,12 +1,15 @@
 """Stopping: what is in progress ends well, what is new is refused or waits, and nothing takes forever."""
 
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import h2.connection
+import h2.events
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -99,6 +102,25 @@ def test_calls_that_may_wait_lose_nothing_while_the_server_is_restarted(kind: st
             calls = sum(caller.result(WITHIN) for caller in callers)
             assert server.end() == 0
     assert calls > 100
+
+
+def test_a_client_sends_little_of_a_request_before_it_is_read(kind: str, path: Path) -> None:
+    """What it has queued when its connection is renewed is refused, and so are calls whose headers wait behind it."""
+    with Running(kind, path), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(WITHIN)
+        connection.connect(str(path))
+        http2 = h2.connection.H2Connection()
+        http2.initiate_connection()
+        connection.sendall(http2.data_to_send())
+        while not any(isinstance(event, h2.events.RemoteSettingsChanged) for event in read_events(connection, http2)):
+            pass
+        assert http2.remote_settings.initial_window_size == 128 * 1024
+
+
+def read_events(connection: socket.socket, http2: h2.connection.H2Connection) -> list[h2.events.Event]:
+    data = connection.recv(65536)
+    assert data, "the server closed the connection"
+    return http2.receive_data(data)
 
 
 def test_connections_are_moved_by_age_without_a_failed_call(kind: str, path: Path) -> None:

@@ -82,6 +82,8 @@ std::unique_ptr<grpc::Server> Start(const SocketFile& file,
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                              static_cast<int>(kMaxConnectionAge.count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, kBandwidthProbe);
+  // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
+  // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   for (grpc::Service* service : services) builder.RegisterService(service);

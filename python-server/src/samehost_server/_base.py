@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.transport import QUIET_TRANSPORT
+from samehost_proto.transport import SERVER_OPTIONS
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
 from samehost_server._limit import CallLimit, LimitedServer
@@ -90,11 +90,15 @@ class ServerBase:
         self._grace = grace
         self._drain = _DRAIN_FACTOR * max_connection_age
         self._options = (
+            *options,  # of two values, C-core takes the first
             ("grpc.max_connection_age_ms", int(max_connection_age * 1000)),
-            *QUIET_TRANSPORT,
+            *SERVER_OPTIONS,
+            # C-core lets whoever sends too much wait for 0.1 to 1 s for its refusal, against attackers from afar. By
+            # then a connection is often closed for its age: of 200 messages beyond the limit, 42 were UNAVAILABLE;
+            # without, 0 of 240.
+            ("grpc.http.tarpit", 0),
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
-            *options,
         )
 
     @property

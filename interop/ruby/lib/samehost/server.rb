@@ -26,6 +26,8 @@ module Samehost
     # By then all calls have ended, or were cut; threads that still run ignore it and get little more.
     KEEP_ALIVE_SECONDS = 0.5
 
+    # The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of other calls, which
+    # are refused while their connection is renewed (PROTOCOL.md, "Stopping").
     ARGS = {
       **Transport::ARGS,
       'grpc.max_connection_age_ms' => (MAX_CONNECTION_AGE_SECONDS * 1000).to_i
