@@ -24,10 +24,10 @@ from samehost_interop.peers import Peer
 
 REPORT = Path("build/reports/bench.json")
 
-FULL = Plan([works.ALL] * 3, seconds=0.3)
-QUICK = Plan([works.MAIN] * 3, seconds=0.2)
-CHECK = Plan([works.CHECKED], seconds=0)
-"""With no seconds, each caller makes the three calls that it makes at least."""
+FULL = Plan(works.ALL, rounds=2, turns=4, seconds=0.1)
+QUICK = Plan(works.MAIN, rounds=2, turns=4, seconds=0.1)
+CHECK = Plan(works.CHECKED, rounds=1, turns=1, seconds=0)
+"""With no seconds, each caller makes the one call that it makes at least."""
 
 _SETTINGS = (
     "GRPC_EXPERIMENTS",

@@ -15,11 +15,11 @@ from bench.works import Work
 
 _Answer_co = TypeVar("_Answer_co", covariant=True)
 
-_CALLS = 3
+_CALLS = 1
 """How many calls each caller makes at least, however long they take."""
 
-_WARM_UP_SECONDS = 0.05
-"""For which each caller calls before it is timed, as the processes have just started."""
+_WARM_UP_SECONDS = 0.03
+"""For which each caller calls before it is timed, as the processes were paused, and may have to connect anew."""
 
 
 class KindsOfCall(Protocol[_Answer_co]):
@@ -95,25 +95,34 @@ def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing
 
 
 async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pid: int) -> Timing:
-    """Times a work, each caller a task of this loop."""
+    """Times a work: the first caller in this task, as in a program that just calls, the others in their own."""
     body = bytes(work.bytes)
     times: list[float] = []
+    faults: list[BaseException] = []
     clock = _Clock(seconds, server_pid)
     ready = asyncio.Barrier(work.callers)
 
     async def caller() -> None:
-        while clock.warms_up():
-            _check(work, await _call(calls, work, body))
-        if await ready.wait() == work.callers - 1:  # the last to come is the first to go on
-            clock.start()
-        own: list[float] = []
-        while clock.runs(len(own)):
-            begun = time.perf_counter()
-            _check(work, await _call(calls, work, body))
-            own.append(time.perf_counter() - begun)
-        times.extend(own)
+        try:
+            while clock.warms_up():
+                _check(work, await _call(calls, work, body))
+            if await ready.wait() == work.callers - 1:  # the last to come is the first to go on
+                clock.start()
+            own: list[float] = []
+            while clock.runs(len(own)):
+                begun = time.perf_counter()
+                _check(work, await _call(calls, work, body))
+                own.append(time.perf_counter() - begun)
+            times.extend(own)
+        except Exception as error:  # noqa: BLE001 - told by the task that waits
+            faults.append(error)
+            await ready.abort()
 
-    await asyncio.gather(*(caller() for _ in range(work.callers)))
+    others = asyncio.gather(*(caller() for _ in range(work.callers - 1)))
+    await caller()
+    await others
+    if faults:
+        raise faults[0]
     return clock.timing(work, times)
 
 

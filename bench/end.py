@@ -111,7 +111,11 @@ def main() -> None:
     """Tunes this process as it is told, before anything imports grpc, and runs one end."""
     role, description, *rest = sys.argv[1:]
     end = End.from_json(description)
-    tune(engine="engine" in end.switches, allocator="allocator" in end.switches)
+    tune(
+        server_engine="engine" in end.switches,
+        client_engine="client engine" in end.switches,
+        allocator="allocator" in end.switches,
+    )
     if "buffers" in end.switches:
         buffers.keep_wide()
     if "batch" in end.switches:

@@ -1,4 +1,4 @@
-"""What the results say: medians with their spread, and ratios within one round, which the noise of a machine spares."""
+"""What the results say: medians with their spread, and ratios within one turn, which the noise of a machine spares."""
 
 import os
 import platform
@@ -84,7 +84,7 @@ def rows(results: Results) -> list[Row]:
                 ),
                 "ratio_to_raw": _ratio(timings, results.timings.get((RAW, work), [])),
                 "ratio_to_grpcio": _ratio(timings, baseline),
-                "spread": round((max(speeds) - min(speeds)) / 2 / calls_per_second, 3),
+                "spread": round(_spread(speeds), 3),
             }
         )
     return sorted(made, key=lambda row: (row["work"], row["bytes"], row["callers"], -row["calls_per_s"]))
@@ -111,10 +111,18 @@ def _is_plain(contender: Contender) -> bool:
     return (contender.name, contender.transport) == ("grpcio", "unix")
 
 
+def _spread(speeds: Sequence[float]) -> float:
+    """Half the way between the quartiles, as a part of the median: half of the turns are no further from it."""
+    if len(speeds) == 1:
+        return 0.0
+    lower, median, upper = statistics.quantiles(speeds, n=4, method="inclusive")
+    return (upper - lower) / 2 / median
+
+
 def _ratio(timings: Sequence[Timing | None], baseline: Sequence[Timing | None]) -> float | None:
-    """How many times as many messages a second: the median of the ratios of each round."""
-    if len(timings) != len(baseline):
-        return None  # one of the two did not start once
+    """How many times as many messages a second: the median of the ratios of each turn."""
+    if not baseline:
+        return None  # it is not among those that were chosen
     ratios = [
         (own.messages / own.seconds) / (other.messages / other.seconds)
         for own, other in zip(timings, baseline, strict=True)

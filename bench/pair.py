@@ -68,6 +68,16 @@ class Pair:
     cold_start_seconds: float
     """From the start of both processes until the first call is answered."""
 
+    def pause(self) -> None:
+        """Stops both processes where they are."""
+        self._client.pause()
+        self._server.pause()
+
+    def resume(self) -> None:
+        """Lets both go on."""
+        self._server.resume()
+        self._client.resume()
+
     def measure(self, work: Work, seconds: float) -> Timing:
         """Does a work for some seconds.
 

@@ -1,15 +1,16 @@
-"""Runs contenders against each other: for each work, one after the other in a shuffled order, again and again.
+"""Runs contenders against each other: for each work they take turns, in an order that is shuffled anew each time.
 
-Each work is done by processes that are started for it, but for servers that compile while they run: what a process
-did before changes how its allocator behaves, two runs of a program are never laid out alike in memory, and nobody else
-is to run while one is measured.
+Turns are short, and whoever does not have one is paused: a virtual machine's speed changes within seconds, so that two
+contenders can only be compared where both had the same seconds. Each work is begun by new processes, as what a process
+did before changes how its allocator behaves, and twice or more, as two runs of a program are never laid out alike in
+memory. Only servers that compile while they run are kept from work to work.
 """
 
 import random
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,15 +30,18 @@ _WARM_UP_SECONDS = 1.0
 class Plan:
     """How much is measured."""
 
-    rounds: Sequence[Sequence[Work]]
-    """The works of each round, which every contender does once."""
+    works: Sequence[Work]
+    rounds: int
+    """How often new processes begin each work."""
+    turns: int
+    """How often each contender does it in a round."""
     seconds: float
-    """How long it does each."""
+    """How long a turn takes."""
 
 
 @dataclass
 class Results:
-    """What all contenders did; each list of timings has one entry for each round."""
+    """What all contenders did; each list of timings has one entry for each turn, None where it failed."""
 
     timings: dict[tuple[Contender, Work], list[Timing | None]] = field(default_factory=lambda: defaultdict(list))
     cold_start: dict[Contender, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -48,21 +52,22 @@ class Results:
 
 
 def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tell: Callable[[str], None]) -> Results:
-    """Measures; what fails is among the faults, and leaves a None, so that the entries of one round stay together."""
+    """Measures; what fails is among the faults."""
     results = Results()
     order = random.Random()  # noqa: S311 - no secret
-    for count, works in enumerate(plan.rounds, 1):
-        with ExitStack() as stack:
-            lasting = {
-                contender: _warm(contender, peers, results, stack) for contender in contenders if contender.compiles
-            }
-            for work in order.sample(works, len(works)):
-                tell(f"round {count} of {len(plan.rounds)}: {work}")
+    for count in range(1, plan.rounds + 1):
+        with ExitStack() as round_ends:
+            pairs = _start([each for each in contenders if each.compiles], peers, results, round_ends)
+            for contender in pairs:
+                _turn(pairs, contender, MAIN[0], _WARM_UP_SECONDS, results)
+            for work in order.sample(plan.works, len(plan.works)):
+                tell(f"round {count} of {plan.rounds}: {work}")
                 doers = [contender for contender in contenders if contender.does(work)]
-                for contender in order.sample(doers, len(doers)):
-                    lasts = contender in lasting
-                    running = nullcontext(lasting[contender]) if lasts else _running(contender, peers, results)
-                    results.timings[contender, work].append(_measure(running, work, plan.seconds, results))
+                with ExitStack() as work_ends:
+                    pairs |= _start([each for each in doers if not each.compiles], peers, results, work_ends)
+                    for contender in (each for _ in range(plan.turns) for each in order.sample(doers, len(doers))):
+                        timing = _turn(pairs, contender, work, plan.seconds, results)
+                        results.timings[contender, work].append(timing)
     return results
 
 
@@ -95,23 +100,36 @@ def _running(contender: Contender, peers: dict[str, Peer], results: Results) -> 
         yield pair
 
 
-def _warm(contender: Contender, peers: dict[str, Peer], results: Results, stack: ExitStack) -> Pair | None:
-    """A pair that lasts as long as the stack and has been called for a while; None where that failed."""
-    try:
-        pair = stack.enter_context(_running(contender, peers, results))
-        pair.measure(MAIN[0], _WARM_UP_SECONDS)
-    except BenchError as error:
-        results.faults.append(str(error))
-        return None
-    return pair
+def _start(
+    contenders: Sequence[Contender], peers: dict[str, Peer], results: Results, until: ExitStack
+) -> dict[Contender, Pair | None]:
+    """Starts and pauses them, one after the other; None where that failed."""
+    pairs: dict[Contender, Pair | None] = {}
+    for contender in contenders:
+        try:
+            pair = until.enter_context(_running(contender, peers, results))
+        except BenchError as error:
+            results.faults.append(str(error))
+            pairs[contender] = None
+        else:
+            pair.pause()
+            pairs[contender] = pair
+    return pairs
 
 
-def _measure(
-    running: AbstractContextManager[Pair | None], work: Work, seconds: float, results: Results
+def _turn(
+    pairs: dict[Contender, Pair | None], contender: Contender, work: Work, seconds: float, results: Results
 ) -> Timing | None:
+    """Lets one contender work while all others are paused; one that fails has no more turns."""
+    pair = pairs[contender]
+    if pair is None:
+        return None
+    pair.resume()
     try:
-        with running as pair:
-            return pair.measure(work, seconds) if pair else None
+        return pair.measure(work, seconds)
     except BenchError as error:
         results.faults.append(str(error))
+        pairs[contender] = None
         return None
+    finally:
+        pair.pause()

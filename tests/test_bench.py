@@ -65,12 +65,12 @@ def test_a_wrong_answer_is_found(work: Work) -> None:
         measure(Deaf(), work, 0, 1)
 
 
-def test_ratios_are_those_of_one_round() -> None:
+def test_ratios_are_those_of_one_turn() -> None:
     work = Work("unary", 64)
     plain = Contender("grpcio", End("grpcio"))
     ours = Contender("samehost", End("samehost"), tuned=True)
     results = Results()
-    # The machine has half its speed in the second round, and ours fails in the third.
+    # The machine has half its speed in the second turn, and ours fails in the third.
     for contender, speeds in {RAW: (1000, 500, 1000), plain: (100, 50, 100), ours: (200, 100, None)}.items():
         results.timings[contender, work] = [
             Timing(speed, 1.0, 1e6 / speed, 1e6 / speed, 0.5) if speed else None for speed in speeds
@@ -79,7 +79,15 @@ def test_ratios_are_those_of_one_round() -> None:
     assert (found["samehost"]["ratio_to_raw"], found["samehost"]["ratio_to_grpcio"]) == (0.2, 2.0)
     assert (found["raw socket"]["ratio_to_raw"], found["grpcio"]["ratio_to_grpcio"]) == (1.0, 1.0)
     assert found["samehost"]["calls_per_s"] == 150
-    assert found["samehost"]["spread"] == pytest.approx(0.333)
+    assert found["samehost"]["spread"] == pytest.approx(0.167)
+
+
+def test_without_its_baseline_a_contender_has_no_ratio() -> None:
+    """As with `--only samehost`."""
+    results = Results()
+    results.timings[Contender("samehost", End("samehost")), Work("unary", 64)] = [Timing(100, 1.0, 10, 10, 0.5)] * 2
+    [row] = rows(results)
+    assert (row["calls_per_s"], row["ratio_to_raw"], row["ratio_to_grpcio"]) == (100, None, None)
 
 
 def test_figures_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

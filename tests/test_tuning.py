@@ -9,7 +9,7 @@ import pytest
 
 from running import WITHIN
 
-CHOSEN = "-event_engine_client,-event_engine_listener"
+CHOSEN = "-event_engine_listener"
 
 
 def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +34,17 @@ print(os.environ["GRPC_EXPERIMENTS"])
     assert (done.stdout.strip(), done.stderr) == (CHOSEN, "")
 
 
+def test_the_engine_of_clients_is_chosen_on_request() -> None:
+    done = python("""
+import os
+from samehost_proto.tuning import tune
+tune(client_engine=True)
+from samehost_client import connect
+print(os.environ["GRPC_EXPERIMENTS"])
+""")
+    assert (done.stdout.strip(), done.stderr) == (f"{CHOSEN},-event_engine_client", "")
+
+
 def test_too_late_is_said() -> None:
     done = python("""
 import os
@@ -50,7 +61,7 @@ def test_what_a_newer_grpcio_does_not_know_is_skipped_and_said() -> None:
     done = python("""
 import os
 from samehost_proto import tuning
-tuning._EXPERIMENTS = ("event_engine_client", "no_such_thing")
+tuning._LISTENER = "no_such_thing"
 tuning.tune()
 print("GRPC_EXPERIMENTS" in os.environ)
 """)
@@ -78,16 +89,19 @@ print("GRPC_EXPERIMENTS" in os.environ)
 
 
 def test_each_switch_can_be_left_out() -> None:
-    done = python(
-        "from samehost_proto.tuning import tune; import os; tune(engine=False); print('GRPC_EXPERIMENTS' in os.environ)"
-    )
+    done = python("""
+import os
+from samehost_proto.tuning import tune
+tune(server_engine=False)
+print("GRPC_EXPERIMENTS" in os.environ)
+""")
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 FAULTS = """
 import resource
 from samehost_proto.tuning import tune
-tune(engine=False, allocator={})
+tune(server_engine=False, allocator={})
 for _ in range(10):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     blocks = [b"x" * (1 << 20) for _ in range(8)]
@@ -112,7 +126,7 @@ import ctypes, logging
 logging.basicConfig(level=logging.INFO)
 ctypes.CDLL = lambda name: object()  # musl's has no gnu_get_libc_version
 from samehost_proto.tuning import tune
-tune(engine=False)
+tune(server_engine=False)
 """)
     assert done.stderr == "INFO:samehost_proto:the allocator is not tuned: this system's C library is not glibc\n"
 

@@ -38,6 +38,10 @@ async def _application(
             await send({"type": "http.response.body", "body": b"".join(parts)})
 
 
+_KEEP_ALIVE_SECONDS = 3600
+"""Beyond any pause between two turns; after uvicorn's 5 s, http.client and connectrpc would fail."""
+
+
 class _Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is in the bench's own lock, not where types are checked
     def __init__(self, config: object, ready: Ready) -> None:
         super().__init__(config)
@@ -59,7 +63,8 @@ def serve(address: str, ready: Ready) -> None:
 
 def run_uvicorn(application: object, ready: Ready, **options: object) -> None:
     """Serves an ASGI application until the process is ended."""
-    _Server(uvicorn.Config(application, log_level="warning", access_log=False, **options), ready).run()
+    quiet = {"log_level": "warning", "access_log": False, "timeout_keep_alive": _KEEP_ALIVE_SECONDS}
+    _Server(uvicorn.Config(application, **quiet, **options), ready).run()
 
 
 @contextmanager

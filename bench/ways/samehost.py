@@ -1,8 +1,9 @@
-"""Ours: samehost_server and samehost_client, with the options that they have by default."""
+"""Ours: samehost_server and samehost_client, as they are by default, but for the age of connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import samehost_client
 import samehost_server
@@ -12,11 +13,18 @@ from bench.service import MAX_MESSAGE_BYTES, AsyncGrpcCalls, AsyncService, GrpcC
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 """Otherwise all channels of a process to one address share a connection, and a thousand idle ones would be one."""
 
+_SERVER_OPTIONS: dict[str, Any] = {
+    "max_message_bytes": MAX_MESSAGE_BYTES,
+    # Every turn would else begin with a new connection, as the last one's second is over, where a program that is not
+    # paused has one in a thousand calls.
+    "max_connection_age": 3600,
+}
+
 
 def serve(address: str, ready: Ready) -> None:
     """Serves in threads."""
     service = Service()  # type: ignore[abstract]  # what it lacks is not called
-    with samehost_server.Server(address, [service], max_message_bytes=MAX_MESSAGE_BYTES) as server:
+    with samehost_server.Server(address, [service], **_SERVER_OPTIONS) as server:
         ready(address)
         server.wait()
 
@@ -32,7 +40,7 @@ def connect(address: str, options: Sequence[tuple[str, int]] = ()) -> Iterator[C
 async def serve_async(address: str, ready: Ready) -> None:
     """Serves in an event loop."""
     service = AsyncService()  # type: ignore[abstract]  # the same
-    async with samehost_server.aio.Server(address, [service], max_message_bytes=MAX_MESSAGE_BYTES):
+    async with samehost_server.aio.Server(address, [service], **_SERVER_OPTIONS):
         ready(address)
         await asyncio.Event().wait()
 
