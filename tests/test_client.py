@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import h2.config
@@ -16,7 +17,7 @@ import h2.connection
 import h2.events
 import pytest
 
-from running import NOBODY, WITHIN, Running, as_option, listening, make_stale, run_without_rights, serving
+from running import NOBODY, WITHIN, Running, as_option, listening, make_stale, run, run_without_rights, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import (
     CallError,
@@ -31,6 +32,7 @@ from samehost_client import (
     diagnose,
     explain,
 )
+from samehost_interop.socket_suite.neighbours import relaying
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """The frame with which an HTTP/2 server begins, and after which it need not say anything."""
@@ -39,11 +41,21 @@ SHORT = 0.3
 """Seconds of waiting that is meant to be in vain."""
 
 
-def greet(kind: str, path: Path, *, wait: float | None = None, timeout: float = WITHIN) -> str:
+MIB = 1024 * 1024
+
+
+def greet(
+    kind: str,
+    path: Path,
+    *,
+    wait: float | None = None,
+    timeout: float = WITHIN,
+    options: Sequence[tuple[str, Any]] = (),
+) -> str:
     """One call over a channel of either kind."""
     request = greeter_pb2.GreetRequest(name="Ada")
     # A connection of its own: other tests of this process use others to the same path.
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    options = [("grpc.use_local_subchannel_pool", 1), *options]
 
     async def greet_in_loop() -> str:
         async with await aio.connect(path, wait=wait, options=options) as channel:
@@ -188,6 +200,15 @@ def test_a_failed_call_is_explained(kind: str, path: Path) -> None:
         running.stop(at_once=True)
 
 
+@pytest.mark.parametrize("limit", [0, 30, 60, 150, 300, 400, 500, 600, 700, 800, 900, 1000])
+def test_a_greeting_whose_connection_breaks_fails_with_a_status(kind: str, path: Path, limit: int) -> None:
+    behind = path.with_name("behind.sock")
+    with serving("sync", behind), relaying(path, behind, limits=[limit] * 5):
+        finished = run("samehost_client", "greet", "--socket", path, "--name", "Ada", *as_option(kind))
+    assert finished.returncode in (0, 1)
+    assert finished.stderr.count("\n") == finished.returncode, f"expected one line at most, got {finished.stderr}"
+
+
 def test_where_all_is_well_there_is_nothing_to_diagnose(kind: str, path: Path) -> None:
     with Running(kind, path):
         assert diagnose(path) is None
@@ -198,24 +219,72 @@ def test_a_server_that_does_not_answer_a_call_in_time_is_not_ready(kind: str, pa
         greet(kind, path, wait=SHORT)
 
 
-def test_the_authority_is_localhost(kind: str, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [((), "localhost"), ([("grpc.default_authority", "shop.example")], "shop.example")],
+    ids=["localhost", "as-told"],
+)
+def test_the_authority_is_localhost_unless_it_is_given(
+    kind: str, path: Path, options: Sequence[tuple[str, Any]], expected: str
+) -> None:
     """Kestrel and Rust's h2 refuse the percent-encoded path that C-core sends by default."""
     with listening(path) as listener, ThreadPoolExecutor(1) as pool:
         authority = pool.submit(read_authority, listener)
         with contextlib.suppress(grpc.RpcError):
-            greet(kind, path, timeout=WITHIN)
-        assert authority.result(WITHIN) == "localhost"
+            greet(kind, path, timeout=WITHIN, options=options)
+        assert authority.result(WITHIN) == expected
 
 
-def read_authority(listener: socket.socket) -> str:
-    """Accepts one connection, reads the `:authority` of its first request, and hangs up."""
+@contextlib.contextmanager
+def accepting(listener: socket.socket) -> Iterator[tuple[socket.socket, h2.connection.H2Connection]]:
+    """One connection and what speaks HTTP/2 over it, as a server does; hangs up in the end."""
     connection, _ = listener.accept()
     http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
     http2.initiate_connection()
     with connection:
         connection.settimeout(WITHIN)
+        yield connection, http2
+
+
+def read_authority(listener: socket.socket) -> str:
+    """Reads the `:authority` of the first request of one connection, and hangs up."""
+    with accepting(listener) as (connection, http2):
         while True:
             connection.sendall(http2.data_to_send())
             for event in http2.receive_data(connection.recv(65536)):
                 if isinstance(event, h2.events.RequestReceived):
                     return str(dict(event.headers)[b":authority"], "ascii")
+
+
+def test_a_client_that_has_asked_all_it_wants_writes_nothing(kind: str, path: Path) -> None:
+    """A server may close the connection as soon as it has answered; C-core then loses what it has not read."""
+    with listening(path) as listener, ThreadPoolExecutor(1) as pool:
+        windows = pool.submit(answer_and_read_windows, listener, MIB)
+        assert len(greet(kind, path)) == MIB
+        assert windows.result(WITHIN) == []
+
+
+def answer_and_read_windows(listener: socket.socket, size: int) -> list[h2.events.WindowUpdated]:
+    """Answers the first request of one connection with so many characters, and returns what it is told of windows."""
+    message = greeter_pb2.GreetResponse(message="x" * size).SerializeToString()
+    body = b"\0" + len(message).to_bytes(4) + message
+    told: list[h2.events.WindowUpdated] = []
+    stream, greeted, answered = 0, False, False
+    with accepting(listener) as (connection, http2):
+        connection.sendall(http2.data_to_send())
+        while arrived := connection.recv(65536):
+            for event in http2.receive_data(arrived):
+                if answered and isinstance(event, h2.events.WindowUpdated):
+                    told.append(event)
+                if isinstance(event, h2.events.SettingsAcknowledged):
+                    greeted = True
+                if isinstance(event, h2.events.StreamEnded):
+                    stream = event.stream_id
+            if stream and greeted and not answered:  # all that it writes of its own accord has arrived
+                http2.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
+                for start in range(0, len(body), http2.max_outbound_frame_size):
+                    http2.send_data(stream, body[start : start + http2.max_outbound_frame_size])
+                http2.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+                answered = True
+            connection.sendall(http2.data_to_send())
+    return told

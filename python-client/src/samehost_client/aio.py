@@ -18,7 +18,14 @@ from samehost_client.errors import CertificateError
 from samehost_client.retry import AsyncRetryInterceptor, Methods
 from samehost_proto import AddressLike, SocketAddress
 
-__all__ = ["connect"]
+__all__ = ["ENDED_WHILE_SENDING", "connect"]
+
+ENDED_WHILE_SENDING = (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError)
+"""What a stream's `write` and `done_writing` raise where the call has ended meanwhile, as when its connection breaks.
+
+None of them says why: where it is an RpcError, its status may be a wrong INTERNAL (grpc/grpc 36066). So suppress them,
+stop sending, and read: that raises an RpcError with the status, or with the INTERNAL where the other is not there yet.
+"""
 
 
 async def connect(

@@ -1,12 +1,14 @@
 """The four kinds of call of the example service, made one after the other."""
 
 import queue
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
 
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client.aio import ENDED_WHILE_SENDING
 
 _GUESTS = ("Grace", "Edsger")
 _WORDS = ("I heard: {heard}", "Goodbye!")
@@ -76,20 +78,27 @@ async def greet_async(channel: grpc.aio.Channel, name: str, timeout: float) -> A
     yield Exchange("GreetInLanguages", [name], [f"{each.language}: {each.message}" async for each in greetings])
 
     party = [name, *_GUESTS]
-    joint = await stub.GreetTogether(
-        (greeter_pb2.GreetTogetherRequest(name=each) for each in party), timeout=timeout, wait_for_ready=True
-    )
-    yield Exchange("GreetTogether", party, [joint.message])
+    joint = stub.GreetTogether(timeout=timeout, wait_for_ready=True)
+    for each in party:
+        await _send(joint.write(greeter_pb2.GreetTogetherRequest(name=each)))
+    await _send(joint.done_writing())
+    yield Exchange("GreetTogether", party, [(await joint).message])
 
     sent, received = [f"{name} here."], []
     call = stub.Converse(timeout=timeout, wait_for_ready=True)
-    await call.write(greeter_pb2.ConverseRequest(text=sent[0]))
+    await _send(call.write(greeter_pb2.ConverseRequest(text=sent[0])))
     words = iter(_WORDS)
     async for answer in call:
         received.append(answer.text)
         if word := next(words, None):
             sent.append(word.format(heard=answer.text))
-            await call.write(greeter_pb2.ConverseRequest(text=sent[-1]))
+            await _send(call.write(greeter_pb2.ConverseRequest(text=sent[-1])))
         else:
-            await call.done_writing()
+            await _send(call.done_writing())
     yield Exchange("Converse", sent, received)
+
+
+async def _send(step: Awaitable[None]) -> None:
+    """Sends, or leaves it to reading to say why the call has ended."""
+    with suppress(*ENDED_WHILE_SENDING):
+        await step

@@ -32,7 +32,7 @@ internal static class Greetings
         using var together = greeter.GreetTogether(deadline: Deadline());
         foreach (var each in party)
         {
-            await together.RequestStream.WriteAsync(new GreetTogetherRequest { Name = each });
+            await together.RequestStream.WriteUnlessEndedAsync(new GreetTogetherRequest { Name = each });
         }
 
         await together.RequestStream.CompleteAsync();
@@ -63,7 +63,7 @@ internal static class Greetings
         async Task SayAsync(string text)
         {
             sent.Add(text);
-            await conversation.RequestStream.WriteAsync(new ConverseRequest { Text = text });
+            await conversation.RequestStream.WriteUnlessEndedAsync(new ConverseRequest { Text = text });
             if (await conversation.ResponseStream.MoveNext(CancellationToken.None))
             {
                 received.Add(conversation.ResponseStream.Current.Text);

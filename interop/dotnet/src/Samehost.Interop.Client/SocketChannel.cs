@@ -24,13 +24,13 @@ public static class SocketChannel
         UnixSocketAddress address, TimeSpan wait = default, GrpcChannelOptions? options = null)
     {
         options ??= new GrpcChannelOptions();
-        options.HttpHandler = new SocketsHttpHandler
+        options.HttpHandler = new BrokenConnectionHandler(new SocketsHttpHandler
         {
             ConnectCallback = new SocketDialer(address, wait).ConnectAsync,
             InitialHttp2StreamWindowSize = StreamWindowBytes,
             // Or else http_proxy in the environment has a proxy asked for "localhost".
             UseProxy = false,
-        };
+        });
         options.DisposeHttpClient = true;
         // The host of this URI becomes the :authority, in which Kestrel and others take no path (grpc/grpc 34305).
         return GrpcChannel.ForAddress("http://localhost", options);

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Samehost.Interop.Client;
 using Xunit;
 
@@ -17,9 +16,7 @@ public sealed class SocketDialerTests : IDisposable
     {
         var connecting = DialAsync(Long);
         Assert.False(connecting.IsCompleted);
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(_folder.Address.Path));
-        listener.Listen();
+        using var listener = _folder.Listen();
         await using var connection = await connecting.WaitAsync(Long, TestContext.Current.CancellationToken);
     }
 
@@ -45,9 +42,7 @@ public sealed class SocketDialerTests : IDisposable
     public async Task ReadsWhatCameBeforeTheServerClosed()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(_folder.Address.Path));
-        listener.Listen();
+        using var listener = _folder.Listen();
         await using var connection = await DialAsync(Long);
         using (var accepted = await listener.AcceptAsync(cancellation))
         {

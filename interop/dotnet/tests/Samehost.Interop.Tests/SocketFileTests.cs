@@ -55,9 +55,7 @@ public sealed class SocketFileTests : IDisposable
     [Fact]
     public async Task RefusesASocketOfAServerWithoutALock()
     {
-        using var stranger = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        stranger.Bind(new UnixDomainSocketEndPoint(_folder.Address.Path));
-        stranger.Listen();
+        using var stranger = _folder.Listen();
         using var file = NewFile();
         Assert.Contains("has a server already", (await RefusedAsync(file)).Message);
     }

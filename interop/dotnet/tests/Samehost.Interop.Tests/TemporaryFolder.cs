@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+
 namespace Samehost.Interop.Tests;
 
 /// <summary>A folder of a test's own, with a name short enough for a socket in it.</summary>
@@ -12,6 +14,15 @@ public sealed class TemporaryFolder : IDisposable
     public string At(string name) => Path.Combine(_folder.FullName, name);
 
     public IEnumerable<string> Names => _folder.EnumerateFileSystemInfos().Select(each => each.Name).Order();
+
+    /// <summary>Listens at the address, as a server does.</summary>
+    public Socket Listen()
+    {
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(Address.Path));
+        listener.Listen();
+        return listener;
+    }
 
     public void Dispose() => _folder.Delete(recursive: true);
 }

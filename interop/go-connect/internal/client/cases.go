@@ -52,7 +52,7 @@ func withChannel(run func(context.Context, *http.Client) error) test.Case {
 	return func(ctx context.Context, address socket.Address) error {
 		channel := Dial(address)
 		defer channel.CloseIdleConnections()
-		return run(ctx, channel)
+		return asStatus(run(ctx, channel))
 	}
 }
 

@@ -39,6 +39,7 @@ func Dial(address socket.Address, options ...grpc.DialOption) (*grpc.ClientConn,
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxRetryRPCBufferSize(retryBufferBytes)),
+		grpc.WithChainStreamInterceptor(sendWhole),
 	}, options...)
 	return grpc.NewClient(address.String(), options...)
 }

@@ -120,6 +120,14 @@ class ChildProcess:
         """Sends SIGTERM to the program alone, as `docker stop` does."""
         signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Sends SIGSTOP to the whole group, as `docker pause` freezes a container."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a paused group go on."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Sends SIGKILL to the whole group, as `docker kill` does to a container, and waits for the program's end."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from grpclib.exceptions import GRPCError
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.health.v1.health_grpc import HealthStub
 from grpclib.health.v1.health_pb2 import HealthCheckRequest
 
@@ -59,14 +59,20 @@ async def run_cases(address: SocketAddress, names: Iterable[str], say: Callable[
 
 
 async def _wait_for_server(address: SocketAddress) -> None:
-    """Asks for the server's health; any answer will do."""
+    """Asks for the server's health, again where the connection is lost meanwhile; any answer will do."""
+    end = time.monotonic() + _WAIT_SECONDS
     async with Channel(address, wait_for_ready=True) as channel:
-        try:
-            with statuses():
-                await HealthStub(channel).Check(HealthCheckRequest(), timeout=_WAIT_SECONDS)
-        except GRPCError as error:
-            if error.__cause__ is not None:  # no answer of the server's, but what statuses() made of another error
-                raise explain(error, address) from error
+        while True:
+            left = end - time.monotonic()
+            try:
+                with statuses():
+                    await HealthStub(channel).Check(HealthCheckRequest(), timeout=left)
+            except GRPCError as error:
+                if isinstance(error.__cause__, StreamTerminatedError) and left > 0:
+                    continue
+                if error.__cause__ is not None:  # no answer of the server's, but what statuses() made of another error
+                    raise explain(error, address) from error
+            return
 
 
 async def _run_case(address: SocketAddress, name: str) -> Result:

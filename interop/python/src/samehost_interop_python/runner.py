@@ -75,14 +75,14 @@ async def _run_async(address: SocketAddress, names: Iterable[str], say: Callable
             try:
                 async with await aio.connect(address) as channel:
                     await case(cases_aio.AsyncPeer(address, channel))
-            except (CaseFailure, grpc.RpcError) as error:
+            except (CaseFailure, *aio.ENDED_WHILE_SENDING) as error:
                 detail = _detail(error)
         results.append(_result(name, started, detail))
         say(results[-1])
     return results
 
 
-def _detail(error: CaseFailure | grpc.RpcError) -> str:
+def _detail(error: Exception) -> str:
     text = describe(error) if isinstance(error, grpc.RpcError) else str(error)
     return " ".join(text.split())
 

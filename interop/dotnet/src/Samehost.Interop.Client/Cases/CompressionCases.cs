@@ -43,10 +43,10 @@ internal static class CompressionCases
         });
 
         using var call = peer.Stub.StreamingInputCall(Gzip, Peer.Deadline);
-        await call.RequestStream.WriteAsync(
+        await call.RequestStream.WriteUnlessEndedAsync(
             Requests.InputExpecting(Requests.CompressedRequestBytes[0], compressed: true));
         call.RequestStream.WriteOptions = new WriteOptions(WriteFlags.NoCompress);
-        await call.RequestStream.WriteAsync(
+        await call.RequestStream.WriteUnlessEndedAsync(
             Requests.InputExpecting(Requests.CompressedRequestBytes[1], compressed: false));
         await call.RequestStream.CompleteAsync();
         Checks.Equal(

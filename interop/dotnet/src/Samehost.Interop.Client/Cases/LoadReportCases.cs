@@ -34,7 +34,7 @@ internal static class LoadReportCases
         {
             var request = Requests.Output(1);
             request.OrcaOobReport = report;
-            await call.RequestStream.WriteAsync(request);
+            await call.RequestStream.WriteUnlessEndedAsync(request);
             await Checks.NextAsync(1, call.ResponseStream); // now it is set
             await AwaitReportAsync(LoadReport.From(report), reports.ResponseStream);
         }

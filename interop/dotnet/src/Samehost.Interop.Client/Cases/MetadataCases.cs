@@ -20,7 +20,7 @@ internal static class MetadataCases
         CheckEchoes(await unary.ResponseHeadersAsync, unary.GetTrailers());
 
         using var duplex = peer.Stub.FullDuplexCall(metadata, Peer.Deadline);
-        await duplex.RequestStream.WriteAsync(
+        await duplex.RequestStream.WriteUnlessEndedAsync(
             Requests.OutputWithPayload(Requests.LargeRequestBytes, Requests.LargeResponseBytes));
         await duplex.RequestStream.CompleteAsync();
         await Checks.NextAsync(Requests.LargeResponseBytes, duplex.ResponseStream);

@@ -49,7 +49,7 @@ internal static class StatusCases
     {
         using var cancellation = new CancellationTokenSource();
         using var call = peer.Stub.FullDuplexCall(deadline: Peer.Deadline, cancellationToken: cancellation.Token);
-        await call.RequestStream.WriteAsync(
+        await call.RequestStream.WriteUnlessEndedAsync(
             Requests.OutputWithPayload(Requests.RequestBytes[0], Requests.ResponseBytes[0]));
         await Checks.NextAsync(Requests.ResponseBytes[0], call.ResponseStream);
         await cancellation.CancelAsync();

@@ -11,7 +11,7 @@ internal static class StreamingCases
         using var call = peer.Stub.StreamingInputCall(deadline: Peer.Deadline);
         foreach (var size in Requests.RequestBytes)
         {
-            await call.RequestStream.WriteAsync(Requests.Input(size));
+            await call.RequestStream.WriteUnlessEndedAsync(Requests.Input(size));
         }
 
         await call.RequestStream.CompleteAsync();
@@ -30,7 +30,7 @@ internal static class StreamingCases
         using var call = peer.Stub.FullDuplexCall(deadline: Peer.Deadline);
         foreach (var (requestBytes, responseBytes) in Requests.RequestBytes.Zip(Requests.ResponseBytes))
         {
-            await call.RequestStream.WriteAsync(Requests.OutputWithPayload(requestBytes, responseBytes));
+            await call.RequestStream.WriteUnlessEndedAsync(Requests.OutputWithPayload(requestBytes, responseBytes));
             await Checks.NextAsync(responseBytes, call.ResponseStream);
         }
 
@@ -43,7 +43,7 @@ internal static class StreamingCases
         using var call = peer.Stub.HalfDuplexCall(deadline: Peer.Deadline);
         foreach (var size in Requests.ResponseBytes)
         {
-            await call.RequestStream.WriteAsync(Requests.Output(size));
+            await call.RequestStream.WriteUnlessEndedAsync(Requests.Output(size));
         }
 
         await call.RequestStream.CompleteAsync();

@@ -21,8 +21,14 @@ _SHORT = 1.0
 _LONG = 30.0
 """Seconds of waiting that is meant to be rewarded, on a machine that may be busy."""
 
-_CALLS = 200
+_CALLS = ["empty_unary"] * 200
 """Calls of which most come after the break, as a client makes hundreds while the harness reads of the first."""
+
+_BROKEN_CALLS = ["large_unary", "client_streaming", "server_streaming", "ping_pong", "half_duplex"] * 20
+"""Calls of all four kinds, of up to 272 KB from the client."""
+
+_BREAKS = [0, 9, 24, 40, 80, 150, 300, 1000, 3000, 10_000, 27_000, 30_000, 50_000, 75_000, 150_000, 270_000] * 5
+"""After how many bytes of a client its connections break: from its preface (24) and SETTINGS to the end of a call."""
 
 
 def waits_for_server(pair: Pair) -> None:
@@ -90,12 +96,23 @@ def reconnects(pair: Pair) -> None:
     """A connection that breaks costs a client no more than the call that is in progress."""
     behind = pair.folder / "behind.sock"
     with pair.serving(socket=behind), relaying(pair.socket, behind) as cut, pair.start_calling(_CALLS) as client:
-        results = [pair.read_result(client)]
+        results = [pair.read_result(client, _CALLS[0])]
         cut()
-        results += [pair.read_result(client) for _ in range(_CALLS - 1)]
+        results += [pair.read_result(client, name) for name in _CALLS[1:]]
     failed = [detail for detail in results if detail]
     if len(failed) > 1 or not all("unavailable" in detail.lower() for detail in failed):
         raise CaseError(f"calls around a break: expected at most one to fail, with UNAVAILABLE, got {failed[:5]}")
+
+
+def breaks_anywhere(pair: Pair) -> None:
+    """Wherever in a call its connection breaks, it is UNAVAILABLE or made again, and no part passes for the whole."""
+    behind = pair.folder / "behind.sock"
+    relay = relaying(pair.socket, behind, limits=_BREAKS)
+    with pair.serving(socket=behind), relay, pair.start_calling(_BROKEN_CALLS) as client:
+        results = [pair.read_result(client, name) for name in _BROKEN_CALLS]
+    failed = [f"{name}: {detail}" for name, detail in zip(_BROKEN_CALLS, results, strict=True) if detail]
+    if strange := [line for line in failed if "unavailable" not in line.lower()]:
+        raise CaseError(f"calls whose connection breaks: expected UNAVAILABLE or a pass, got {strange[:5]}")
 
 
 def authority_is_localhost(pair: Pair) -> None:
@@ -125,6 +142,7 @@ CASES = {
         names_the_path_not_a_socket,
         names_the_path_wrong_protocol,
         reconnects,
+        breaks_anywhere,
         authority_is_localhost,
         greets_over_a_second_name,
     )

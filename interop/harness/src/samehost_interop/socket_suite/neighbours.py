@@ -1,8 +1,10 @@
 """What else may listen on a socket: programs that are no gRPC server, and one that only looks like it."""
 
+import itertools
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -58,25 +60,30 @@ def reading_authorities(path: Path) -> Iterator[set[str]]:
 
 
 @contextmanager
-def relaying(path: Path, server: Path) -> Iterator[Callable[[], None]]:
-    """Passes every byte on to a server and back; what it gives cuts all connections of this instant."""
+def relaying(path: Path, server: Path, *, limits: Iterable[int] = ()) -> Iterator[Callable[[], None]]:
+    """Passes bytes on to a server and back; what it gives cuts all connections of this instant.
+
+    Each of the first connections is cut when so many bytes of its client have passed; those that follow are not.
+    """
+    most = itertools.chain(limits, itertools.repeat(sys.maxsize))
 
     def relay(connection: socket.socket) -> None:
         with socket.socket(socket.AF_UNIX) as behind:
             behind.connect(str(server))
-            back = threading.Thread(target=_pass_on, args=[behind, connection])
+            back = threading.Thread(target=_pass_on, args=[behind, connection, sys.maxsize])
             back.start()
-            _pass_on(connection, behind)
+            _pass_on(connection, behind, next(most))
             back.join()
 
     with neighbour(path, relay) as cut:
         yield cut
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, most: int) -> None:
     with suppress(OSError):
-        while data := source.recv(1 << 16):
+        while data := source.recv(min(most, 1 << 16)):
             target.sendall(data)
+            most -= len(data)
     for each in (source, target):
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)

@@ -1,5 +1,6 @@
 """One client and one server as a socket case meets them: programs to start, a folder of their own, expectations."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -31,9 +32,6 @@ CALL_SECONDS = 30.0
 
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 """The channel argument without which C-core shares connections among the channels of a process."""
-
-_CALL = "empty_unary"
-"""The case that is no more than a call."""
 
 _WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 """Root may pass any file mode; without capabilities it may not, as in a container with `cap_drop: [ALL]`."""
@@ -116,16 +114,17 @@ class Pair:
             return finish(process, timeout + self.deadlines.ready, "the greetings to end")
 
     @contextmanager
-    def start_calling(self, calls: int) -> Iterator[ChildProcess]:
-        """Starts the client with as many empty calls, one after the other."""
-        words = (*self.client.client, "interop", "--socket", str(self.socket), *["--case", _CALL] * calls)
+    def start_calling(self, names: Sequence[str]) -> Iterator[ChildProcess]:
+        """Starts the client with these official cases, one after the other."""
+        options = itertools.chain.from_iterable(("--case", name) for name in names)
+        words = (*self.client.client, "interop", "--socket", str(self.socket), *options)
         with ChildProcess(words, self.client.folder) as process:
             yield process
 
-    def read_result(self, process: ChildProcess) -> str:
-        """Why the next of a client's calls failed; empty if it passed."""
+    def read_result(self, process: ChildProcess, name: str) -> str:
+        """Why the next of a client's official cases failed, which has this name; empty if it passed."""
         try:
-            result = read_result(process, _CALL, self.deadlines.case)
+            result = read_result(process, name, self.deadlines.case)
         except ProtocolError as error:
             raise CaseError(process.explain(f"the client {error}")) from None
         return "" if result.passed else result.detail

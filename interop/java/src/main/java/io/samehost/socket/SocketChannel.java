@@ -52,6 +52,7 @@ public final class SocketChannel {
         .channelType(EpollDomainSocketChannel.class, DomainSocketAddress.class)
         .eventLoopGroup(EventLoops.SHARED)
         .usePlaintext()
+        .intercept(new BrokenConnections())
         // Otherwise it is the path, which some servers refuse (grpc/grpc 34305, hyperium/h2 442).
         .overrideAuthority("localhost")
         // A fixed window, as the automatic one sends pings: see SocketServer.
