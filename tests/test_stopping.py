@@ -78,6 +78,60 @@ def test_stop_from_elsewhere_ends_wait(path: Path) -> None:
         waiting.result(WITHIN)
 
 
+def test_a_server_without_clients_stops_at_once_whatever_the_age(kind: str, path: Path) -> None:
+    with Running(kind, path, max_connection_age=60) as running:
+        begun = time.monotonic()
+        running.stop()
+        assert time.monotonic() - begun < 1, "it takes 12 ms, and up to 78 s where it waits for clients to be moved"
+
+
+def test_a_server_whose_clients_have_gone_stops_at_once(kind: str, path: Path) -> None:
+    with Running(kind, path, max_connection_age=60) as running:
+        with fresh_channel(path) as channel:
+            greet(channel)
+        begun = time.monotonic()
+        running.stop()
+        assert time.monotonic() - begun < 1
+
+
+def test_a_client_that_is_connected_is_served_until_its_connection_is_renewed(kind: str, path: Path) -> None:
+    with Running(kind, path, max_connection_age=0.5) as running, fresh_channel(path) as channel:
+        greet(channel)
+        with ThreadPoolExecutor(1) as pool:
+            stopping = pool.submit(running.stop)
+            eventually(lambda: not path.exists(), f"{path} to be removed")
+            greet(channel)
+            begun = time.monotonic()
+            stopping.result(WITHIN)
+        assert time.monotonic() - begun > 0.1, "a connection lives for 0.45 s at least, as C-core spreads ages by 10 %"
+
+
+def test_a_client_that_never_leaves_is_waited_for_no_longer_than_the_age_in_force(kind: str, path: Path) -> None:
+    options = [("grpc.max_connection_age_ms", 100)]
+    # grpc waits for its handshake as for a call, so for the grace.
+    with Running(kind, path, grace=0.1, max_connection_age=60, options=options) as running:
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.connect(str(path))
+            begun = time.monotonic()
+            running.stop()
+        assert time.monotonic() - begun < 2, "it takes 0.25 s, and 78 s by the age that the option replaces"
+
+
+def test_a_client_is_waited_for_by_the_age_in_the_options(kind: str, path: Path) -> None:
+    options = [("grpc.max_connection_age_ms", 60_000)]
+    with Running(kind, path, options=options) as running, ThreadPoolExecutor(1) as pool:
+        with fresh_channel(path) as channel:
+            greet(channel)
+            stopping = pool.submit(running.stop)
+            with pytest.raises(TimeoutError):
+                stopping.result(1)
+        stopping.result(WITHIN)
+
+
+def greet(channel: grpc.Channel) -> None:
+    greeter_pb2_grpc.GreeterServiceStub(channel).Greet(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN)
+
+
 def test_calls_that_may_wait_lose_nothing_while_the_server_is_restarted(kind: str, path: Path) -> None:
     enough = threading.Event()
 

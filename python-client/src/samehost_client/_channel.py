@@ -9,7 +9,7 @@ from samehost_client.diagnosis import certificate_refused, not_ready, refuse_wha
 from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
 from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.transport import CLIENT_OPTIONS
+from samehost_proto.transport import CLIENT_OPTIONS, with_users_options
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """gRPC's own default for what a client takes in."""
@@ -31,20 +31,22 @@ ANY_METHOD = "/grpc.health.v1.Health/Check"
 takes a thread that grpc lets run on, and which fails aloud when the channel is closed under it."""
 
 
-def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """What the user wants, then what a channel over a socket needs: of two values, C-core takes the first."""
-    return [
-        *options,
-        # Otherwise C-core sends the path, percent-encoded, as :authority, which Kestrel and Rust's h2 refuse
-        # (grpc/grpc 34305, hyperium/h2 442).
-        ("grpc.default_authority", "localhost"),
-        ("grpc.initial_reconnect_backoff_ms", _INITIAL_BACKOFF_MS),
-        ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
-        ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
-        *CLIENT_OPTIONS,
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-    ]
+def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
+    """Returns what a channel over a socket needs, less what the user has set, and that."""
+    return with_users_options(
+        {
+            # Otherwise C-core sends the path, percent-encoded, as :authority, which Kestrel and Rust's h2 refuse
+            # (grpc/grpc 34305, hyperium/h2 442).
+            "grpc.default_authority": "localhost",
+            "grpc.initial_reconnect_backoff_ms": _INITIAL_BACKOFF_MS,
+            "grpc.max_reconnect_backoff_ms": _MAX_BACKOFF_MS,
+            "grpc.per_rpc_retry_buffer_size": _RETRY_BUFFER_BYTES,
+            **CLIENT_OPTIONS,
+            "grpc.max_receive_message_length": max_message_bytes,
+            "grpc.max_send_message_length": max_message_bytes,
+        },
+        options,
+    )
 
 
 def connect(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from samehost_proto import MAX_PATH_BYTES, NotASocketError, SocketAddress
 from samehost_proto.probe import PathState, describe_permissions, path_state
+from samehost_server._connections import is_client_connected
 from samehost_server._lock import Lock
 from samehost_server._takeover import Predecessor, Successors, control_path
 from samehost_server.errors import BindError, SocketInUseError
@@ -132,6 +133,13 @@ class SocketFile:
         """Whether someone has removed the file, or put another in its place, without taking it over."""
         with self._changing:
             return self._lock is not None and not self._is_own(self._path)
+
+    def has_client(self) -> bool:
+        """Tells whether a client is connected to the socket; true where this system does not say."""
+        try:
+            return is_client_connected(str(self._private))
+        except OSError:
+            return True
 
     def _take_lock(self, seconds: float) -> Lock:
         return Lock(self._path.with_name(self._path.name + ".lock"), self._owner, seconds)

@@ -80,8 +80,10 @@ class Server(ServerBase):
             self._hurry.set()
         self._health.end()
         self._withdraw()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), self._drain)
+        for pause in self._pauses():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause)
+                break
         await self._server.stop(0 if self._hurry.is_set() else self._grace)
         self._stopped.set()
 
