@@ -21,6 +21,7 @@ def report() -> SuiteReport:
         [
             ReportedCell("go", "go", "empty_unary", Result.PASSED, ms=1.2),
             ReportedCell("go", "java", "empty_unary", Result.FAILED, detail=NASTY, ms=3),
+            ReportedCell("go", "java", "ping_pong", Result.FLAKY, detail="it was late\nby 3 s", ms=2),
             ReportedCell("java", "go", "empty_unary", Result.KNOWN_FAILING, reason="No way.", link=LINK),
             ReportedCell("java", "java", "empty_unary", Result.SKIPPED, detail="java is not on PATH"),
         ],
@@ -53,26 +54,28 @@ def test_the_page_shows_every_pair_and_takes_no_text_for_code(report: SuiteRepor
     report.write(tmp_path)
     page = (tmp_path / "interop.html").read_text(encoding="utf-8")
     assert page.count("data-client=") == 4
-    assert "go to java: 0 of 1 passed, 1 failed, 0 known failing, 0 skipped" in page
+    assert "go to java: 0 of 2 passed, 1 failed, 1 flaky, 0 known failing, 0 skipped" in page
     assert "alert(1)" in page
     assert NASTY not in page
 
 
 def test_the_terminal_names_failures_and_exceptions(report: SuiteReport) -> None:
     text = render(report, colour=False)
-    assert re.search(r"go +1/1 +0/1 *\n +java +0/1 +0/1 *\n", text)
+    assert re.search(r"go +1/1 +0/2 *\n +java +0/1 +0/1 *\n", text)
     assert f"failed go->java:empty_unary: {NASTY}" in text
+    assert "flaky go->java:ping_pong: it was late\n" in text
     assert f"known failing 1 cells: No way. ({LINK})" in text
     assert "skipped java is not on PATH" in text
-    assert "4 cells, 1 passed, 1 failed, 1 known failing, 1 skipped" in text
+    assert "5 cells, 1 passed, 1 failed, 1 flaky, 1 known failing, 1 skipped" in text
     assert "\x1b" not in text
 
 
 def test_a_pair_is_as_bad_as_its_worst_cell() -> None:
     cells = [ReportedCell("go", "go", result.value, result) for result in Result]
     assert Pair("go", "go", cells).result == Result.FAILED
-    assert Pair("go", "go", cells[2:]).result == Result.KNOWN_FAILING
-    assert Pair("go", "go", cells[3:]).result == Result.SKIPPED
+    assert Pair("go", "go", cells[2:]).result == Result.FLAKY
+    assert Pair("go", "go", cells[3:]).result == Result.KNOWN_FAILING
+    assert Pair("go", "go", cells[4:]).result == Result.SKIPPED
     assert Pair("go", "go", cells[:1]).result == Result.PASSED
 
 

@@ -18,6 +18,7 @@ from samehost_interop.official.rows import load_official
 from samehost_interop.peers import load_peers
 from samehost_interop.reporting import SuiteReporter
 from samehost_interop.suites import CellRunner, InteropSuite, OfficialSuite, Run, SocketSuite, Suite
+from samehost_interop.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Matrix:
 
 _MATRIX = pytest.StashKey[Matrix]()
 _RUNNER = pytest.StashKey[CellRunner]()
+_TURNS = pytest.StashKey[Turns]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar="GLOB",
             help=f"run only these {what}; globs, several with commas or by repeating the option",
         )
+    group.addoption(
+        "--with-references",
+        action="store_true",
+        help="run only the pairs in which the client or the server is a reference peer of peers.toml",
+    )
     group.addoption("--interop-folder", default="interop", help="where peers.toml is [interop, in the root]")
     group.addoption("--report-dir", default="build/reports", help="where reports go [build/reports, in the root]")
     group.addoption(
@@ -107,7 +114,10 @@ def _load_matrix(config: pytest.Config) -> Matrix:
         folder / "known_failing.toml", [cell for suite in suites for cell in suite.cells()]
     )
     (suite,) = (suite for suite in suites if suite.name == config.getoption("suite"))
-    cells = suite.select(config.getoption("client"), config.getoption("server"), config.getoption("case"))
+    cells = suite.select(
+        *(config.getoption(option) for option in ("client", "server", "case")),
+        with_references=config.getoption("with_references"),
+    )
     return Matrix(suite, known_failing, cells)
 
 
@@ -154,9 +164,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     selected = {cell for item in session.items if (cell := _cell(item))}
     deadlines = Deadlines(**{field.name: config.getoption(f"{field.name}_seconds") for field in fields(Deadlines)})
     cells = [cell for cell in matrix.cells if cell in selected]
-    config.stash[_RUNNER] = matrix.suite.runner(
-        Run(config.option.testrunuid, cells, config.rootpath, deadlines, config.getoption("repeats"))
-    )
+    run = Run(config.option.testrunuid, cells, config.rootpath, deadlines, config.getoption("repeats"))
+    config.stash[_RUNNER] = matrix.suite.runner(run)
+    config.stash[_TURNS] = run.turns
 
 
 @pytest.hookimpl(trylast=True)  # pytest's own teardown comes before: without it, the next test could not begin
@@ -182,6 +192,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def runner(request: pytest.FixtureRequest) -> CellRunner:
     """What runs the cells."""
     return request.config.stash[_RUNNER]
+
+
+@pytest.fixture
+def turns(request: pytest.FixtureRequest) -> Turns:
+    """What lets one worker be alone."""
+    return request.config.stash[_TURNS]
 
 
 class ServerScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped, so its class is Any

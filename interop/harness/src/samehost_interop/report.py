@@ -10,12 +10,17 @@ from typing import Any
 
 import jinja2
 
+MOST_FLAKY = 3
+"""How many cells of a run may pass only at the second try: one in hundreds is a machine's bad moment, more are not."""
+
 
 class Result(StrEnum):
     """How a cell ended."""
 
     PASSED = "passed"
     FAILED = "failed"
+    FLAKY = "flaky"
+    """It failed, and passed when it was tried once more, alone."""
     KNOWN_FAILING = "known_failing"
     SKIPPED = "skipped"
 
@@ -35,8 +40,8 @@ class Implementation:
 class ReportedCell:
     """One cell and how it ended.
 
-    A suite without pairs leaves `client` or `server` empty. `ms` is None where nothing was measured; `reason` and
-    `link` are those of a known failure.
+    A suite without pairs leaves `client` or `server` empty. `ms` is None where nothing was measured; `detail` is
+    that of the first try where the cell is flaky; `reason` and `link` are those of a known failure.
     """
 
     client: str
@@ -67,9 +72,9 @@ class Pair:
 
     @property
     def result(self) -> Result:
-        """The worst of the cells: failed, known failing, skipped, passed."""
+        """The worst of the cells: failed, flaky, known failing, skipped, passed."""
         found = {cell.result for cell in self.cells}
-        worst_first = (Result.FAILED, Result.KNOWN_FAILING, Result.SKIPPED)
+        worst_first = (Result.FAILED, Result.FLAKY, Result.KNOWN_FAILING, Result.SKIPPED)
         return next((result for result in worst_first if result in found), Result.PASSED)
 
 

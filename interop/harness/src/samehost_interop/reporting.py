@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from samehost_interop.report import Implementation, ReportedCell, Result, SuiteReport
+from samehost_interop.report import MOST_FLAKY, Implementation, ReportedCell, Result, SuiteReport
 from samehost_interop.terminal import render
 
 _STRICT_VERDICT = "[XPASS(strict)]"
@@ -22,6 +22,7 @@ class SuiteReporter:
 
     - `cell`: a dict with `client`, `server` and `case`; a test without it is no cell;
     - `outcome`: a dict with `detail` and `ms`, once the test knows them;
+    - `flaky`: why the first try failed, if a second one passed;
     - `known_failing`: a dict with `reason` and `link`, if the test is expected to fail;
     - `ready`: a list of dicts with `name`, `implementation` and `version` of the implementations that took part.
 
@@ -53,7 +54,9 @@ class SuiteReporter:
         outcome = properties.get("outcome", {"detail": "", "ms": None})
         known = properties.get("known_failing", {}) if result == Result.KNOWN_FAILING else {}
         cell = ReportedCell(**properties["cell"], result=result, **outcome, **known)
-        if result != Result.PASSED:
+        if result == Result.FLAKY:
+            cell = replace(cell, detail=properties["flaky"])
+        elif result != Result.PASSED:
             cell = replace(cell, detail=_fault(report))
         before = self._cells.get(report.nodeid)
         if before is not None and before.result == Result.FAILED:
@@ -66,12 +69,21 @@ class SuiteReporter:
             terminalreporter.section(self._suite)
             terminalreporter.write(render(self._report(), colour=terminalreporter.hasmarkup))
             terminalreporter.write_line(f"the cases of each pair: {self._folder / self._suite}.html")
+        if self._is_too_flaky():
+            terminalreporter.write_line(
+                f"more than {MOST_FLAKY} cells are flaky, so the run fails; find out why they failed first", red=True
+            )
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Writes the files."""
         if not session.config.option.collectonly:
             self._report().write(self._folder)
             write_page_of_pairs(self._folder)
+        if self._is_too_flaky() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _is_too_flaky(self) -> bool:
+        return sum(cell.result == Result.FLAKY for cell in self._cells.values()) > MOST_FLAKY
 
     def _report(self) -> SuiteReport:
         names = list(self._implementations)
@@ -99,7 +111,9 @@ def _result(report: pytest.TestReport) -> Result:
         return Result.KNOWN_FAILING
     if report.skipped:
         return Result.SKIPPED
-    return Result.PASSED if report.passed else Result.FAILED
+    if not report.passed:
+        return Result.FAILED
+    return Result.FLAKY if "flaky" in dict(report.user_properties) else Result.PASSED
 
 
 def _fault(report: pytest.TestReport) -> str:

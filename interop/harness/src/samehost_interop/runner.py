@@ -62,6 +62,18 @@ class Runner:
             self._results[cell.client] = self._run_pair(cell.client, server)
         return self._results[cell.client][cell.case]
 
+    def alone(self, cell: Cell) -> CaseResult:
+        """How the cell goes once more, with a server and a client of its own.
+
+        Raises:
+            PeerError: the client or server can't be built, or the server can't be started or stopped.
+        """
+        client, server = self._peers[cell.client], self._peers[cell.server]
+        for peer in (client, server):
+            self._builds.prepare(peer)
+        with serving(server, self._deadlines) as running:
+            return run_cases(client, running.socket, [cell.case], self._deadlines)[cell.case]
+
     def ready(self, cell: Cell) -> list[dict[str, str]]:
         """What the cell's server said of itself."""
         server = self.server(cell.server)

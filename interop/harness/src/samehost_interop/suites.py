@@ -20,6 +20,7 @@ from samehost_interop.peers import Peer
 from samehost_interop.report import Implementation
 from samehost_interop.runner import Runner
 from samehost_interop.socket_suite.runner import SocketRunner
+from samehost_interop.turns import Turns
 
 
 class CellRunner(Protocol):
@@ -27,6 +28,9 @@ class CellRunner(Protocol):
 
     def result(self, cell: Cell) -> CaseResult:
         """How the cell went."""
+
+    def alone(self, cell: Cell) -> CaseResult:
+        """How the cell goes once more, with a server and a client that nothing else uses."""
 
     def ready(self, cell: Cell) -> Sequence[Mapping[str, str]]:
         """What those who took part in the cell said of themselves."""
@@ -51,7 +55,17 @@ class Run:
     @property
     def builds(self) -> Builds:
         """What makes a peer ready to run."""
-        return Builds(self.root / "build" / "interop", self.identity, self.deadlines.build)
+        return Builds(_shared_folder(self.root), self.identity, self.deadlines.build)
+
+    @property
+    def turns(self) -> Turns:
+        """What lets one of the run's workers be alone."""
+        return Turns(_shared_folder(self.root))
+
+
+def _shared_folder(root: Path) -> Path:
+    """Where the workers of a run keep what they share."""
+    return root / "build" / "interop"
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,16 @@ class Suite(ABC):
         """Who takes part, in the report's order."""
         return [Implementation(peer.name, peer.language, peer.library) for peer in self.peers.values()]
 
-    def select(self, client: Sequence[str], server: Sequence[str], case: Sequence[str]) -> list[Cell]:
+    def select(
+        self, client: Sequence[str], server: Sequence[str], case: Sequence[str], *, with_references: bool
+    ) -> list[Cell]:
         """The cells whose parts match one of the globs of each option that is given.
+
+        Args:
+            client: globs of clients.
+            server: globs of servers.
+            case: globs of cases.
+            with_references: only cells in which the client or the server is a reference peer.
 
         Raises:
             ConfigurationError: a glob matches nothing.
@@ -102,7 +124,10 @@ class Suite(ABC):
         clients, servers = select("--client", client, self.clients), self.servers(server)
         cases = select("--case", case, self.cases)
         return [
-            cell for cell in self.cells() if cell.client in clients and cell.server in servers and cell.case in cases
+            cell
+            for cell in self.cells()
+            if cell.client in clients and cell.server in servers and cell.case in cases
+            if not with_references or not {cell.client, cell.server}.isdisjoint(self.references)
         ]
 
     @property

@@ -12,6 +12,7 @@ from samehost_interop.report import Pair, Result, SuiteReport
 _STYLES = {
     Result.PASSED: "green",
     Result.FAILED: "bold red",
+    Result.FLAKY: "magenta",
     Result.KNOWN_FAILING: "yellow",
     Result.SKIPPED: "bright_black",
 }
@@ -48,9 +49,9 @@ def _count(pair: Pair | None) -> Text:
 
 def _print_reasons(console: Console, report: SuiteReport) -> None:
     for cell in report.cells:
-        if cell.result == Result.FAILED:
+        if cell.result in {Result.FAILED, Result.FLAKY}:
             name = f"{cell.client}->{cell.server}:{cell.case}"
-            _print(console, Result.FAILED, f"{name}: {(cell.detail or 'no detail').splitlines()[0]}")
+            _print(console, cell.result, f"{name}: {(cell.detail or 'no detail').splitlines()[0]}")
     for (reason, link), cells in report.exceptions().items():
         _print(console, Result.KNOWN_FAILING, f"{len(cells)} cells: {reason} ({link})")
     for fault in dict.fromkeys(cell.detail for cell in report.cells if cell.result == Result.SKIPPED):

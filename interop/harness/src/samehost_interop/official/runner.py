@@ -82,6 +82,11 @@ class OfficialRunner:
             raise MissingToolchainError(str(error)) from error
         return self._run_case(engine, client, image, cell.case, self._get_server(engine, cell.server, client))
 
+    def alone(self, cell: Cell) -> CaseResult:
+        """How the cell goes once more, with a server of its own."""
+        self.stop()
+        return self.result(cell)
+
     def ready(self, cell: Cell) -> list[dict[str, str]]:
         """What the cell's server said of itself, and what the client's image does."""
         engine, client = self._get_engine(), self._clients[cell.client]

@@ -58,6 +58,10 @@ class SocketRunner:
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         return CaseResult(passed=not detail, detail=detail, ms=milliseconds)
 
+    def alone(self, cell: Cell) -> CaseResult:
+        """How the cell goes once more."""
+        return self.result(cell)
+
     def ready(self, cell: Cell) -> list[dict[str, str]]:  # noqa: ARG002 - it is the cell that has just been run
         """What the cell's server said of itself, if the case has started one."""
         return [self._ready] if self._ready else []
