@@ -97,8 +97,9 @@ def reconnects(pair: Pair) -> None:
     behind = pair.folder / "behind.sock"
     with pair.serving(socket=behind), relaying(pair.socket, behind) as cut, pair.start_calling(_CALLS) as client:
         results = [pair.read_result(client, _CALLS[0])]
-        cut()
+        cut.order()
         results += [pair.read_result(client, name) for name in _CALLS[1:]]
+    expect("a connection was cut in a call", cut.made, True)
     failed = [detail for detail in results if detail]
     if len(failed) > 1 or not all("unavailable" in detail.lower() for detail in failed):
         raise CaseError(f"calls around a break: expected at most one to fail, with UNAVAILABLE, got {failed[:5]}")

@@ -59,30 +59,63 @@ def reading_authorities(path: Path) -> Iterator[set[str]]:
         yield authorities
 
 
+class Cut:
+    """The end of one of the connections that a relay passes on, in the midst of a call."""
+
+    def __init__(self) -> None:
+        self._orders = threading.Semaphore(0)
+        self.made = False
+
+    def order(self) -> None:
+        """Asks for it on the next connection where a server answers a client that it has answered before."""
+        self._orders.release()
+
+    def is_due(self) -> bool:
+        """Takes an order, if there is one, for who makes the cut."""
+        due = self._orders.acquire(blocking=False)
+        self.made = self.made or due
+        return due
+
+
 @contextmanager
-def relaying(path: Path, server: Path, *, limits: Iterable[int] = ()) -> Iterator[Callable[[], None]]:
-    """Passes bytes on to a server and back; what it gives cuts all connections of this instant.
+def relaying(path: Path, server: Path, *, limits: Iterable[int] = ()) -> Iterator[Cut]:
+    """Passes bytes on to a server and back; what it gives cuts one connection when it is ordered to.
 
     Each of the first connections is cut when so many bytes of its client have passed; those that follow are not.
     """
     most = itertools.chain(limits, itertools.repeat(sys.maxsize))
+    cut = Cut()
 
     def relay(connection: socket.socket) -> None:
+        # A client that speaks when its server has spoken has a connection, and is not about to make one.
+        answered, established = threading.Event(), threading.Event()
+
+        def say_to_server(data: bytes) -> None:
+            if answered.is_set():
+                established.set()
+            behind.sendall(data)
+
+        def say_to_client(data: bytes) -> None:
+            if established.is_set() and cut.is_due():
+                raise ConnectionAbortedError
+            connection.sendall(data)
+            answered.set()
+
         with socket.socket(socket.AF_UNIX) as behind:
             behind.connect(str(server))
-            back = threading.Thread(target=_pass_on, args=[behind, connection, sys.maxsize])
+            back = threading.Thread(target=_pass_on, args=[behind, connection, sys.maxsize, say_to_client])
             back.start()
-            _pass_on(connection, behind, next(most))
+            _pass_on(connection, behind, next(most), say_to_server)
             back.join()
 
-    with neighbour(path, relay) as cut:
+    with neighbour(path, relay):
         yield cut
 
 
-def _pass_on(source: socket.socket, target: socket.socket, most: int) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, most: int, say: Callable[[bytes], None]) -> None:
     with suppress(OSError):
         while data := source.recv(min(most, 1 << 16)):
-            target.sendall(data)
+            say(data)
             most -= len(data)
     for each in (source, target):
         with suppress(OSError):
@@ -90,11 +123,8 @@ def _pass_on(source: socket.socket, target: socket.socket, most: int) -> None:
 
 
 @contextmanager
-def neighbour(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[Callable[[], None]]:
-    """Serves every connection in a thread of its own until the context ends, and removes the socket then.
-
-    What it gives hangs up on all connections of this instant.
-    """
+def neighbour(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Serves every connection in a thread of its own until the context ends, and removes the socket then."""
     connections: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
@@ -120,7 +150,7 @@ def neighbour(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[Ca
         accepting = threading.Thread(target=accept, args=[listener])
         accepting.start()
         try:
-            yield hang_up
+            yield
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join()
