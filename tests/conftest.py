@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives tests that use containers a second try."""
+    config.pluginmanager.import_plugin("second_try")
+
+
 @pytest.fixture(params=["sync", "aio"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Both kinds of server, and of client, keep the same contract."""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 2400.0
 """For what builds images: those of all languages take a quarter of an hour on two busy cores, a minute when cached."""
 
-pytestmark = pytest.mark.timeout(2 * SECONDS)
+pytestmark = pytest.mark.timeout(2 * SECONDS, func_only=True)
 
 
 @pytest.fixture(scope="session")

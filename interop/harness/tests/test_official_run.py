@@ -14,6 +14,8 @@ from typing import Any
 import docker
 import pytest
 
+pytestmark = pytest.mark.timeout(120, func_only=True)
+
 IMAGE = "python:3.11-slim-bookworm"
 CASES = "empty_unary,large_unary"
 

@@ -1,0 +1,62 @@
+"""A plugin of pytest: a test that uses containers is run once more, alone, when it fails, as an engine may be busy.
+
+If it passes then, it is flaky, and the summary says how it failed at first. No other test has a second try. A timeout
+of such a test must be `func_only`, so that each try has its own.
+"""
+
+from collections.abc import Generator
+from contextlib import nullcontext
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from samehost_interop.turns import Turns
+
+_FIRST = "how it failed at first"
+
+
+def _uses_containers(item: pytest.Item) -> bool:
+    return "engine" in getattr(item, "fixturenames", ())
+
+
+def _turns(item: pytest.Item) -> Turns:
+    return Turns(item.config.rootpath / "build" / "tests")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest-timeout's, so that a wait for its turn costs no test its time
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keeps every other test waiting while one is alone."""
+    with nullcontext() if _uses_containers(item) else _turns(item).beside_others():
+        return (yield)
+
+
+@pytest.hookimpl(specname="pytest_runtest_protocol", tryfirst=True)
+def pytest_run_twice(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Runs a test that uses containers, and once more if it fails."""
+    if not _uses_containers(item):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    with _turns(item).beside_others():
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    if failures := [report.longreprtext for report in reports if report.failed]:
+        with _turns(item).alone():
+            reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        for report in reports:
+            report.sections.append((_FIRST, "\n".join(failures)))
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Counts a test that passed at its second try as flaky."""
+    second = report.when == "call" and report.passed and _FIRST in dict(report.sections)
+    return ("flaky", "f", "FLAKY") if second else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how flaky tests failed at first."""
+    for report in terminalreporter.getreports("flaky"):
+        terminalreporter.section(f"flaky: {report.nodeid}")
+        terminalreporter.write_line(dict(report.sections)[_FIRST])
