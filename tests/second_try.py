@@ -23,7 +23,8 @@ def _turns(item: pytest.Item) -> Turns:
     return Turns(item.config.rootpath / "build" / "tests")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest-timeout's, so that a wait for its turn costs no test its time
+# Outside of pytest-timeout's hook, so that a test does not wait for its turn in its own time.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Keeps every other test waiting while one is alone."""
     with nullcontext() if _uses_containers(item) else _turns(item).beside_others():

@@ -30,6 +30,9 @@ module Samehost
     # are refused while their connection is renewed (PROTOCOL.md, "Stopping").
     ARGS = {
       **Transport::ARGS,
+      # C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then the connection may
+      # have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such delay.
+      'grpc.http.tarpit' => 0,
       'grpc.max_connection_age_ms' => (MAX_CONNECTION_AGE_SECONDS * 1000).to_i
     }.freeze
 
