@@ -1,7 +1,7 @@
 """Runs what the peers' own languages check them with: `python -m samehost_interop.native lint|test|needs [PEER ...]`.
 
-It runs in the root of the repository, and leaves out, aloud, the peers whose toolchain is not there. With `needs` it
-does no more than that.
+It runs in the root of the repository, two peers at a time, and names the peers that it leaves out because their
+toolchain is missing. With `needs` it does no more than that.
 """
 
 import os
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -18,6 +19,9 @@ from samehost_interop.cells import select
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import ConfigurationError, MissingToolchainError, PeerError
 from samehost_interop.peers import Peer, load_peers
+
+_PEERS_AT_ONCE = 2
+"""Most compilers and linters keep one core busy."""
 
 
 @click.command()
@@ -38,7 +42,9 @@ def main(key: str, globs: Sequence[str]) -> None:
     else:
         builds = Builds(Path("build/native"), uuid.uuid4().hex, Deadlines.build)
         commands = {name: getattr(peers[name], key) for name in names}
-        content = [_check(peers[name], builds.prepare, each) for name, each in commands.items() if each]
+        with ThreadPoolExecutor(_PEERS_AT_ONCE) as pool:
+            checks = [pool.submit(_check, peers[name], builds.prepare, each) for name, each in commands.items() if each]
+        content = [check.result() for check in checks]
     sys.exit(0 if all(content) else 1)
 
 
@@ -55,12 +61,23 @@ def _check(peer: Peer, prepare: Callable[[Peer], None], commands: Sequence[Seque
 
 
 def _run(peer: Peer, command: Sequence[str]) -> bool:
-    print(f"{peer.name}: {' '.join(command)}", flush=True)
     try:
-        return subprocess.run(command, cwd=peer.folder, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        done = subprocess.run(
+            command,
+            cwd=peer.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     except OSError as error:
         print(f"{peer.name}: cannot start {command[0]!r}: {error.strerror}; install it", file=sys.stderr)
         return False
+    # In one piece, as another peer's commands run at the same time.
+    print(f"{peer.name}: {' '.join(command)}\n{done.stdout}", end="", flush=True)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ _SMALL_METADATA_BYTES = 6 << 10
 """Below the 8 KiB that gRPC's libraries take at the least (grpc/grpc doc/PROTOCOL-HTTP2.md, Requests)."""
 
 _LARGE_METADATA_BYTES = 1 << 20
+_REFUSAL_SECONDS = 5.0
+"""How long a server may take to refuse metadata, which takes milliseconds."""
+
 _MAX_MESSAGE_BYTES = 4 << 20
 """What gRPC's libraries take for a message unless they are told otherwise."""
 
@@ -84,7 +87,7 @@ def large_metadata(pair: Pair) -> None:
         expect("bytes of the metadata that returned", len(returned), _SMALL_METADATA_BYTES)
         try:
             too_large = ((sent[0], "a" * _LARGE_METADATA_BYTES),)
-            stub.UnaryCall(testing_pb2.SimpleRequest(), metadata=too_large, timeout=CALL_SECONDS)
+            stub.UnaryCall(testing_pb2.SimpleRequest(), metadata=too_large, timeout=_REFUSAL_SECONDS)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise CaseError(f"metadata of {_LARGE_METADATA_BYTES} bytes: no answer by the deadline") from error
