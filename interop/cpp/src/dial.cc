@@ -4,6 +4,7 @@
 
 #include "diagnosis.h"
 #include "error.h"
+#include "library.h"
 #include "transport.h"
 
 namespace samehost {
@@ -36,6 +37,7 @@ grpc::ChannelArguments Arguments() {
 
 std::shared_ptr<grpc::Channel> Dial(const SocketAddress& address,
                                     const grpc::ChannelArguments& arguments) {
+  KeepLibrary();
   return grpc::CreateCustomChannel(address.target(), grpc::InsecureChannelCredentials(), arguments);
 }
 

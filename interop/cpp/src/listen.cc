@@ -16,6 +16,7 @@
 
 #include "error.h"
 #include "file_descriptor.h"
+#include "library.h"
 #include "socket_file.h"
 #include "transport.h"
 
@@ -73,6 +74,7 @@ class StopSignals {
 // Binds and serves; null if the system refuses the socket.
 std::unique_ptr<grpc::Server> Start(const SocketFile& file,
                                     const std::vector<grpc::Service*>& services) {
+  KeepLibrary();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   // Not the public path: C-core removes whatever socket it finds where it binds, a live one too,
