@@ -12,8 +12,8 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
+#include "connections.h"
 #include "error.h"
 #include "file_descriptor.h"
 #include "library.h"
@@ -27,11 +27,11 @@ using std::chrono::milliseconds;
 
 // C-core's Shutdown refuses calls that were already on their way: what arrives between its first
 // and its last GOAWAY. So connections have an age, at which a client is moved to a new one without
-// losing a call, and a server whose path is gone serves on until every client has been moved.
-// C-core spreads the age by 10 % (grpc/grpc max_age filter); with 1.3 ages of 1 s, 0 of 41,291
-// calls failed while servers were replaced, and with an immediate Shutdown 101 of 42,450.
-constexpr milliseconds kMaxConnectionAge{1000};
-constexpr milliseconds kDrain{1300};
+// losing a call, and a server whose path is gone serves on until every client has been moved, for
+// so many ages at most. C-core spreads the age by 10 % (grpc/grpc max_age filter); with 1.3 ages of
+// 1 s, 0 of 41,291 calls failed while servers were replaced, and with an immediate Shutdown 101 of
+// 42,450.
+constexpr double kDrainAges = 1.3;
 
 class StopSignals {
  public:
@@ -72,7 +72,7 @@ class StopSignals {
 };
 
 // Binds and serves; null if the system refuses the socket.
-std::unique_ptr<grpc::Server> Start(const SocketFile& file,
+std::unique_ptr<grpc::Server> Start(const SocketFile& file, milliseconds max_connection_age,
                                     const std::vector<grpc::Service*>& services) {
   KeepLibrary();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -82,7 +82,7 @@ std::unique_ptr<grpc::Server> Start(const SocketFile& file,
   builder.AddListeningPort("unix:" + file.private_path().string(),
                            grpc::InsecureServerCredentials());
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                             static_cast<int>(kMaxConnectionAge.count()));
+                             static_cast<int>(max_connection_age.count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, kBandwidthProbe);
   // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
   // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
@@ -134,7 +134,7 @@ void Listen(const SocketAddress& address, const ListenOptions& options,
   const StopSignals signals;
   SocketFile file(address, fmt::format("{} {}", kImplementation, grpc::Version()),
                   options.take_over);
-  const std::unique_ptr<grpc::Server> server = Start(file, services);
+  const std::unique_ptr<grpc::Server> server = Start(file, options.max_connection_age, services);
   if (server == nullptr) {  // grpc says no more than that it failed
     throw Error(
         fmt::format("the system refused a socket beside {}; check that its folder is on a file "
@@ -150,7 +150,8 @@ void Listen(const SocketAddress& address, const ListenOptions& options,
   health.End();
   file.Withdraw();
   signals.EndAtTheNext();
-  std::this_thread::sleep_for(kDrain);
+  AwaitNoClient(file.private_path(),
+                std::chrono::duration_cast<milliseconds>(kDrainAges * options.max_connection_age));
   server->Shutdown(std::chrono::system_clock::now() + options.grace);
   if (removal) throw *removal;
 }

@@ -28,6 +28,9 @@ struct ListenOptions {
   // Takes the path over from a server that has it, which drains and goes.
   bool take_over = false;
   OnRemoved on_removed = OnRemoved::kServe;
+  // After which a client is moved to a new connection, which it does without losing a call. When
+  // its path is gone, the server serves on until no client is connected, for 1.3 of them at most.
+  std::chrono::milliseconds max_connection_age = std::chrono::seconds(1);
   // How long calls in progress may take when the server stops.
   std::chrono::milliseconds grace = std::chrono::seconds(5);
 };

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -16,6 +15,7 @@
 #include "error.h"
 #include "file_descriptor.h"
 #include "socket_probe.h"
+#include "temporary_folder.h"
 
 namespace samehost {
 namespace {
@@ -26,21 +26,13 @@ using ::testing::UnorderedElementsAre;
 
 class SocketFileTest : public ::testing::Test {
  protected:
-  SocketFileTest() : folder_(MakeFolder()) {}
-  ~SocketFileTest() override { fs::remove_all(folder_); }
-
-  static fs::path MakeFolder() {
-    std::string name = (fs::temp_directory_path() / "samehost-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error("cannot make a folder like " + name);
-    return name;
-  }
-
   SocketAddress address() const { return SocketAddress::Parse(path()); }
-  std::string path() const { return folder_ / "server.sock"; }
+  std::string path() const { return folder_.path() / "server.sock"; }
 
   std::set<std::string> Names() const {
     std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder_)) names.insert(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(folder_.path()))
+      names.insert(entry.path().filename());
     return names;
   }
 
@@ -66,7 +58,7 @@ class SocketFileTest : public ::testing::Test {
     return file.AnswerSuccessor();
   }
 
-  const fs::path folder_;
+  const TemporaryFolder folder_;
   const FileDescriptor listener_{socket(AF_UNIX, SOCK_STREAM, 0)};
 };
 
@@ -191,8 +183,9 @@ TEST_F(SocketFileTest, RefusesAForeignFileWhereItWouldListenForASuccessor) {
 }
 
 TEST_F(SocketFileTest, FitsThePrivatePathBesideTheLongestOne) {
-  const std::size_t room = kMaxPathBytes - folder_.string().size() - std::string("//x.sock").size();
-  const fs::path deep = folder_ / std::string(room, 'd');
+  const std::size_t room =
+      kMaxPathBytes - folder_.path().string().size() - std::string("//x.sock").size();
+  const fs::path deep = folder_.path() / std::string(room, 'd');
   fs::create_directory(deep);
   const auto longest = SocketAddress::Parse(deep / "x.sock");
   ASSERT_EQ(longest.path().string().size(), kMaxPathBytes);

@@ -13,7 +13,7 @@ class ListenerTest < Minitest::Test
   end
 
   def test_a_private_folder_lets_nobody_else_in
-    private_path = path_of(listener.claim)
+    private_path = listener.claim.path
     assert_equal 0o700, File.stat(File.dirname(private_path)).mode & 0o777
   end
 
@@ -64,7 +64,7 @@ class ListenerTest < Minitest::Test
 
   def test_what_a_killed_server_left_in_private_is_cleared_away
     first = listener
-    UNIXServer.new(path_of(first.claim)).close
+    UNIXServer.new(first.claim.path).close
     first.instance_variable_get(:@lock).release # as the system does when a process dies
     publish
     assert_equal %w[app.sock app.sock.lock app.sock.takeover], Dir.children(@folder).sort
@@ -72,9 +72,9 @@ class ListenerTest < Minitest::Test
 
   def test_a_predecessor_that_unlinks_what_it_bound_does_not_meet_its_successor
     predecessor = listener
-    bound = path_of(predecessor.claim)
+    bound = predecessor.claim.path
     predecessor.withdraw
-    refute_equal bound, path_of(listener.claim)
+    refute_equal bound, listener.claim.path
   end
 
   def test_a_file_that_was_removed_or_replaced_is_lost

@@ -28,7 +28,7 @@ module Listeners
   # Serves until the test ends, when the collector closes the socket.
   def publish(takeover: false, **options, &handed_over)
     listener(**options).tap do |listener|
-      @server = UNIXServer.new(path_of(listener.claim(takeover:)))
+      @server = UNIXServer.new(listener.claim(takeover:).path)
       listener.publish(&handed_over)
     end
   end
@@ -39,9 +39,5 @@ module Listeners
     error = assert_raises(Samehost::Error) { listener.claim }
     assert_includes error.message, "#{path} #{reason}"
     assert_equal 'dear diary', File.read(path)
-  end
-
-  def path_of(address)
-    address.delete_prefix('unix:')
   end
 end

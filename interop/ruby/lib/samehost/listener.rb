@@ -41,12 +41,13 @@ module Samehost
     # Locks the path, and returns the address to bind.
     #
     # @param takeover [Boolean] have a server that has the path hand it over
+    # @return [SocketAddress]
     def claim(takeover: false)
       @lock = take_lock(takeover)
       refuse_what_is_not_stale
       refuse_foreign_control
       @private.make
-      SocketAddress.new(@private.socket).to_s
+      SocketAddress.new(@private.socket)
     end
 
     # Gives the bound socket its group and mode, and renames it onto the path; from now on it is found.

@@ -3,6 +3,7 @@
 require 'grpc'
 require 'json'
 require 'samehost/call_limit'
+require 'samehost/connections'
 require 'samehost/health_service'
 require 'samehost/listener'
 require 'samehost/removal'
@@ -17,11 +18,14 @@ module Samehost
     # costs some KiB: a server with all of them starts in 0.1 s.
     MAX_CONCURRENT_CALLS = 1100
 
-    MAX_CONNECTION_AGE_SECONDS = 1.0
+    # After how long a client is moved to a new connection, which it does without losing a call.
+    AGE_OPTION = 'grpc.max_connection_age_ms'
+    MAX_CONNECTION_AGE_MS = 1000
 
-    # How long to serve on once the path is gone: until every client has been moved by its ordinary age limit, which
-    # C-core spreads by 10 %. Shutting down at once refuses calls that are on their way (PROTOCOL.md, "Stopping").
-    DRAIN_SECONDS = 1.3 * MAX_CONNECTION_AGE_SECONDS
+    # How many ages to serve on, at most, once the path is gone: until every client has been moved by its ordinary age
+    # limit, which C-core spreads by 10 %. Shutting down at once refuses calls that are on their way (PROTOCOL.md,
+    # "Stopping").
+    DRAIN_AGES = 1.3
 
     # By then all calls have ended, or were cut; threads that still run ignore it and get little more.
     KEEP_ALIVE_SECONDS = 0.5
@@ -33,28 +37,29 @@ module Samehost
       # C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then the connection may
       # have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such delay.
       'grpc.http.tarpit' => 0,
-      'grpc.max_connection_age_ms' => (MAX_CONNECTION_AGE_SECONDS * 1000).to_i
+      AGE_OPTION => MAX_CONNECTION_AGE_MS
     }.freeze
 
     # What a signal writes to the pipe by which #run is asked to drain.
     SIGNAL = '!'
 
-    private_constant :SIGNAL
+    private_constant :AGE_OPTION, :SIGNAL
 
     # @param services [Array<GRPC::GenericService>] what is served beside health
     # @param grace [Float] seconds that calls in progress have to finish when the server stops
     # @param takeover [Boolean] take the path over from a server that serves there
     # @param on_removed [:serve, :stop] what to do when someone removes the socket: serve what is in progress, or fail
-    # @param args [Hash] further channel arguments of grpc
+    # @param args [Hash] channel arguments of grpc, which win over ARGS
     def initialize(address, services, mode: 0o660, gid: nil, grace: 5.0, takeover: false, on_removed: :serve, args: {})
       @address = address
       @takeover = takeover
       @on_removed = on_removed
+      @args = ARGS.merge(args)
       @listener = Listener.new(address, mode:, gid:, owner: "#{IMPLEMENTATION} #{GRPC::VERSION}")
       @health = HealthService.new(services.map { |service| service.class.service_name })
       @server = GRPC::RpcServer.new(
         pool_size: MAX_CONCURRENT_CALLS + CallLimit::SPARE_THREADS, pool_keep_alive: KEEP_ALIVE_SECONDS,
-        poll_period: grace, interceptors: [CallLimit.new(MAX_CONCURRENT_CALLS)], server_args: ARGS.merge(args)
+        poll_period: grace, interceptors: [CallLimit.new(MAX_CONCURRENT_CALLS)], server_args: @args
       )
       [*services, @health].each { |service| @server.handle(service) }
     end
@@ -75,7 +80,8 @@ module Samehost
     private
 
     def start
-      bind(@listener.claim(takeover: @takeover))
+      @bound = @listener.claim(takeover: @takeover)
+      bind
       @loop = Thread.new { @server.run }
       @loop.abort_on_exception = true
       @server.wait_till_running
@@ -83,8 +89,8 @@ module Samehost
       @watch = Removal.watch(@listener) { removed }
     end
 
-    def bind(private_address)
-      @server.add_http2_port(private_address, :this_port_is_insecure)
+    def bind
+      @server.add_http2_port(@bound.to_s, :this_port_is_insecure)
     rescue RuntimeError # grpc says no more than that it failed
       raise Error, "the system refused a socket beside #{@address.path}; " \
                    'check that its folder is on a file system with sockets and has space'
@@ -100,7 +106,7 @@ module Samehost
       @watch.kill
       @health.shut_down
       @listener.withdraw
-      sleep(DRAIN_SECONDS)
+      Connections.await_none(@bound.path, DRAIN_AGES * @args[AGE_OPTION] / 1000)
     end
 
     # Waits for the grace (poll_period), then cuts what is left. C-core aborts a process that exits without it.
