@@ -86,8 +86,9 @@ std::unique_ptr<grpc::Server> Start(const SocketFile& file, milliseconds max_con
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, kBandwidthProbe);
   // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
   // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
-  // C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then the
-  // connection may have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such delay.
+  // C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then
+  // the connection may have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such
+  // delay.
   builder.AddChannelArgument("grpc.http.tarpit", 0);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
