@@ -1,6 +1,7 @@
 """Connections that end without losing a call."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 from collections.abc import Callable
@@ -81,6 +82,14 @@ def test_call_that_is_broken_off_at_once_is_not_waited_for(serve: Serve, address
         connection.settimeout(60)
         while connection.recv(1 << 16):
             pass  # this client does not even echo
+
+
+def test_signals_to_the_very_end_leave_the_exit_code_0(serve: Serve) -> None:
+    with serve() as process:
+        while process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.001)
 
 
 async def test_call_that_ends_within_a_message_has_its_status(address: SocketAddress) -> None:

@@ -32,6 +32,8 @@ _SERVICES = [
     orca_service_pb2.DESCRIPTOR.services_by_name["OpenRcaService"].full_name,
 ]
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -74,6 +76,7 @@ async def serve(
         file.withdraw()
     await _drain(server, grace, hurried)
     await server.stop()
+    _ignore_signals()
     with contextlib.suppress(asyncio.CancelledError):
         await watching
 
@@ -108,9 +111,16 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     def on_signal() -> None:
         (hurried if asked.is_set() else asked).set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return asked, hurried
+
+
+def _ignore_signals() -> None:
+    """Lets no signal end a program that has stopped and is about to exit with 0: the loop's handlers end with it."""
+    for number in _STOP_SIGNALS:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _say_ready(address: SocketAddress) -> None:
