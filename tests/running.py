@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -32,29 +33,38 @@ class Running:
     """A server of either kind that runs in this process; `server` is the library's object."""
 
     def __init__(self, kind: str, address: object, services: Sequence[object] | None = None, **options: Any) -> None:
-        # Shorter than the default, so that a stop takes a moment; what it is for has tests of its own.
-        options = {"max_connection_age": 0.1, **options}
-        if kind == "sync":
-            self.server: Any = Server(address, services or [GreeterService()], **options)  # type: ignore[arg-type]
-            self._call: Callable[[Any], Any] = lambda result: result
-        else:
-            self.server = aio.Server(address, services or [AsyncGreeterService()], **options)  # type: ignore[arg-type]
+        self._kind = kind
+        self.server = self.make(address, services, **options)
+        if kind == "aio":
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever)
-            self._call = lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WITHIN)
+
+    def make(self, address: object, services: Sequence[object] | None = None, **options: Any) -> Any:
+        """Another server of the same kind, for `call`."""
+        # Shorter than the default, so that a stop takes a moment; what it is for has tests of its own.
+        options = {"max_connection_age": 0.1, **options}
+        if self._kind == "sync":
+            return Server(address, services or [GreeterService()], **options)  # type: ignore[arg-type]
+        return aio.Server(address, services or [AsyncGreeterService()], **options)  # type: ignore[arg-type]
+
+    def call(self, method: Callable[..., Any], **arguments: Any) -> Any:
+        """Calls a server's method, in the loop of the server where it has one."""
+        if self._kind == "sync":
+            return method(**arguments)
+        return asyncio.run_coroutine_threadsafe(method(**arguments), self._loop).result(WITHIN)
 
     def __enter__(self) -> Self:
         if hasattr(self, "_loop"):
             self._thread.start()
         try:
-            self._call(self.server.start())
+            self.call(self.server.start)
         except BaseException:
             self._end_loop()
             raise
         return self
 
     def stop(self, *, at_once: bool = False) -> None:
-        self._call(self.server.stop(at_once=at_once))
+        self.call(self.server.stop, at_once=at_once)
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -94,11 +104,16 @@ def read_line(stream: IO[str] | None, what: str) -> str:
     return stream.readline()
 
 
-@contextlib.contextmanager
-def program(*arguments: object, **options: Any) -> Iterator[Program]:
+def program(*arguments: object, **options: Any) -> "contextlib.AbstractContextManager[Program]":
     """Runs a module of ours as a program, and kills it at the end if it still runs."""
+    return python("-m", *arguments, **options)
+
+
+@contextlib.contextmanager
+def python(*arguments: object, **options: Any) -> Iterator[Program]:
+    """Runs Python, with `-c` a user's whole program, and kills it at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=options.pop("stderr", subprocess.PIPE),
         text=True,
@@ -149,6 +164,45 @@ def listening(path: Path) -> Iterator[socket.socket]:
         listener.bind(str(path))
         listener.listen()
         yield listener
+
+
+class SlowPredecessor:
+    """What a successor takes for a server that has the path, and that takes its time to hand it over."""
+
+    def __init__(self, lock: int, listener: socket.socket) -> None:
+        self._lock = lock
+        self._listener = listener
+        self._successor: socket.socket | None = None
+
+    def wait_until_asked(self) -> None:
+        """Waits for the successor."""
+        self._successor, _ = self._listener.accept()
+
+    def hand_over(self) -> None:
+        """Lets the successor have the lock."""
+        assert self._successor is not None
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        self._successor.sendall(b'{"event":"released"}\n')
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._successor:
+            self._successor.close()
+
+
+@contextlib.contextmanager
+def slow_predecessor(path: Path) -> Iterator[SlowPredecessor]:
+    """Holds the lock of a path, and listens for successors."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            listening(path.with_name(f"{path.name}.takeover")) as listener,
+            contextlib.closing(SlowPredecessor(lock, listener)) as predecessor,
+        ):
+            yield predecessor
+    finally:
+        os.close(lock)
 
 
 def make_stale(path: Path) -> None:

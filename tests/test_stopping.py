@@ -183,3 +183,57 @@ def test_connections_are_moved_by_age_without_a_failed_call(kind: str, path: Pat
         end = time.monotonic() + 1
         while time.monotonic() < end:
             stub.Greet(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN)
+
+
+BLOCKED = {
+    "sync": """
+import pathlib, queue
+from samehost_server.greeter import GreeterService
+class Waits(GreeterService):
+    def Greet(self, request, context):
+        pathlib.Path("called").touch()
+        queue.Queue().get()
+""",
+    "thread": """
+import asyncio, pathlib, threading
+from samehost_server.greeter import AsyncGreeterService
+class Waits(AsyncGreeterService):
+    async def Greet(self, request, context):
+        pathlib.Path("called").touch()
+        await asyncio.to_thread(threading.Event().wait)
+""",
+    "stubborn": """
+import asyncio, pathlib
+from samehost_server.greeter import AsyncGreeterService
+class Waits(AsyncGreeterService):
+    async def Greet(self, request, context):
+        pathlib.Path("called").touch()
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+""",
+}
+
+
+@pytest.mark.parametrize("handler", list(BLOCKED))
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_handler_that_never_ends_does_not_keep_the_program(
+    handler: str, signals: int, folder: Path, path: Path
+) -> None:
+    (folder / "blocked.py").write_text(f"{BLOCKED[handler]}\nwaits = Waits()\n")
+    kind = "sync" if handler == "sync" else "aio"
+    grace = {1: "0.1", 2: "1000"}[signals]
+    with (
+        serving(kind, path, "--services", "blocked:waits", "--grace", grace, cwd=folder) as server,
+        fresh_channel(path) as channel,
+    ):
+        request = greeter_pb2.GreetRequest(name="Ada")
+        call = greeter_pb2_grpc.GreeterServiceStub(channel).Greet.future(request, timeout=WITHIN)
+        eventually((folder / "called").exists, "the call to be in progress")
+        for _ in range(signals):
+            server.process.terminate()
+            eventually(lambda: not path.exists(), f"{path} to be removed")
+        assert server.process.wait(WITHIN) == 0
+        assert call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}

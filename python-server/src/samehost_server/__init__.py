@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from samehost_proto import AddressError, NotASocketError, SamehostError, SocketAddress
-from samehost_server.errors import BindError, OptionError, RemovedError, ServiceError, SocketInUseError
+from samehost_server.errors import BindError, OptionError, RemovedError, ServiceError, SocketInUseError, StateError
 
 if TYPE_CHECKING:
     from samehost_server import aio
@@ -25,5 +25,6 @@ __all__ = [
     "ServiceError",
     "SocketAddress",
     "SocketInUseError",
+    "StateError",
     "aio",
 ]

@@ -2,10 +2,12 @@
 
 from samehost_proto.program import run
 from samehost_proto.tuning import tune
+from samehost_server import signals
 
 
 def main() -> None:
     """Runs the command and exits."""
+    signals.listen()
     tune()
     # Only now, as it imports grpc.
     from samehost_server.commands import command  # noqa: PLC0415

@@ -1,9 +1,11 @@
 """What the synchronous and the asyncio server share: everything but the await."""
 
+import enum
 import grp
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -14,14 +16,15 @@ from grpc_reflection.v1alpha import reflection
 
 from samehost_proto import AddressLike, SocketAddress
 from samehost_proto.transport import SERVER_OPTIONS, with_users_options
+from samehost_server import _processwide
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
 from samehost_server._limit import CallLimit, LimitedServer
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
 from samehost_server._tls import server_credentials
-from samehost_server._watch import Watch
-from samehost_server.errors import BindError, OptionError, RemovedError
+from samehost_server.errors import BindError, OptionError, RemovedError, StateError
+from samehost_server.signals import STOP
 
 _LOG = logging.getLogger("samehost_server")
 
@@ -32,19 +35,38 @@ _DRAIN_FACTOR = 1.3
 its ordinary age limit, which C-core spreads by 10 %. With 1.3, an age of 1 s and a server replaced
 every second under 16 callers, 0 of 41,291 calls failed; with an immediate stop, 101 of 42,450."""
 
+_BEYOND_GRACE_SECONDS = 1.2
+"""What a stop may take beyond the grace: enough to move all clients at the default age, whatever the grace."""
+
+_END_SECONDS = 0.5
+"""What grpc may take to end when nothing is in progress any more; it takes a millisecond."""
+
 _LOOK_SECONDS = 0.01
 """How often to look whether a client is still connected; a look takes 35 microseconds for 7 open descriptors."""
 
 _QUIET_LOOKS = 2
 """How many looks in a row must find no client: one may fall between accept(2) and the new descriptor."""
 
+WATCH_SECONDS = 1.0
+"""How often to look whether the path is still there: clients that wait for a server dial about as often."""
+
+
+class State(enum.Enum):
+    """The states of a server, in this order; FAILED is where a start that raised ends."""
+
+    NEW = "new"
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
 
 class ServerBase:
-    """The options of a server, checked; see Server for what they mean."""
+    """The options of a server, checked, and its life; see Server for what they mean."""
 
     implementation: str
     _asynchronous: bool
-    _watch: Watch | None = None
 
     def __init__(
         self,
@@ -106,7 +128,17 @@ class ServerBase:
             },
             options,
         )
-        self._drain = _DRAIN_FACTOR * dict(self._options)[_AGE_OPTION] / 1000
+        self._moved_within = _DRAIN_FACTOR * dict(self._options)[_AGE_OPTION] / 1000
+        self._state = State.NEW
+        self._changing = threading.Lock()
+        """Held while the state changes, which any thread may want."""
+        self._asked = False
+        """Whether it is to stop."""
+        self._hurried = False
+        """Whether it is to stop at once."""
+        self._in_process = _processwide.RunningServer(
+            stop=lambda at_once: self.request_stop(at_once=at_once), leave=self._file.withdraw, forget=self._forget
+        )
 
     @property
     def ready_line(self) -> str:
@@ -121,8 +153,35 @@ class ServerBase:
             }
         )
 
-    def _bind(self, server: grpc.Server | grpc.aio.Server) -> None:
-        private = self._file.claim(takeover=self._takeover)
+    def request_stop(self, *, at_once: bool = False) -> None:
+        """Asks the server to stop as `stop` does, and returns at once: for handlers, signal handlers and any thread.
+
+        Args:
+            at_once: cut off the calls in progress.
+        """
+        if self._state is not State.NEW:
+            self._hurried = self._hurried or at_once
+            self._asked = True
+            self._wake()
+
+    def _begin(self) -> None:
+        """The first step of `start`."""
+        with self._changing:
+            if self._state is not State.NEW:
+                raise StateError(
+                    f"the server of {self.address.path} is {self._state.value}, and a server is started once; "
+                    f"make another to serve there again"
+                )
+            self._prepare()
+            self._state = State.STARTING
+            self._asked = STOP.heard
+        _processwide.register(self._in_process)
+
+    def _prepare(self) -> None:
+        """Makes what `stop` needs from now on."""
+        raise NotImplementedError
+
+    def _listen(self, server: grpc.Server | grpc.aio.Server, private: str) -> None:
         try:
             if self._credentials is None:
                 server.add_insecure_port(private)
@@ -135,38 +194,73 @@ class ServerBase:
             ) from error
 
     def _publish(self) -> None:
-        self._file.publish(self._ask)
-        self._watch = Watch(self._file.is_lost, self._when_removed)
+        self._file.publish(self.request_stop)
+        self._state = State.SERVING
 
-    def _withdraw(self) -> None:
-        if self._watch:
-            self._watch.close()
+    def _refuse_to_wait(self) -> None:
+        if self._state in (State.NEW, State.FAILED):
+            raise StateError(
+                f"there is nothing to wait for: the server of {self.address.path} is {self._state.value}; "
+                f"start one first"
+            )
+
+    def _begin_to_drain(self) -> None:
+        self._state = State.DRAINING
+        self._cut_at = time.monotonic() + self._grace + _BEYOND_GRACE_SECONDS
         self._file.withdraw()
 
     def _pauses(self) -> Iterator[float]:
-        """Yields the seconds to wait, one after the other, until no client is connected or each has been moved."""
-        end = time.monotonic() + self._drain
+        """Yields the seconds to wait, one after the other, until no client is connected, or each has been moved."""
+        end = min(time.monotonic() + self._moved_within, self._cut_at)
         quiet = 0
-        while (left := end - time.monotonic()) > 0:
+        while not self._hurried and (left := end - time.monotonic()) > 0:
             quiet = 0 if self._file.has_client() else quiet + 1
             if quiet == _QUIET_LOOKS:
                 return
             yield min(_LOOK_SECONDS, left)
 
-    def _ask(self) -> None:
-        """Ends `wait`, so that it drains; called in any thread."""
-        raise NotImplementedError
+    @property
+    def _grace_left(self) -> float:
+        return 0 if self._hurried else max(0, self._cut_at - time.monotonic())
 
-    def _when_removed(self) -> None:
-        removal = RemovedError(
+    def _pauses_of_end(self) -> Iterator[float]:
+        """Yields the seconds to wait, one after the other, for grpc to end; it is given up when it is overdue."""
+        while time.monotonic() < self._cut_at + _END_SECONDS:
+            yield _LOOK_SECONDS
+        _LOG.error("grpc did not end within the grace of the server of %s; it is left behind", self.address.path)
+
+    def _end(self, state: State) -> None:
+        """The last step, whatever came before."""
+        self._file.withdraw()
+        self._state = state
+        _processwide.unregister(self._in_process)
+
+    def _look_for_path(self) -> None:
+        """Says so, or asks the server to stop, when someone has removed the path."""
+        if self._removal or not self._file.is_lost():
+            return
+        self._removal = RemovedError(
             f"someone has removed {self.address.path}, or put another in its place: no new client finds this server; "
             f"start it again, and leave the file alone"
         )
         if self._stops_when_removed:
-            self._removal = removal
-            self._ask()
+            self.request_stop()
         else:
-            _LOG.warning("%s", removal)
+            _LOG.warning("%s", self._removal)
+
+    def _raise_removal(self) -> None:
+        if self._removal and self._stops_when_removed:
+            raise self._removal
+
+    def _wake(self) -> None:
+        """Lets whoever keeps the server see what it is asked for; called in any thread and in signal handlers."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """In a forked child, leaves everything to the parent."""
+        self._file.forget()
+        self._changing = threading.Lock()
+        self._state = State.STOPPED
 
     def _add_services(
         self,

@@ -1,7 +1,9 @@
-"""Finds out whether clients are connected to a listening Unix socket, which grpc does not tell."""
+"""The descriptors that a process has of a listening Unix socket and its connections, of which grpc tells nothing."""
 
+import os
 import select
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 _DESCRIPTORS = Path("/dev/fd")
@@ -20,23 +22,45 @@ def is_client_connected(name: str) -> bool:
     Raises:
         OSError: the descriptors can't be listed.
     """
-    return any(_is_connection(int(each.name), name) for each in _DESCRIPTORS.iterdir())
+    return any(not listens or _is_readable(descriptor) for descriptor, listens in _descriptors(name))
 
 
-def _is_connection(descriptor: int, name: str) -> bool:
+def let_go(name: str) -> None:
+    """Closes what a forked child has of its parent's listener bound to a name, and of the connections it accepted.
+
+    Otherwise clients would go on dialling a listener, and waiting on a connection, that nobody serves when the parent
+    has gone. The numbers of the descriptors stay taken, as grpc still believes them to be its own.
+
+    Args:
+        name: the path that was bound.
+
+    Raises:
+        OSError: the descriptors can't be listed.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        # SOCK_NONBLOCK: otherwise a default timeout, where the program has set one, would change the descriptor's mode.
-        borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, fileno=descriptor)
-    except OSError:  # it was closed meanwhile
-        return False
-    try:
-        if borrowed.getsockname() != name:
-            return False
-        return not borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) or _is_readable(descriptor)
-    except OSError:  # no socket
-        return False
+        for descriptor, _ in list(_descriptors(name)):
+            os.dup2(nothing, descriptor, inheritable=False)
     finally:
-        borrowed.detach()  # it is grpc's to close
+        os.close(nothing)
+
+
+def _descriptors(name: str) -> Iterator[tuple[int, bool]]:
+    """Yields the descriptors of sockets with this name, and whether they listen."""
+    for each in _DESCRIPTORS.iterdir():
+        descriptor = int(each.name)
+        try:
+            # SOCK_NONBLOCK: otherwise a default timeout, where the program has set one, would change its mode.
+            borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, fileno=descriptor)
+        except OSError:  # it was closed meanwhile
+            continue
+        try:
+            if borrowed.getsockname() == name:
+                yield descriptor, bool(borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        except OSError:  # no socket
+            continue
+        finally:
+            borrowed.detach()  # it is grpc's to close
 
 
 def _is_readable(descriptor: int) -> bool:

@@ -63,7 +63,7 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Lets the next server have the path."""
+        """Lets the next server have the path; in a forked child, leaves the lock to the parent."""
         os.close(self._descriptor)
 
     def _take_within(self, seconds: float) -> None:

@@ -1,16 +1,21 @@
 """The synchronous server."""
 
+import contextlib
 import threading
-from concurrent import futures
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, cast
 
 import grpc
 
-from samehost_server._base import ServerBase
+from samehost_server._base import WATCH_SECONDS, ServerBase, State
 from samehost_server._health import Health
 from samehost_server._limit import REFUSING_WORKERS, Limit
-from samehost_server._wakeups import STOP_SIGNALS, Wakeups
+from samehost_server._wakeups import Wakeup
+from samehost_server._workers import Workers
+from samehost_server.signals import STOP
+
+if TYPE_CHECKING:
+    from concurrent import futures
 
 
 class Server(ServerBase):
@@ -54,92 +59,137 @@ class Server(ServerBase):
     implementation = "grpcio"
     _asynchronous = False
     _server: grpc.Server | None = None
-    _wakeups: Wakeups | None = None
 
     def start(self) -> None:
-        """Serves, and then lets the socket be found at its path.
+        """Serves, and then lets the socket be found at its path; a server is started once.
+
+        Where `stop` is called meanwhile, it returns with the server stopped.
 
         Raises:
             SocketInUseError: another server owns the path.
             NotASocketError: something other than a socket is at the path.
             BindError: the folder is missing or not writable, or the system refuses the socket.
             ServiceError: something is no servicer, or has asyncio methods.
+            StateError: it was started before.
         """
-        self._asked = threading.Event()
-        self._hurry = threading.Event()
-        self._stopped = threading.Event()
-        self._health = Health(self._statuses)
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server"),
-            interceptors=[*self._interceptors],
-            options=self._options,
-        )
+        self._begin()
+        keeper = threading.Thread(target=self._keep, name="samehost-keeper", daemon=True)
         try:
+            # All that grpc does with an executor is `submit`.
+            workers = cast("futures.ThreadPoolExecutor", self._workers)
+            self._server = grpc.server(workers, interceptors=[*self._interceptors], options=self._options)
             self._add_services(self._server, self._health, Limit(self._max_concurrent_calls))
-            self._bind(self._server)
-            self._server.start()
-            self._publish()
+            if not self._asked:
+                self._listen(self._server, self._file.claim(takeover=self._takeover))
+            if not self._asked:
+                self._server.start()
+                self._publish()
+            keeper.start()
         except BaseException:
-            self.stop(at_once=True)
+            self._hurried = True
+            if keeper.ident is None:
+                self._drain()
+                self._end(State.FAILED)
+            else:  # a signal's exception came just after it was started
+                self.stop(at_once=True)
             raise
+        if self._state is State.STARTING:
+            self._over.wait()
 
-    def wait(self, *, announce: bool = False) -> None:
-        """Serves until SIGTERM, SIGINT, `stop` or a takeover, then drains; a second signal stops at once.
+    def wait(self, *, announce: bool = False, signals: bool = True) -> None:
+        """Waits until the server has stopped, by SIGTERM, SIGINT, `stop`, `request_stop` or a takeover.
 
-        Signals are only listened to in the main thread, and only here.
+        A signal stops all servers of this process, side by side, and a second one at once. Handlers that the program
+        has for it are called too, and are there again afterwards.
 
         Args:
             announce: print the ready line on stdout, now that a signal can't go by unheard.
+            signals: listen to signals, which works in the main thread only; else they are left alone.
 
         Raises:
             RemovedError: the path was removed or replaced, and `on_removed` is `stop`.
+            StateError: the server was never started, or its start failed.
         """
-        with Wakeups() as wakeups:
-            self._wakeups = wakeups
-            if announce:
+        self._refuse_to_wait()
+        with STOP.listening() if signals else contextlib.nullcontext():
+            if announce and not self._asked:
                 print(self.ready_line, flush=True)
-            while not self._asked.is_set() and wakeups.next() not in STOP_SIGNALS:
+            # Python runs a signal handler between two instructions of the main thread; a signal that comes just as that
+            # goes to sleep is only handled when it wakes.
+            while not self._over.wait(WATCH_SECONDS):
                 pass
-            # In a thread of its own, so that this one can hear a second signal meanwhile.
-            draining = threading.Thread(target=self.stop)
-            draining.start()
-            while not self._stopped.is_set():
-                if wakeups.next() in STOP_SIGNALS:
-                    self.stop(at_once=True)
-            draining.join()
-        if self._removal:
-            raise self._removal
+        self._raise_removal()
 
     def stop(self, *, at_once: bool = False) -> None:
         """Stops, and returns when nothing is left: the path is removed, calls finish within the grace.
 
         Health says NOT_SERVING, the path is removed, clients are moved away by the age of their
         connections, and calls that are still in progress have `grace` seconds. Where no client is connected, that
-        takes milliseconds. Safe from any thread, and again: a call with `at_once` cuts short one that drains.
-        """
-        if self._server is None or self._stopped.is_set():
-            return
-        self._ask()
-        if at_once:
-            self._hurry.set()
-        try:
-            self._health.end()
-            self._withdraw()
-            for pause in self._pauses():
-                if self._hurry.wait(pause):
-                    break
-            self._server.stop(0 if self._hurry.is_set() else self._grace).wait()
-        finally:
-            self._stopped.set()
-            self._wake()
+        takes milliseconds, and never more than `grace` and 1.7 s. Safe from any thread, and again: a call with
+        `at_once` cuts short one that drains. Within a handler it does not wait, as that would be for itself.
 
-    def _ask(self) -> None:
-        self._asked.set()
-        self._wake()
+        Args:
+            at_once: cut off the calls in progress.
+        """
+        if self._state is State.NEW:
+            return
+        self.request_stop(at_once=at_once)
+        if not (self._workers.has_this_thread() or self._is_starting_here()):
+            self._over.wait()
+
+    def _prepare(self) -> None:
+        self._starter = threading.get_ident()
+        self._wakeup = Wakeup()
+        self._over = threading.Event()
+        self._workers = Workers(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server")
+        self._health = Health(self._statuses)
+
+    def _keep(self) -> None:
+        """What the keeper does, a thread of the server's own: it watches over the path, and ends the server."""
+        while not self._asked:
+            self._wakeup.wait(WATCH_SECONDS)
+            self._look_for_path()
+        try:
+            self._drain()
+        finally:
+            self._end(State.STOPPED)
+
+    def _drain(self) -> None:
+        self._health.end()
+        self._begin_to_drain()
+        for pause in self._pauses():
+            self._wakeup.wait(pause)
+        if self._server:
+            self._end_calls(self._server)
+
+    def _end(self, state: State) -> None:
+        super()._end(state)
+        self._workers.shutdown()
+        self._over.set()
+        self._wakeup.close()
+
+    def _end_calls(self, server: grpc.Server) -> None:
+        hurried = self._hurried
+        ended = server.stop(self._grace_left)
+        for pause in self._pauses_of_end():
+            if ended.wait(pause):
+                return
+            if self._hurried and not hurried:
+                hurried = True
+                server.stop(0)
 
     def _wake(self) -> None:
-        if self._wakeups is not None:
-            self._wakeups.wake()
+        self._wakeup.wake()
+
+    def _is_starting_here(self) -> bool:
+        """Whether this is a signal handler that has interrupted `start`."""
+        return self._state is State.STARTING and self._starter == threading.get_ident()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._over = threading.Event()  # another thread may have held the lock of the other
+        self._over.set()
+        self._wakeup.close()
 
     def __enter__(self) -> Self:
         self.start()

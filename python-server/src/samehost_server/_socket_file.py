@@ -8,12 +8,13 @@ import secrets
 import socket
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from samehost_proto import MAX_PATH_BYTES, NotASocketError, SocketAddress
 from samehost_proto.probe import PathState, describe_permissions, path_state
-from samehost_server._connections import is_client_connected
+from samehost_server._connections import is_client_connected, let_go
 from samehost_server._lock import Lock
 from samehost_server._takeover import Predecessor, Successors, control_path
 from samehost_server.errors import BindError, SocketInUseError
@@ -29,6 +30,8 @@ _LOG = logging.getLogger("samehost_server")
 
 _LOCK_SECONDS = 2.0
 """How long to try for a lock that was just released: a third server may hold it while it finds the path live."""
+
+_RETAKE_PACE_SECONDS = 0.05
 
 
 class SocketFile:
@@ -50,6 +53,7 @@ class SocketFile:
         """Held while the lock changes hands, which successors do in a thread of their own."""
         self._withdrawn = False
         self._private = _private_path(address)
+        self._private_control = _private_path(address)
         self._identities: dict[Path, tuple[int, int]] = {}
         self._predecessor: Predecessor | None = None
         self._control: socket.socket | None = None
@@ -88,7 +92,7 @@ class SocketFile:
             BindError: the system refuses the group, the mode or the name.
         """
         control = control_path(self._path)
-        private_control = _private_path(self._address)
+        private_control = self._private_control
         try:
             if self._gid is not None:
                 os.chown(self._private, -1, self._gid)
@@ -128,6 +132,19 @@ class SocketFile:
                 with contextlib.suppress(OSError):
                     self._remove_private_folder()
                 lock.release()
+
+    def forget(self) -> None:
+        """In a forked child, leaves the path, the lock and the listener to the parent."""
+        self._changing = threading.Lock()  # another thread may have held it, which a child does not have
+        self._withdrawn = True
+        lock, self._lock = self._lock, None
+        if lock:
+            lock.release()
+        if self._control:
+            self._control.close()
+        with contextlib.suppress(OSError):
+            for name in (self._private, self._private_control):
+                let_go(str(name))
 
     def is_lost(self) -> bool:
         """Whether someone has removed the file, or put another in its place, without taking it over."""
@@ -169,14 +186,22 @@ class SocketFile:
             return lock is not None
 
     def _retake(self) -> None:
-        """Takes the lock again when a successor gave up; without it, others still find the path live."""
+        """Takes the lock again when a successor gave up, however long another holds it: others find the path live."""
+        patience = time.monotonic() + _LOCK_SECONDS
+        while not self._retake_now():
+            if patience and time.monotonic() > patience:
+                _LOG.warning("a takeover of %s was given up, and another process still holds its lock", self._path)
+                patience = 0
+            threading.Event().wait(_RETAKE_PACE_SECONDS)
+
+    def _retake_now(self) -> bool:
+        """Whether the lock is there again, or needed no more."""
         with self._changing:
             if self._withdrawn:
-                return
-            try:
-                self._lock = self._take_lock(_LOCK_SECONDS)
-            except BindError as error:
-                _LOG.warning("a takeover of %s was given up, and its lock can't be had again: %s", self._path, error)
+                return True
+            with contextlib.suppress(BindError):
+                self._lock = self._take_lock(0)
+            return self._lock is not None
 
     def _refuse_what_is_not_stale(self) -> None:
         match path_state(self._address):

@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 import grpc
 
-from samehost_server._base import ServerBase
+from samehost_server._base import WATCH_SECONDS, ServerBase, State
 from samehost_server._health import AsyncHealth
 from samehost_server._limit import AsyncLimit
+from samehost_server.errors import StateError
+from samehost_server.signals import STOP
 
 __all__ = ["Server"]
 
@@ -34,62 +34,132 @@ class Server(ServerBase):
 
     async def start(self) -> None:
         """Serves, and then lets the socket be found at its path; raises as samehost_server.Server.start does."""
-        self._asked = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._health = AsyncHealth(self._statuses)
-        self._server = grpc.aio.server(
-            interceptors=self._interceptors,
-            options=self._options,
-        )
+        self._begin()
         try:
-            self._add_services(self._server, self._health, AsyncLimit(self._max_concurrent_calls))
-            self._bind(self._server)
-            await self._server.start()
-            self._loop = asyncio.get_running_loop()
-            self._publish()
+            self._server = grpc.aio.server(interceptors=self._interceptors, options=self._options)
+            self._add_services(self._server, self._health, self._limit)
+            if not self._asked:
+                self._listen(self._server, await self._claim())
+            if not self._asked:
+                await self._server.start()
+                self._publish()
         except BaseException:
-            await self.stop(at_once=True)
+            self._hurried = True
+            await self._drain()
+            self._end(State.FAILED)
             raise
+        self._keeper = self._loop.create_task(self._keep(), name="samehost-keeper")
+        if self._state is State.STARTING:
+            await self._over.wait()
 
-    async def wait(self, *, announce: bool = False) -> None:
-        """Serves until SIGTERM, SIGINT, `stop` or a takeover, then drains; a second signal stops at once.
+    async def wait(self, *, announce: bool = False, signals: bool = True) -> None:
+        """Waits until the server has stopped, by SIGTERM, SIGINT, `stop`, `request_stop` or a takeover.
 
-        Signals are only listened to where the loop runs in the main thread, and only here.
+        A signal stops all servers of this process, side by side, and a second one at once. Handlers that the program
+        has for it are called too, the loop's as well, and are there again afterwards.
 
         Args:
             announce: print the ready line on stdout, now that a signal can't go by unheard.
+            signals: listen to signals, which works where the loop runs in the main thread only; else they are left
+                alone.
 
         Raises:
             RemovedError: the path was removed or replaced, and `on_removed` is `stop`.
+            StateError: the server was never started, its start failed, or it runs in another loop.
         """
-        with self._signals():
-            if announce:
+        self._refuse_to_wait()
+        self._refuse_another_loop()
+        with STOP.listening() if signals else contextlib.nullcontext():
+            if announce and not self._asked:
                 print(self.ready_line, flush=True)
-            await self._asked.wait()
-            await self.stop()
-        if self._removal:
-            raise self._removal
+            await self._over.wait()
+        self._raise_removal()
 
     async def stop(self, *, at_once: bool = False) -> None:
-        """Stops, and returns when nothing is left, as samehost_server.Server.stop does; call it in the loop."""
-        if self._server is None or self._stopped.is_set():
-            return
-        self._asked.set()
-        if at_once:
-            self._hurry.set()
-        self._health.end()
-        self._withdraw()
-        for pause in self._pauses():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), pause)
-                break
-        await self._server.stop(0 if self._hurry.is_set() else self._grace)
-        self._stopped.set()
+        """Stops, and returns when nothing is left, as samehost_server.Server.stop does; a cancelled one goes on.
 
-    def _ask(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the server
-            self._loop.call_soon_threadsafe(self._asked.set)
+        Args:
+            at_once: cut off the calls in progress.
+
+        Raises:
+            StateError: the server runs in another loop; `request_stop` can be called from there.
+        """
+        if self._state in (State.NEW, State.STOPPED, State.FAILED):
+            return
+        self._refuse_another_loop()
+        self.request_stop(at_once=at_once)
+        if not self._limit.has_this_task():
+            await self._over.wait()
+
+    def _prepare(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
+        self._over = asyncio.Event()
+        self._health = AsyncHealth(self._statuses)
+        self._limit = AsyncLimit(self._max_concurrent_calls)
+
+    async def _claim(self) -> str:
+        """Claims the path in a thread, as a predecessor may take seconds to hand it over."""
+        claiming = self._loop.run_in_executor(None, lambda: self._file.claim(takeover=self._takeover))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.wait([claiming])  # what it still gets, the caller gives back
+            claiming.exception()
+            raise
+
+    async def _keep(self) -> None:
+        """What the keeper does, a task of the server's own: it watches over the path, and ends the server."""
+        try:
+            while not self._asked:
+                await self._pause(WATCH_SECONDS)
+                self._look_for_path()
+            await self._drain()
+        finally:
+            # A loop that ends without a stop cancels all tasks, grpc's among them. Then grpc must be left alone: its
+            # shutdown writes into memory that these tasks have freed (grpcio 1.85.1).
+            self._end(State.STOPPED)
+
+    async def _drain(self) -> None:
+        self._health.end()
+        self._begin_to_drain()
+        for pause in self._pauses():
+            await self._pause(pause)
+        if self._server:
+            await self._end_calls(self._server)
+
+    def _end(self, state: State) -> None:
+        super()._end(state)
+        self._over.set()
+
+    async def _end_calls(self, server: grpc.aio.Server) -> None:
+        hurried = self._hurried
+        ended = {asyncio.ensure_future(server.stop(self._grace_left))}
+        for pause in self._pauses_of_end():
+            _, still = await asyncio.wait(ended, timeout=pause)
+            if not still:
+                return
+            if self._hurried and not hurried:
+                hurried = True
+                ended.add(asyncio.ensure_future(server.stop(0)))
+
+    async def _pause(self, seconds: float) -> None:
+        """Returns when it is woken, or when the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    def _refuse_another_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise StateError(
+                f"the server of {self.address.path} runs in the event loop that started it, not in this one; "
+                f"wait for it and stop it there, or call request_stop from anywhere"
+            )
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -102,24 +172,3 @@ class Server(ServerBase):
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        stops: set[asyncio.Task[None]] = set()
-
-        def on_signal() -> None:
-            if self._asked.is_set():
-                stops.add(loop.create_task(self.stop(at_once=True)))
-            self._asked.set()
-
-        heard = []
-        with contextlib.suppress(RuntimeError, ValueError):  # not the main thread
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, on_signal)
-                heard.append(number)
-        try:
-            yield
-        finally:
-            for number in heard:
-                loop.remove_signal_handler(number)

@@ -15,6 +15,10 @@ class RemovedError(SamehostError):
     """Someone has removed the socket's file, or put another in its place, while the server served."""
 
 
+class StateError(SamehostError, RuntimeError):
+    """The server is in no state for that: it was started before, or never, or runs in another event loop."""
+
+
 class OptionError(SamehostError, ValueError):
     """An option of the server that can't be: an unknown group, a mode that is none, a limit below one."""
 

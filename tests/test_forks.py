@@ -1,0 +1,70 @@
+"""A forked child has nothing of its parent's server: not the path, the lock, the listener, nor its clients."""
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from running import WITHIN, eventually, fresh_channel, python, serving
+from samehost_client import NoSocketError, StaleSocketError, diagnose
+from samehost_client.health import check
+from samehost_server import SocketAddress
+
+FORKS = {
+    "sync": """
+import os, sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+with Server(sys.argv[1], [GreeterService()], grace=0.1) as server:
+    sys.stdin.readline()
+    if not os.fork():
+        print("forked", flush=True)
+        server.stop()
+        server.wait()
+        sys.stdin.read()
+        sys.exit(0)
+    server.wait()
+""",
+    "aio": """
+import asyncio, os, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+async def main():
+    async with aio.Server(sys.argv[1], [AsyncGreeterService()], grace=0.1) as server:
+        await asyncio.to_thread(sys.stdin.readline)
+        if not os.fork():
+            await server.stop()
+            print("forked", flush=True)
+            sys.stdin.read()
+            os._exit(0)
+        await server.wait()
+asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_when_the_parent_has_gone_the_path_is_free_and_clients_know(
+    kind: str, path: Path, number: signal.Signals
+) -> None:
+    with python("-c", FORKS[kind], path, stdin=subprocess.PIPE) as parent, socket.socket(socket.AF_UNIX) as client:
+        assert parent.process.stdin is not None
+        eventually(path.exists, f"{path} to be there")
+        client.settimeout(WITHIN)
+        client.connect(str(path))
+        client.recv(1)  # it was accepted
+        parent.process.stdin.write("\n")
+        parent.process.stdin.flush()
+        assert parent.line() == "forked\n"
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING", "the child has left it alone"
+        parent.process.send_signal(number)
+        parent.process.wait(WITHIN)
+        while client.recv(4096):  # until the connection has ended
+            pass
+        gone = {signal.SIGTERM: NoSocketError, signal.SIGKILL: StaleSocketError}[number]
+        assert isinstance(diagnose(path), gone)
+        with serving(kind, path), fresh_channel(path):
+            assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+        parent.process.stdin.close()

@@ -1,0 +1,286 @@
+"""A server's life: it is started once, and ends once, whoever asks for it, how often and from where."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from running import WITHIN, Running, eventually, fresh_channel, python, serving, slow_greetings, slow_predecessor
+from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_client.health import check
+from samehost_server import SocketAddress, SocketInUseError, StateError, aio
+from samehost_server.greeter import AsyncGreeterService, GreeterService
+
+
+def greet(path: Path) -> str:
+    with fresh_channel(path) as channel:
+        request = greeter_pb2.GreetRequest(name="Ada")
+        return str(greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=WITHIN).message)
+
+
+def health(path: Path) -> str:
+    return check(SocketAddress(path), timeout=WITHIN)
+
+
+def test_a_second_start_is_refused_and_harms_nothing(kind: str, path: Path) -> None:
+    with Running(kind, path) as running:
+        with pytest.raises(StateError, match=rf"{path} is serving"):
+            running.call(running.server.start)
+        assert greet(path) == "Hello, Ada!"
+        assert health(path) == "SERVING"
+    assert not path.exists()
+
+
+def test_a_stopped_server_is_not_started_again_and_another_one_is_healthy(kind: str, path: Path) -> None:
+    with Running(kind, path) as running:
+        running.stop()
+        with pytest.raises(StateError, match=r"is stopped.*make another"):
+            running.call(running.server.start)
+    with Running(kind, path):
+        assert health(path) == "SERVING"
+
+
+def test_a_start_that_failed_is_not_made_again_and_there_is_nothing_to_wait_for(kind: str, path: Path) -> None:
+    with Running(kind, path), Running(kind, path.with_name("idle.sock")) as loop:
+        failed = loop.make(path)
+        with pytest.raises(SocketInUseError):
+            loop.call(failed.start)
+        with pytest.raises(StateError, match="is failed"):
+            loop.call(failed.start)
+        with pytest.raises(StateError, match="is failed"):
+            loop.call(failed.wait)
+        loop.call(failed.stop)
+        assert health(path) == "SERVING"
+
+
+def test_waiting_for_a_server_that_was_never_started_says_so(kind: str, path: Path) -> None:
+    with Running(kind, path) as loop, pytest.raises(StateError, match="is new; start one first"):
+        loop.call(loop.make(path.with_name("other.sock")).wait)
+
+
+def test_a_stop_during_the_start_wins(kind: str, path: Path) -> None:
+    with Running(kind, path.with_name("idle.sock")) as loop, ThreadPoolExecutor(2) as pool:
+        server = loop.make(path, takeover=True)
+        with slow_predecessor(path) as predecessor:
+            starting = pool.submit(loop.call, server.start)
+            predecessor.wait_until_asked()
+            server.request_stop()
+            stopping = pool.submit(loop.call, server.stop)
+            predecessor.hand_over()
+            starting.result(WITHIN)
+            stopping.result(WITHIN)
+        loop.call(server.wait)
+        assert not path.exists()
+        with Running(kind, path):
+            assert health(path) == "SERVING"
+
+
+def test_an_event_loop_goes_on_while_a_predecessor_takes_its_time(path: Path) -> None:
+    async def count_while_starting() -> int:
+        server = aio.Server(path, [AsyncGreeterService()], takeover=True)
+        starting = asyncio.create_task(server.start())
+        await asyncio.to_thread(predecessor.wait_until_asked)
+        for turn in range(10):
+            await asyncio.sleep(0)
+            assert not starting.done(), turn
+        starting.cancel()
+        predecessor.hand_over()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        return 10
+
+    with slow_predecessor(path) as predecessor:
+        assert asyncio.run(count_while_starting()) == 10
+    assert not path.exists()
+
+
+def test_any_number_may_wait_and_stop_at_once(kind: str, path: Path) -> None:
+    with Running(kind, path) as running, ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(running.call, running.server.wait) for _ in range(4)]
+        stopping = [pool.submit(running.stop) for _ in range(4)]
+        for each in (*waiting, *stopping):
+            each.result(WITHIN)
+        assert not path.exists()
+
+
+def test_a_stop_that_is_cancelled_goes_on_and_can_be_waited_for_again(path: Path) -> None:
+    async def stop_twice() -> None:
+        async with aio.Server(path, [AsyncGreeterService()], grace=WITHIN) as server:
+            with fresh_channel(path) as channel:
+                stream = slow_greetings(channel)
+                await asyncio.to_thread(next, stream)
+                stopping = asyncio.create_task(server.stop())
+                await asyncio.to_thread(eventually, lambda: not path.exists(), f"{path} to be removed")
+                stopping.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await stopping
+                await server.stop()
+                assert len(await asyncio.to_thread(list, stream)) == 4, "the calls in progress end well all the same"
+
+    asyncio.run(asyncio.wait_for(stop_twice(), WITHIN))
+
+
+INTERRUPTED = """
+import sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+server = Server(sys.argv[1], [GreeterService()], grace=20)
+server.start()
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    server.stop()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+server.stop()
+print("stopped", flush=True)
+"""
+
+
+def test_a_stop_that_is_interrupted_goes_on_and_can_be_waited_for_again(path: Path) -> None:
+    with python("-c", INTERRUPTED, path, stdin=subprocess.PIPE) as program, fresh_channel(path) as channel:
+        assert program.line() == "ready\n"
+        stream = slow_greetings(channel)
+        next(stream)
+        assert program.process.stdin is not None
+        program.process.stdin.write("\n")
+        program.process.stdin.flush()
+        eventually(lambda: not path.exists(), f"{path} to be removed")
+        program.process.send_signal(signal.SIGINT)
+        assert program.line() == "interrupted\n"
+        assert len(list(stream)) == 4
+        assert program.line() == "stopped\n"
+        assert program.process.wait(WITHIN) == 0
+
+
+class Stopping(GreeterService):
+    """Stops its own server in a handler, as an RPC for operators does."""
+
+    server: Any
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self._method = method
+
+    def Greet(self, request: greeter_pb2.GreetRequest, context: grpc.ServicerContext) -> greeter_pb2.GreetResponse:
+        getattr(self.server, self._method)()
+        return super().Greet(request, context)
+
+
+class AsyncStopping(AsyncGreeterService):
+    """As Stopping, with asyncio."""
+
+    server: Any
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self._method = method
+
+    async def Greet(self, request: Any, context: Any) -> greeter_pb2.GreetResponse:
+        asked = getattr(self.server, self._method)()
+        if asked is not None:
+            await asked
+        return await super().Greet(request, context)
+
+
+@pytest.mark.parametrize("method", ["stop", "request_stop"])
+def test_a_handler_may_stop_its_server_and_its_caller_is_answered(kind: str, path: Path, method: str) -> None:
+    service = Stopping(method) if kind == "sync" else AsyncStopping(method)
+    with Running(kind, path, [service]) as running, ThreadPoolExecutor(1) as pool:
+        service.server = running.server
+        waiting = pool.submit(running.call, running.server.wait)
+        assert greet(path) == "Hello, Ada!"
+        waiting.result(WITHIN)
+        assert not path.exists()
+
+
+def test_a_server_that_nobody_waits_for_goes_when_it_is_taken_over(kind: str, path: Path) -> None:
+    with Running(kind, path, grace=0.1), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(WITHIN)
+        connection.connect(str(path))
+        with serving(kind, path, "--takeover"):
+            while connection.recv(4096):  # until the old server has closed it
+                pass
+            assert health(path) == "SERVING"
+
+
+NEVER_STOPPED = {
+    "sync": """
+import sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+server = Server(sys.argv[1], [GreeterService()])
+server.start()
+print("ready", flush=True)
+sys.stdin.readline()
+""",
+    "aio": """
+import asyncio, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+async def main():
+    server = aio.Server(sys.argv[1], [AsyncGreeterService()])
+    await server.start()
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_program_that_ends_without_a_stop_leaves_no_path(kind: str, path: Path, watched: bool) -> None:
+    with python("-c", NEVER_STOPPED[kind], path, stdin=subprocess.PIPE) as program, fresh_channel(path) as channel:
+        assert program.line() == "ready\n"
+        if watched:
+            stub = health_pb2_grpc.HealthStub(channel)
+            next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=WITHIN))  # type: ignore[attr-defined]
+        assert program.process.stdin is not None
+        program.process.stdin.close()
+        assert program.process.wait(WITHIN) == 0
+        assert not path.exists()
+        assert not path.with_name("app.sock.takeover").exists()
+
+
+def test_a_server_of_another_event_loop_says_so(path: Path) -> None:
+    async def use(server: aio.Server, method: str) -> None:
+        with pytest.raises(StateError, match="runs in the event loop that started it"):
+            await getattr(server, method)()
+
+    with Running("aio", path) as running:
+        for method in ("stop", "wait"):
+            asyncio.run(use(running.server, method))
+        running.server.request_stop()
+        eventually(lambda: not path.exists(), f"{path} to be removed")
+
+
+def test_starts_and_stops_leave_no_descriptor_thread_or_file(kind: str, path: Path) -> None:
+    def open_descriptors() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    def start_and_stop(times: int) -> None:
+        with Running(kind, path.with_name("idle.sock")) as loop:
+            for _ in range(times):
+                server = loop.make(path)
+                loop.call(server.start)
+                loop.call(server.stop)
+
+    threads = set(threading.enumerate())
+    start_and_stop(1)  # grpc keeps some descriptors for later
+    eventually(lambda: set(threading.enumerate()) == threads, "the threads of the first server to end")
+    descriptors = open_descriptors()
+    begun = time.monotonic()
+    start_and_stop(50)
+    assert time.monotonic() - begun < 50, "it takes under 2 s"
+    eventually(lambda: set(threading.enumerate()) == threads, "the threads of all to end")
+    eventually(lambda: open_descriptors() <= descriptors, f"all but {descriptors} descriptors to be closed")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["app.sock.lock", "idle.sock.lock"]

@@ -1,0 +1,233 @@
+"""SIGTERM and SIGINT: they stop every server of a process, and stay the program's own."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from running import (
+    WITHIN,
+    Program,
+    as_option,
+    eventually,
+    fresh_channel,
+    program,
+    python,
+    serving,
+    slow_greetings,
+    slow_predecessor,
+)
+from samehost_client.health import check
+from samehost_server import SocketAddress
+
+OWN_HANDLER = {
+    "sync": """
+import os, signal, sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+with Server(sys.argv[1], [GreeterService()]) as server:
+    server.wait(announce=True)
+print("restored" if before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) else "lost")
+os.kill(os.getpid(), signal.SIGTERM)
+print("alive", flush=True)
+""",
+    "aio": """
+import asyncio, os, signal, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print, "heard")
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    async with aio.Server(sys.argv[1], [AsyncGreeterService()]) as server:
+        await server.wait(announce=True)
+    print("restored" if before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) else "lost")
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.1)
+    print("alive", flush=True)
+asyncio.run(main())
+""",
+}
+
+
+def rest(user: Program) -> list[str]:
+    """What a program still prints until its end."""
+    out, error = user.process.communicate(timeout=WITHIN)
+    assert not error
+    return out.splitlines()
+
+
+def test_a_programs_own_handler_hears_the_signal_and_is_there_again_afterwards(kind: str, path: Path) -> None:
+    with python("-c", OWN_HANDLER[kind], path) as user:
+        user.line()
+        user.process.terminate()
+        assert rest(user) == ["heard", "restored", "heard", "alive"]
+        assert user.process.returncode == 0
+
+
+SEVERAL = {
+    "sync": """
+import sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+with Server(sys.argv[1], [GreeterService()], grace=20) as a, Server(sys.argv[2], [GreeterService()], grace=20):
+    a.wait(announce=True)
+""",
+    "aio": """
+import asyncio, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+async def main():
+    async with (
+        aio.Server(sys.argv[1], [AsyncGreeterService()], grace=20) as a,
+        aio.Server(sys.argv[2], [AsyncGreeterService()], grace=20) as b,
+    ):
+        await asyncio.gather(a.wait(announce=True), b.wait())
+asyncio.run(main())
+""",
+    "mixed": """
+import asyncio, sys
+from samehost_server import Server, aio
+from samehost_server.greeter import AsyncGreeterService, GreeterService
+async def main():
+    async with aio.Server(sys.argv[1], [AsyncGreeterService()], grace=20) as server:
+        await server.wait(announce=True)
+with Server(sys.argv[2], [GreeterService()], grace=20):
+    asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("kinds", list(SEVERAL))
+def test_one_signal_stops_all_servers_of_a_process_side_by_side(kinds: str, path: Path) -> None:
+    other = path.with_name("other.sock")
+    with python("-c", SEVERAL[kinds], path, other) as user:
+        user.line()
+        with fresh_channel(path) as one, fresh_channel(other) as two:
+            streams = [slow_greetings(one, 500), slow_greetings(two, 500)]
+            for stream in streams:
+                next(stream)
+            user.process.terminate()
+            eventually(lambda: not path.exists() and not other.exists(), "both paths to be removed")
+            assert [len(list(stream)) for stream in streams] == [4, 4], "both were drained when the first had not ended"
+        assert user.process.wait(WITHIN) == 0
+
+
+LEFT_ALONE = {
+    "sync": """
+import signal, sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+with Server(sys.argv[1], [GreeterService()]) as server:
+    server.wait(announce=True, signals=False)
+""",
+    "aio": """
+import asyncio, signal, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+async def main():
+    async with aio.Server(sys.argv[1], [AsyncGreeterService()]) as server:
+        await server.wait(announce=True, signals=False)
+asyncio.run(main())
+""",
+}
+
+
+def test_signals_are_left_alone_where_the_program_says_so_and_a_takeover_is_heard(kind: str, path: Path) -> None:
+    with python("-c", LEFT_ALONE[kind], path) as user:
+        user.line()
+        user.process.terminate()
+        assert user.line() == "heard\n"
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+        with serving(kind, path, "--takeover"):
+            assert user.process.wait(WITHIN) == 0
+
+
+WEB_SERVER = """
+import asyncio, signal, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+async def main():
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with aio.Server(sys.argv[1], [AsyncGreeterService()]) as server:
+        waiting = asyncio.create_task(server.wait(announce=True))
+        await stop.wait()
+        await waiting
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_beside_another_server_of_the_same_loop_that_has_handlers(path: Path, number: signal.Signals) -> None:
+    with python("-c", WEB_SERVER, path) as user:
+        user.line()
+        assert user.end(number) == 0
+        assert not path.exists()
+
+
+HANDLER_STOPS = """
+import signal, sys
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+server = Server(sys.argv[1], [GreeterService()], grace=20)
+signal.signal(signal.SIGTERM, lambda *_: server.stop())
+server.start()
+print("ready", flush=True)
+server.wait(signals=False)
+"""
+
+
+def test_a_signal_handler_may_stop_the_server_again_and_again(path: Path) -> None:
+    with python("-c", HANDLER_STOPS, path) as user, fresh_channel(path) as channel:
+        user.line()
+        stream = slow_greetings(channel)
+        next(stream)
+        user.process.terminate()
+        eventually(lambda: not path.exists(), f"{path} to be removed")
+        user.process.terminate()
+        assert len(list(stream)) == 4
+        assert user.process.wait(WITHIN) == 0
+
+
+EARLY = """
+import os, signal, sys
+from samehost_server import Server, signals
+signals.listen()
+os.kill(os.getpid(), signal.SIGTERM)
+from samehost_server.greeter import GreeterService
+with Server(sys.argv[1], [GreeterService()]) as server:
+    print(os.path.exists(sys.argv[1]), flush=True)
+    server.wait(announce=True)
+"""
+
+
+def test_a_signal_before_the_server_starts_keeps_it_from_starting(path: Path) -> None:
+    with python("-c", EARLY, path) as user:
+        assert rest(user) == ["False"]
+        assert user.process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_ends_the_program_with_0(kind: str, path: Path, number: signal.Signals) -> None:
+    with (
+        slow_predecessor(path) as predecessor,
+        program("samehost_server", "--socket", path, "--takeover", *as_option(kind)) as server,
+    ):
+        predecessor.wait_until_asked()
+        server.process.send_signal(number)
+        predecessor.hand_over()
+        assert rest(server) == []
+        assert server.process.returncode == 0
+    assert not path.exists()
+
+
+def test_signals_to_the_very_end_leave_the_exit_code_0(kind: str, path: Path) -> None:
+    with serving(kind, path) as server:
+        while server.process.poll() is None:
+            server.process.terminate()
+        assert server.process.returncode == 0
