@@ -67,7 +67,7 @@ def test_a_method_or_service_that_is_named_is_called_again(kind: str, path: Path
         assert server.calls == 4
 
 
-@pytest.mark.parametrize("idempotent", [[], ["samehost.greeter.v1.GreeterService/Other"]])
+@pytest.mark.parametrize("idempotent", [[], ["samehost.greeter.v1.GreeterService/Converse"]])
 def test_others_are_not(kind: str, path: Path, idempotent: list[str]) -> None:
     with refusing(path, 3) as server:
         with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):

@@ -1,14 +1,17 @@
 """What a server serves: anyone's servicers, health that always answers, reflection, and limits that hold."""
 
+import functools
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from running import WITHIN, Running, as_option, run, serving, slow_greetings
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
@@ -19,6 +22,10 @@ from samehost_server import OptionError, ServiceError
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 GREETER = "samehost.greeter.v1.GreeterService"
+ADD = "add_GreeterServiceServicer_to_server"
+ADDING: Any = greeter_pb2_grpc.add_GreeterServiceServicer_to_server
+REFLECTION = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @pytest.fixture
@@ -41,13 +48,17 @@ def test_health_knows_every_service_and_no_other(kind: str, path: Path) -> None:
             check(address, "no.such.Service")
 
 
-def test_reflection_shows_the_services(kind: str, path: Path, channel: grpc.Channel) -> None:
+@pytest.mark.parametrize("service", REFLECTION)
+def test_reflection_shows_the_services(kind: str, path: Path, channel: grpc.Channel, service: str) -> None:
     with Running(kind, path):
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        request = reflection_pb2.ServerReflectionRequest(list_services="")
-        answers = stub.ServerReflectionInfo(iter([request]), timeout=WITHIN)  # type: ignore[operator]
+        ask: Any = channel.stream_stream(
+            f"/{service}/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        answers = ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=WITHIN)
         names = [service.name for answer in answers for service in answer.list_services_response.service]
-        assert names == sorted([GREETER, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"])
+        assert names == sorted([GREETER, "grpc.health.v1.Health", *REFLECTION])
 
 
 def test_health_and_reflection_can_be_left_out(kind: str, path: Path, channel: grpc.Channel) -> None:
@@ -167,13 +178,60 @@ def test_a_servicer_of_the_other_kind_is_refused(kind: str, service: type, remed
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("mode", 0o1777), ("grace", -1), ("max_connection_age", 0), ("max_concurrent_calls", 0), ("max_message_bytes", 0)],
-)
-def test_an_option_that_cannot_be_is_refused(kind: str, path: Path, option: str, value: int) -> None:
-    with pytest.raises(OptionError, match=option):
-        Running(kind, path, **{option: value})  # type: ignore[arg-type]
+class WrittenElsewhere:
+    """A method that is an object, as some libraries make them."""
+
+    async def __call__(self, _request: object, _context: object) -> greeter_pb2.GreetResponse:
+        return greeter_pb2.GreetResponse(message="called")
+
+
+def through(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def wrapper(*args: Any) -> Any:
+        return method(*args)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("method", [through(AsyncGreeterService().Greet), WrittenElsewhere()])
+def test_a_method_behind_a_decorator_is_served(path: Path, channel: grpc.Channel, method: Any) -> None:
+    service = AsyncGreeterService()
+    service.Greet = method  # type: ignore[method-assign]
+    with Running("aio", path, [service]):
+        assert greet(channel) in {"Hello, Ada!", "called"}
+
+
+def test_a_service_that_is_given_twice_is_refused(kind: str, path: Path) -> None:
+    service = GreeterService if kind == "sync" else AsyncGreeterService
+    with pytest.raises(ServiceError, match=f"{GREETER} is given twice"), Running(kind, path, [service(), service()]):
+        pass
+    assert not path.exists()
+
+
+def add_as_old_stubs_do(servicer: greeter_pb2_grpc.GreeterServiceServicer, server: Any) -> None:
+    """What grpcio-tools generated before 1.64: nothing is registered by name."""
+
+    class Server:
+        add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+        def add_registered_method_handlers(self, *_: object) -> None:
+            pass
+
+    ADDING(servicer, Server())
+
+
+def test_services_of_older_stubs_are_known_by_name(
+    kind: str, path: Path, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[greeter_pb2_grpc.__name__], ADD, add_as_old_stubs_do)
+    with Running(kind, path):
+        assert greet(channel) == "Hello, Ada!"
+        assert check(SocketAddress(path), GREETER) == "SERVING"
+    with (
+        pytest.raises(ServiceError, match=f"{GREETER}/Greet is written with"),
+        Running("aio", path, [GreeterService()]),
+    ):
+        pass
 
 
 SERVICES = """
@@ -226,6 +284,77 @@ def test_a_watch_ends_with_the_server_and_does_not_delay_it(kind: str, path: Pat
         running.stop()
         for watch in watches[:10]:
             assert [response.status for response in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
+
+
+def test_a_programs_own_health_is_told_and_watched(kind: str, path: Path, channel: grpc.Channel) -> None:
+    with Running(kind, path) as running:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(  # type: ignore[attr-defined]
+            health_pb2.HealthCheckRequest(service=GREETER), timeout=WITHIN
+        )
+        assert next(watch).status == SERVING
+        running.server.set_health(GREETER, serving=False)
+        assert next(watch).status == NOT_SERVING
+        assert check(SocketAddress(path), GREETER) == "NOT_SERVING"
+        assert check(SocketAddress(path)) == "SERVING", "the server as a whole is another matter"
+        assert greet(channel) == "Hello, Ada!"
+        running.server.set_health(GREETER, serving=True)
+        assert next(watch).status == SERVING
+        with pytest.raises(OptionError, match=f"give one of '', '{GREETER}'"):
+            running.server.set_health("no.such.Service", serving=False)
+    assert [response.status for response in watch] == [NOT_SERVING]
+
+
+class OwnHealth(health_pb2_grpc.HealthServicer):
+    def Check(self, _request: object, _context: object) -> health_pb2.HealthCheckResponse:
+        return health_pb2.HealthCheckResponse(status=NOT_SERVING)
+
+
+class OwnAsyncHealth(health_pb2_grpc.HealthServicer):
+    async def Check(self, _request: object, _context: object) -> health_pb2.HealthCheckResponse:
+        return health_pb2.HealthCheckResponse(status=NOT_SERVING)
+
+
+def test_a_health_servicer_of_ones_own_is_served_or_refused_and_never_hidden(kind: str, path: Path) -> None:
+    own = OwnHealth() if kind == "sync" else OwnAsyncHealth()
+    with pytest.raises(ServiceError, match="give with_health=False"), Running(kind, path, [own]):
+        pass
+    with Running(kind, path, [own], with_health=False):
+        assert check(SocketAddress(path)) == "NOT_SERVING"
+
+
+def test_calls_and_checks_go_on_beside_any_number_of_watches(kind: str, path: Path, channel: grpc.Channel) -> None:
+    with Running(kind, path, max_concurrent_calls=2, grace=0):
+        stub = health_pb2_grpc.HealthStub(channel)
+        request = health_pb2.HealthCheckRequest()
+        watches = [stub.Watch(request, timeout=WITHIN) for _ in range(50)]  # type: ignore[attr-defined]
+        assert {next(watch).status for watch in watches} == {SERVING}
+        assert greet(channel) == "Hello, Ada!"
+        assert check(SocketAddress(path)) == "SERVING"
+        for watch in watches:
+            watch.cancel()
+
+
+@pytest.mark.parametrize("method", [f"{GREETER}/Greet", "grpc.health.v1.Health/Check"])
+def test_calls_without_a_message_keep_no_check_waiting(
+    kind: str, path: Path, channel: grpc.Channel, method: str
+) -> None:
+    enough = threading.Event()
+
+    def nothing_yet() -> Iterator[bytes]:
+        enough.wait(WITHIN)
+        yield from ()
+
+    with Running(kind, path, max_concurrent_calls=5, grace=0):
+        assert check(SocketAddress(path)) == "SERVING"
+        begin: Any = channel.stream_unary(f"/{method}")
+        calls = [begin.future(nothing_yet(), timeout=WITHIN) for _ in range(20)]
+        try:
+            for _ in range(20):
+                assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+        finally:
+            for call in calls:
+                call.cancel()
+            enough.set()
 
 
 def test_a_watch_of_an_unknown_service_says_so(kind: str, path: Path, channel: grpc.Channel) -> None:

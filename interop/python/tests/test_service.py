@@ -83,6 +83,7 @@ def test_reflection_names_every_service(channel: grpc.Channel) -> None:
     (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=10)
     assert {service.name for service in answer.list_services_response.service} == {
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "grpc.testing.TestService",
         "samehost.greeter.v1.GreeterService",

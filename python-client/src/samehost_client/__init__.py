@@ -13,7 +13,7 @@ from samehost_client.errors import (
     TlsRequiredError,
     WrongProtocolError,
 )
-from samehost_proto import AddressError, NotASocketError, SamehostError, SocketAddress
+from samehost_proto import AddressError, NotASocketError, OptionError, SamehostError, SocketAddress
 
 if TYPE_CHECKING:
     from samehost_client import aio
@@ -40,6 +40,7 @@ __all__ = [
     "NoSocketError",
     "NotASocketError",
     "NotReadyError",
+    "OptionError",
     "SamehostError",
     "SocketAddress",
     "SocketPermissionError",

@@ -1,5 +1,6 @@
 """The synchronous channel, and the options that both kinds of channel have."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from samehost_client.diagnosis import certificate_refused, not_ready, refuse_wha
 from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
 from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.transport import CLIENT_OPTIONS, with_users_options
+from samehost_proto.options import MOST_BYTES, channel_arguments, check_number, check_wait
+from samehost_proto.transport import CLIENT_OPTIONS
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """gRPC's own default for what a client takes in."""
@@ -33,7 +35,8 @@ takes a thread that grpc lets run on, and which fails aloud when the channel is 
 
 def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
     """Returns what a channel over a socket needs, less what the user has set, and that."""
-    return with_users_options(
+    check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
+    return channel_arguments(
         {
             # Otherwise C-core sends the path, percent-encoded, as :authority, which Kestrel and Rust's h2 refuse
             # (grpc/grpc 34305, hyperium/h2 442).
@@ -66,33 +69,37 @@ def connect(
     Args:
         address: `unix:/absolute/path`, or the path; at most 107 bytes.
         wait: seconds to wait for a server, which is asked for its health and may answer anything; None
-            returns at once.
+            returns at once, and math.inf waits for ever.
         credentials: of a server that speaks TLS, whose certificate is to be for `localhost`; None speaks plaintext.
         idempotent: methods whose unary calls are made again when they fail with UNAVAILABLE, until their deadline:
-            `package.Service/Method`, or `package.Service` for all. A call may then take effect twice.
+            `package.Service/Method`, with or without a slash in front, or `package.Service` for all. A call may then
+            take effect twice.
         max_message_bytes: the longest message in either direction.
         options: further channel arguments of grpc, which win over those that are set here.
 
     Raises:
         AddressError: the address is none.
+        OptionError: another option can't be.
         NotASocketError, SocketPermissionError: waiting would not help; raised at once.
         ConnectError: no server could be reached in time; its subclasses say why.
     """
     address = SocketAddress.parse(address)
+    check_wait(wait)
+    methods = Methods(idempotent)
     arguments = channel_options(max_message_bytes, options)
     channel = (
         grpc.insecure_channel(str(address), arguments)
         if credentials is None
         else grpc.secure_channel(str(address), credentials, arguments)
     )
-    if idempotent:
-        channel = grpc.intercept_channel(channel, RetryInterceptor(Methods(idempotent)))
+    if methods:
+        channel = grpc.intercept_channel(channel, RetryInterceptor(methods))
     if wait is None:
         return channel
     try:
         refuse_what_waiting_cannot_cure(address)
         knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
-        knock(b"", timeout=wait, wait_for_ready=True)
+        knock(b"", timeout=None if wait == math.inf else wait, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
             refusal = None if credentials is None else _refusal(knock, address)

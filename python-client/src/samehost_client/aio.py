@@ -1,6 +1,7 @@
 """The asyncio channel: `samehost_client.aio.connect` is to `samehost_client.connect` as `grpc.aio` is to `grpc`."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from samehost_client.diagnosis import certificate_refused, not_ready, refuse_wha
 from samehost_client.errors import CertificateError
 from samehost_client.retry import AsyncRetryInterceptor, Methods
 from samehost_proto import AddressLike, SocketAddress
+from samehost_proto.options import check_wait
 
 __all__ = ["ENDED_WHILE_SENDING", "connect"]
 
@@ -42,8 +44,10 @@ async def connect(
     Arguments, errors and behavior are those of samehost_client.connect.
     """
     address = SocketAddress.parse(address)
+    check_wait(wait)
+    methods = Methods(idempotent)
     arguments = channel_options(max_message_bytes, options)
-    interceptors = [AsyncRetryInterceptor(Methods(idempotent))] if idempotent else []
+    interceptors = [AsyncRetryInterceptor(methods)] if methods else []
     channel = (
         grpc.aio.insecure_channel(str(address), arguments, interceptors=interceptors)
         if credentials is None
@@ -54,7 +58,7 @@ async def connect(
     try:
         refuse_what_waiting_cannot_cure(address)
         knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
-        await knock(b"", timeout=wait, wait_for_ready=True)
+        await knock(b"", timeout=None if wait == math.inf else wait, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
             refusal = None if credentials is None else await _refusal(knock, address)

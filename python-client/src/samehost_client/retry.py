@@ -7,12 +7,19 @@ unary call has received in part nobody has seen yet, so here it is made again al
 
 import asyncio
 import random
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import grpc
+from google.protobuf import descriptor_pool
+
+from samehost_proto import OptionError
+from samehost_proto.options import as_list
+
+_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 _FIRST_PAUSE_SECONDS = 0.05
 _MOST_PAUSE_SECONDS = 0.5
@@ -20,15 +27,41 @@ _MOST_PAUSE_SECONDS = 0.5
 
 
 class Methods:
-    """Names of methods, `package.Service/Method`, or `package.Service` for all of a service's."""
+    """Names of methods, `package.Service/Method`, or `package.Service` for all of a service's; `/` in front is allowed.
+
+    Raises:
+        OptionError: a name can't be one, or is that of no method of a service that is known by its stubs.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = set(names)
+        self._names = {_checked(name) for name in as_list("idempotent", names)}
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._names)
 
     def __contains__(self, path: str | bytes) -> bool:
         """Whether a call's path is that of one of the methods."""
         name = (path.decode() if isinstance(path, bytes) else path).removeprefix("/")
         return name in self._names or name.partition("/")[0] in self._names
+
+
+def _checked(name: object) -> str:
+    """The name as a call's path has it, less the slash in front."""
+    service, slash, method = str(name).removeprefix("/").partition("/")
+    if not isinstance(name, str) or not _NAME.fullmatch(service) or bool(slash) != bool(method) or "/" in method:
+        raise OptionError(
+            f"idempotent has {name!r}; give package.Service/Method, or package.Service for all its methods"
+        )
+    try:
+        known = descriptor_pool.Default().FindServiceByName(service)
+    except KeyError:
+        if "." not in service:
+            raise OptionError(f"idempotent has {name!r}, a service without its package; give package.{name}") from None
+        return f"{service}{slash}{method}"  # a service without stubs, or whose stubs are imported later
+    if method and method not in known.methods_by_name:
+        raise OptionError(f"idempotent has {name!r}; {service} has {', '.join(known.methods_by_name)}")
+    return f"{service}{slash}{method}"
 
 
 class _CallDetails(NamedTuple):

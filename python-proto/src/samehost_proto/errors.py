@@ -11,3 +11,7 @@ class AddressError(SamehostError, ValueError):
 
 class NotASocketError(SamehostError):
     """Something other than a socket is at the path of the address; it is left alone."""
+
+
+class OptionError(SamehostError, ValueError):
+    """An option that is of the wrong type or out of range."""

@@ -1,6 +1,6 @@
 """The channel arguments with which a connection ends without losing a call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 _CLIENT_WINDOW_BYTES = 8 * 1024 * 1024
@@ -43,11 +43,3 @@ server on grpc-go waits for its clients instead: grpc/grpc-go 6977.)
 News of the window costs speed, too, and Kestrel may lose a response after one that took several windows
 (dotnet/aspnetcore 53736).
 """
-
-
-def with_users_options(own: Mapping[str, Any], users: Sequence[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-    """Returns the channel arguments of a user and, where the user has not set them, those of a library, each once.
-
-    Of two equal names the first counts, as in C-core.
-    """
-    return tuple({**own, **dict(reversed(users))}.items())

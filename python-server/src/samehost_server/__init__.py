@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from samehost_proto import AddressError, NotASocketError, SamehostError, SocketAddress
-from samehost_server.errors import BindError, OptionError, RemovedError, ServiceError, SocketInUseError, StateError
+from samehost_proto import AddressError, NotASocketError, OptionError, SamehostError, SocketAddress
+from samehost_server.errors import BindError, RemovedError, ServiceError, SocketInUseError, StateError
 
 if TYPE_CHECKING:
     from samehost_server import aio

@@ -12,23 +12,31 @@ from typing import Any, Literal
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.transport import SERVER_OPTIONS, with_users_options
+from samehost_proto import AddressLike, OptionError, SocketAddress
+from samehost_proto.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number
+from samehost_proto.transport import SERVER_OPTIONS
 from samehost_server import _processwide
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
 from samehost_server._limit import CallLimit, LimitedServer
+from samehost_server._reflection import SERVICE_NAMES as REFLECTION
+from samehost_server._reflection import add_reflection
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
 from samehost_server._tls import server_credentials
-from samehost_server.errors import BindError, OptionError, RemovedError, StateError
+from samehost_server.errors import BindError, RemovedError, ServiceError, StateError
 from samehost_server.signals import STOP
 
 _LOG = logging.getLogger("samehost_server")
 
 _AGE_OPTION = "grpc.max_connection_age_ms"
+
+_MOST_CALLS = 10_000
+"""A synchronous server has a thread for each."""
+
+_MOST_GROUP = 2**32 - 2
+"""The largest gid_t; the one above stands for "no change" (chown(2))."""
 
 _DRAIN_FACTOR = 1.3
 """How many connection ages to serve on, at most, once the path is gone, so that every client has been moved by
@@ -89,16 +97,11 @@ class ServerBase:
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self.address = SocketAddress.parse(address)
-        if not 0 <= mode <= 0o777:
-            raise OptionError(f"mode {mode:#o} is none a socket can have; give one from 0o000 to 0o777")
-        for name, value, least in (
-            ("grace", grace, 0),
-            ("max_connection_age", max_connection_age, 0.001),
-            ("max_concurrent_calls", max_concurrent_calls, 1),
-            ("max_message_bytes", max_message_bytes, 1),
-        ):
-            if value < least:
-                raise OptionError(f"{name} is {value} and must be at least {least}")
+        _check_mode(mode)
+        check_number("grace", grace, 0, MOST_INT)
+        check_number("max_connection_age", max_connection_age, 0.001, MOST_INT / 1000)
+        check_number("max_concurrent_calls", max_concurrent_calls, 1, _MOST_CALLS, whole=True)
+        check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
         if on_removed not in ("serve", "stop"):
             raise OptionError(f"on_removed is {on_removed!r} and must be 'serve' or 'stop'")
         self._credentials = server_credentials(certificate, key)
@@ -109,17 +112,18 @@ class ServerBase:
             gid=_group_id(group),
             owner=f"{self.implementation} {self.version}",
         )
-        self._services = list(services)
+        self._services = as_list("services", services)
         self._statuses = Statuses()
         self._max_concurrent_calls = max_concurrent_calls
-        self._interceptors = interceptors
+        self._interceptors = as_list("interceptors", interceptors)
+        self._refuse_other_interceptors()
         self._with_health = with_health
         self._with_reflection = with_reflection
         self._takeover = takeover
         self._stops_when_removed = on_removed == "stop"
         self._removal: RemovedError | None = None
         self._grace = grace
-        self._options = with_users_options(
+        self._options = channel_arguments(
             {
                 _AGE_OPTION: int(max_connection_age * 1000),
                 **SERVER_OPTIONS,
@@ -128,7 +132,9 @@ class ServerBase:
             },
             options,
         )
-        self._moved_within = _DRAIN_FACTOR * dict(self._options)[_AGE_OPTION] / 1000
+        age = dict(self._options)[_AGE_OPTION]
+        check_number(f"option {_AGE_OPTION}", age, 1, MOST_INT, whole=True)
+        self._moved_within = _DRAIN_FACTOR * age / 1000
         self._state = State.NEW
         self._changing = threading.Lock()
         """Held while the state changes, which any thread may want."""
@@ -163,6 +169,38 @@ class ServerBase:
             self._hurried = self._hurried or at_once
             self._asked = True
             self._wake()
+
+    def set_health(self, service: str = "", *, serving: bool) -> None:
+        """Says of a service that it serves, or that it does not, as when its database is down; callable in any thread.
+
+        Checks and watches of grpc.health.v1 see it at once. Calls are served all the same.
+
+        Args:
+            service: the full name, `package.Service`; the empty name stands for the server as a whole.
+            serving: SERVING where true, NOT_SERVING where false.
+
+        Raises:
+            OptionError: no such service is served.
+            StateError: the server has not started.
+        """
+        if self._state in (State.NEW, State.STARTING, State.FAILED):
+            raise StateError(
+                f"the server of {self.address.path} is {self._state.value}; set its health while it serves"
+            )
+        self._statuses.set(service, serving=serving)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        """Lets watches see the statuses; called in any thread."""
+        raise NotImplementedError
+
+    def _refuse_other_interceptors(self) -> None:
+        kind: type = grpc.aio.ServerInterceptor if self._asynchronous else grpc.ServerInterceptor
+        for each in self._interceptors:
+            if not isinstance(each, kind):
+                raise OptionError(
+                    f"interceptors has {each!r}; give instances of grpc.{'aio.' * self._asynchronous}ServerInterceptor"
+                )
 
     def _begin(self) -> None:
         """The first step of `start`."""
@@ -271,21 +309,32 @@ class ServerBase:
         """Adds the services, then health and reflection of them, within the limit."""
         limited: Any = LimitedServer(server, limit)
         names = add_services(limited, self._services, asynchronous=self._asynchronous)
+        own = [HEALTH] * self._with_health + [*REFLECTION] * self._with_reflection
+        if clash := next((name for name in names if name in own), None):
+            option = "with_health" if clash == HEALTH else "with_reflection"
+            raise ServiceError(f"{clash} is served by samehost_server already; to serve your own, give {option}=False")
         if self._with_health:
             self._statuses.serve(["", *names])
             health_pb2_grpc.add_HealthServicer_to_server(health_servicer, limited)
         if self._with_reflection:
             shown = [*names, HEALTH] if self._with_health else names
-            # It looks at the server for the kind of servicer; with asyncio, where no worker is lost, it is not counted.
-            target = server if self._asynchronous else limited
-            reflection.enable_server_reflection([*shown, reflection.SERVICE_NAME], target)
+            add_reflection(limited, shown, asynchronous=self._asynchronous)
+
+
+def _check_mode(mode: object) -> None:
+    if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= 0o777:
+        shown = oct(mode) if isinstance(mode, int) else repr(mode)
+        raise OptionError(f"mode is {shown}; give an octal number from 0o000 to 0o777, as in mode=0o660")
 
 
 def _group_id(group: str | int | None) -> int | None:
-    if group is None or isinstance(group, int):
+    if group is None:
+        return None
+    if not isinstance(group, str):
+        check_number("group", group, 0, _MOST_GROUP, whole=True)
         return group
     if group.isdecimal():
-        return int(group)
+        return _group_id(int(group))
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError as error:

@@ -14,20 +14,38 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-CHECK = "/grpc.health.v1.Health/Check"
+from samehost_proto import OptionError
+from samehost_server._workers import Workers
+
 SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+METHODS = (f"/{SERVICE_NAME}/Check", f"/{SERVICE_NAME}/Watch")
+
+_MOST_WORKERS = 1000
+"""Each check and each watch in progress has one, so that neither calls nor watches keep a check waiting."""
 
 
 class Statuses:
     """What is known of each service by name; the empty name is the server as a whole."""
 
     def __init__(self) -> None:
-        self._serving: set[str] = set()
+        self._serving: dict[str, bool] = {}
         self.ended = False
 
     def serve(self, services: Iterable[str]) -> None:
         """Says SERVING of these services."""
-        self._serving.update(services)
+        self._serving.update(dict.fromkeys(services, True))
+
+    def set(self, service: str, *, serving: bool) -> None:
+        """Says SERVING or NOT_SERVING of a service.
+
+        Raises:
+            OptionError: there is no such service.
+        """
+        if service not in self._serving:
+            raise OptionError(
+                f"no service {service!r} is served here; give one of {', '.join(map(repr, self._serving))}"
+            )
+        self._serving[service] = serving
 
     def fault(self, service: str) -> str | None:
         """Why a check of the service has no answer."""
@@ -35,26 +53,41 @@ class Statuses:
 
     def response(self, service: str) -> health_pb2.HealthCheckResponse:
         """The status of a service."""
-        if service not in self._serving:
+        serving = self._serving.get(service)
+        if serving is None:
             return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
-        if self.ended:
+        if self.ended or not serving:
             return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
         return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """Health for a synchronous server; a watch holds a worker, as every stream does."""
+    """Health for a synchronous server."""
 
     def __init__(self, statuses: Statuses) -> None:
         self._statuses = statuses
         self._changed = threading.Condition()
+        self._workers = Workers(_MOST_WORKERS, "samehost-health")
+        # grpc runs a method in the pool that it names. Calls that have no message yet keep their worker waiting
+        # for it, so in the pool of all calls a client that opens enough of them would silence the check.
+        self.Check = _in_pool(self._check, self._workers)  # type: ignore[method-assign]
+        self.Watch = _in_pool(self._watch, self._workers)  # type: ignore[method-assign]
+
+    def tell(self) -> None:
+        """Lets all watches look at the statuses again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def end(self) -> None:
         """Says NOT_SERVING of everything for good, and ends all watches."""
         self._statuses.ended = True
-        self._wake()
+        self.tell()
 
-    def Check(
+    def close(self) -> None:
+        """Lets its threads end."""
+        self._workers.shutdown()
+
+    def _check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
         """Answers with the status, or NOT_FOUND."""
@@ -62,21 +95,26 @@ class Health(health_pb2_grpc.HealthServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, fault)
         return self._statuses.response(request.service)
 
-    def Watch(
+    def _watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> Iterator[health_pb2.HealthCheckResponse]:
-        """Sends the status, and once more when the server ends."""
-        first = self._statuses.response(request.service)
-        yield first
-        if context.add_callback(self._wake):
-            with self._changed:
-                self._changed.wait_for(lambda: self._statuses.ended or not context.is_active())
-            if (last := self._statuses.response(request.service)) != first:
-                yield last
+        """Sends the status, and again whenever it changes, until the server ends."""
+        last = self._statuses.response(request.service)
+        yield last
+        if not context.add_callback(self.tell):
+            return
 
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        def has_news() -> bool:
+            return self._statuses.ended or not context.is_active() or self._statuses.response(request.service) != last
+
+        ended = False
+        while context.is_active() and not ended:
+            with self._changed:
+                self._changed.wait_for(has_news)
+            ended = self._statuses.ended  # before the response, which must be the last one
+            if (now := self._statuses.response(request.service)) != last:
+                last = now
+                yield last
 
 
 class AsyncHealth(health_pb2_grpc.HealthServicer):
@@ -84,12 +122,17 @@ class AsyncHealth(health_pb2_grpc.HealthServicer):
 
     def __init__(self, statuses: Statuses) -> None:
         self._statuses = statuses
-        self._ended = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def tell(self) -> None:
+        """Lets all watches look at the statuses again; call it in the loop."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def end(self) -> None:
         """Says NOT_SERVING of everything for good, and ends all watches."""
         self._statuses.ended = True
-        self._ended.set()
+        self.tell()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -102,9 +145,23 @@ class AsyncHealth(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Sends the status, and once more when the server ends."""
-        first = self._statuses.response(request.service)
-        yield first
-        await self._ended.wait()
-        if (last := self._statuses.response(request.service)) != first:
-            yield last
+        """Sends the status, and again whenever it changes, until the server ends."""
+        last = None
+        while True:
+            changed, ended = self._changed, self._statuses.ended
+            if (now := self._statuses.response(request.service)) != last:
+                last = now
+                yield last
+            if ended:
+                return
+            await changed.wait()
+
+
+def _in_pool(behavior: Any, workers: Workers) -> Any:
+    """The same method, for grpc to run in a pool of its own."""
+
+    def run(request: Any, context: grpc.ServicerContext) -> Any:
+        return behavior(request, context)
+
+    run.experimental_thread_pool = workers  # type: ignore[attr-defined]
+    return run

@@ -1,4 +1,4 @@
-"""The limit on calls in progress: what is over it is refused at once, and health checks are never counted.
+"""The limit on calls in progress: what is over it is refused at once, and health is never counted.
 
 grpc's own `maximum_concurrent_rpcs` counts health checks too, so a busy server would look dead. It is no interceptor,
 as those are asked about every call anew: with one, an asyncio server answered 10 % fewer calls.
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
-from samehost_server._health import CHECK
+from samehost_server._health import METHODS
 from samehost_server.handlers import Handler, behavior_of, with_behavior
 
 REFUSING_WORKERS = 2
@@ -29,7 +29,7 @@ class CallLimit(Protocol):
 
 
 class LimitedServer:
-    """Stands for the server in generated functions: what they add is counted, health checks excepted."""
+    """Stands for the server in generated functions: what they add is counted, health excepted."""
 
     def __init__(self, server: grpc.Server | grpc.aio.Server, limit: CallLimit) -> None:
         self._server = server
@@ -46,7 +46,7 @@ class LimitedServer:
         )
 
     def _limited(self, name: str, handler: Handler) -> Handler:
-        return handler if name == CHECK else self._limit.around(handler)
+        return handler if name in METHODS else self._limit.around(handler)
 
 
 class _LimitedService(grpc.GenericRpcHandler):

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import Self
 
 import grpc
 
@@ -13,9 +13,6 @@ from samehost_server._limit import REFUSING_WORKERS, Limit
 from samehost_server._wakeups import Wakeup
 from samehost_server._workers import Workers
 from samehost_server.signals import STOP
-
-if TYPE_CHECKING:
-    from concurrent import futures
 
 
 class Server(ServerBase):
@@ -40,15 +37,16 @@ class Server(ServerBase):
         max_connection_age: seconds after which a client is moved to a new connection, which it does
             without losing a call. It is what makes a stop, a restart or a takeover harmless: when its path is gone,
             the server serves on until no client is connected, for 1.3 of them at most.
-        max_concurrent_calls: calls in progress, health checks not counted, beyond which a call is
+        max_concurrent_calls: calls in progress, checks and watches of health not counted, beyond which a call is
             refused at once with RESOURCE_EXHAUSTED.
         max_message_bytes: the longest message in either direction; a longer one is refused with
             RESOURCE_EXHAUSTED.
         certificate: file of a PEM certificate chain, to serve TLS; with `key`, the file of its PEM key.
         key: see `certificate`.
-        with_health: serve grpc.health.v1.Health, which knows every service by its name.
-        with_reflection: serve grpc.reflection.v1alpha.ServerReflection.
-        interceptors: grpc server interceptors, in front of the limit on calls in progress.
+        with_health: serve grpc.health.v1.Health, which knows every service by its name; see `set_health`.
+        with_reflection: serve grpc.reflection.v1 and v1alpha.
+        interceptors: instances of grpc.ServerInterceptor, in front of the limit on calls in progress. They must not
+            block, as grpc runs all of them in one thread.
         options: further channel arguments of grpc, which win over those that the server sets.
 
     Raises:
@@ -75,9 +73,7 @@ class Server(ServerBase):
         self._begin()
         keeper = threading.Thread(target=self._keep, name="samehost-keeper", daemon=True)
         try:
-            # All that grpc does with an executor is `submit`.
-            workers = cast("futures.ThreadPoolExecutor", self._workers)
-            self._server = grpc.server(workers, interceptors=[*self._interceptors], options=self._options)
+            self._server = grpc.server(self._workers, interceptors=self._interceptors, options=self._options)
             self._add_services(self._server, self._health, Limit(self._max_concurrent_calls))
             if not self._asked:
                 self._listen(self._server, self._file.claim(takeover=self._takeover))
@@ -165,6 +161,7 @@ class Server(ServerBase):
     def _end(self, state: State) -> None:
         super()._end(state)
         self._workers.shutdown()
+        self._health.close()
         self._over.set()
         self._wakeup.close()
 
@@ -177,6 +174,9 @@ class Server(ServerBase):
             if self._hurried and not hurried:
                 hurried = True
                 server.stop(0)
+
+    def _tell_health(self) -> None:
+        self._health.tell()
 
     def _wake(self) -> None:
         self._wakeup.wake()

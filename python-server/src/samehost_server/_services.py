@@ -1,5 +1,6 @@
 """Servicers as users write them, added to a server and known by their names."""
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,21 +18,28 @@ def add_services(
     """Adds servicers to a server and returns the full names of their services.
 
     Raises:
-        ServiceError: an object derives from no generated servicer, or has methods of the other kind.
+        ServiceError: an object derives from no generated servicer, has methods of the other kind, or serves what
+            another one serves already.
     """
-    adding = _Adding(server, asynchronous=asynchronous)
+    adding = _Adding(server)
     for servicer in servicers:
-        for add in _generated_functions(servicer):
+        for base, add in _generated(servicer):
+            before = len(adding.names)
             add(servicer, adding)
+            for name in adding.names[before:]:
+                if name in adding.names[:before]:
+                    raise ServiceError(f"{name} is given twice; leave one of its servicers out")
+                _refuse_other_kind(servicer, base, name, asynchronous=asynchronous)
     return adding.names
 
 
-def _generated_functions(servicer: object) -> Sequence[Callable[[object, Any], None]]:
-    """The `add_...Servicer_to_server` functions that stand beside the generated classes it derives from."""
-    functions = [
-        getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server", None) for base in type(servicer).__mro__
+def _generated(servicer: object) -> Sequence[tuple[type, Callable[[object, Any], None]]]:
+    """The generated classes that a servicer derives from, with the `add_...Servicer_to_server` that is beside each."""
+    found = [
+        (base, function)
+        for base in type(servicer).__mro__
+        if (function := getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server", None))
     ]
-    found = [function for function in functions if function is not None]
     if not found:
         raise ServiceError(
             f"{servicer!r} is no servicer: give an instance of a class derived from a generated ...Servicer"
@@ -39,30 +47,35 @@ def _generated_functions(servicer: object) -> Sequence[Callable[[object, Any], N
     return found
 
 
-class _Adding:
-    """Stands for the server in a generated function: checks what it adds, and keeps the names."""
+def _refuse_other_kind(servicer: object, base: type, service: str, *, asynchronous: bool) -> None:
+    for method in vars(base):
+        behavior = getattr(servicer, method)
+        if method.startswith("_") or not callable(behavior) or _is_generated(behavior):
+            continue
+        if _is_asynchronous(behavior) != asynchronous:
+            kind, remedy = ("def", "Server") if asynchronous else ("async def", "aio.Server")
+            raise ServiceError(f"{service}/{method} is written with {kind!r}: serve it with samehost_server.{remedy}")
 
-    def __init__(self, server: grpc.Server | grpc.aio.Server, *, asynchronous: bool) -> None:
+
+class _Adding:
+    """Stands for the server in a generated function, and keeps the names of what it adds."""
+
+    def __init__(self, server: grpc.Server | grpc.aio.Server) -> None:
         self._server = server
-        self._asynchronous = asynchronous
         self.names: list[str] = []
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Adds the methods that the servicer has written; the server answers UNIMPLEMENTED for the others."""
+        """Adds the methods that the servicer has written; the server answers UNIMPLEMENTED for the others.
+
+        Stubs that are older than grpcio-tools 1.64 call nothing else, so the name is taken here.
+        """
         self._server.add_generic_rpc_handlers([_Written(handler) for handler in handlers])
+        self.names += [handler.service_name() for handler in handlers if isinstance(handler, grpc.ServiceRpcHandler)]
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Handler]) -> None:
         """Adds the methods that the servicer has written, as above."""
-        written = {method: handler for method, handler in handlers.items() if not _is_generated(handler)}
-        for method, handler in written.items():
-            behavior = behavior_of(handler)
-            if _is_asynchronous(behavior) != self._asynchronous:
-                kind, remedy = ("def", "Server") if self._asynchronous else ("async def", "aio.Server")
-                raise ServiceError(
-                    f"{service}/{method} is written with {kind!r}: serve it with samehost_server.{remedy}"
-                )
+        written = {method: handler for method, handler in handlers.items() if not _is_generated(behavior_of(handler))}
         self._server.add_registered_method_handlers(service, written)
-        self.names.append(service)
 
 
 class _Written(grpc.GenericRpcHandler):
@@ -74,13 +87,17 @@ class _Written(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """As grpc.GenericRpcHandler has it."""
         handler = self._service.service(handler_call_details)
-        return None if handler is None or _is_generated(handler) else handler
+        return None if handler is None or _is_generated(behavior_of(handler)) else handler
 
 
 def _is_asynchronous(behavior: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(behavior) or inspect.isasyncgenfunction(behavior)
+    """Whether a method is written with `async def`, also behind decorators that say what they wrap."""
+    function = inspect.unwrap(behavior)
+    if not inspect.isroutine(function) and not isinstance(function, functools.partial):
+        function = type(function).__call__  # an object that is called
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _is_generated(handler: Handler) -> bool:
+def _is_generated(behavior: Callable[..., Any]) -> bool:
     """Whether a method is inherited from the generated base, where all it does is raise NotImplementedError."""
-    return behavior_of(handler).__module__.endswith("_pb2_grpc")
+    return getattr(behavior, "__module__", "").endswith("_pb2_grpc")

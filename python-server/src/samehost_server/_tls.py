@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from samehost_server.errors import OptionError
+from samehost_proto import OptionError
 
 
 def server_credentials(

@@ -9,11 +9,11 @@ from typing import Any
 _Task = tuple["futures.Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
-class Workers(futures.Executor):
+class Workers(futures.ThreadPoolExecutor):
     """A pool of threads that end with the process, whatever they do.
 
     ThreadPoolExecutor has its threads joined when the interpreter ends, so that one handler which waits for something
-    that never comes keeps a stopped server's process alive (python/cpython 80961).
+    that never comes keeps a stopped server's process alive. It is the base only because grpc insists on its type.
 
     Args:
         most: how many threads there may be; each is made when it is needed.
@@ -21,21 +21,22 @@ class Workers(futures.Executor):
     """
 
     def __init__(self, most: int, name: str) -> None:
+        super().__init__(most, name)
         self._most = most
         self._name = name
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
-        self._threads: set[int] = set()
+        self._free = threading.Semaphore(0)
+        self._idents: set[int] = set()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "futures.Future[Any]":
         """As futures.Executor has it; grpc calls it in one thread only."""
         future: futures.Future[Any] = futures.Future()
         self._tasks.put((future, function, args, kwargs))
-        if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
-            name = f"{self._name}_{len(self._threads)}"
+        if not self._free.acquire(blocking=False) and len(self._idents) < self._most:
+            name = f"{self._name}_{len(self._idents)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             thread.start()
-            self._threads.add(thread.ident or 0)
+            self._idents.add(thread.ident or 0)
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
@@ -45,7 +46,7 @@ class Workers(futures.Executor):
 
     def has_this_thread(self) -> bool:
         """Whether the caller is one of its threads, so a handler."""
-        return threading.get_ident() in self._threads
+        return threading.get_ident() in self._idents
 
     def _work(self) -> None:
         while task := self._tasks.get():
@@ -56,5 +57,5 @@ class Workers(futures.Executor):
                 except BaseException as error:  # noqa: BLE001 - it is the caller's
                     future.set_exception(error)
             del task, future, function, args, kwargs  # otherwise the last call's messages live until the next
-            self._idle.release()
+            self._free.release()
         self._tasks.put(None)  # for the next thread

@@ -25,7 +25,7 @@ class Server(ServerBase):
     ```
 
     Arguments, errors and behavior are those of samehost_server.Server; the servicers' methods are
-    written with `async def`.
+    written with `async def`, and the interceptors are instances of grpc.aio.ServerInterceptor.
     """
 
     implementation = "grpcio-aio"
@@ -149,6 +149,10 @@ class Server(ServerBase):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
         self._woken.clear()
+
+    def _tell_health(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._health.tell)
 
     def _wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from samehost_proto import SocketAddress
+from samehost_proto import OptionError, SocketAddress
 from samehost_proto.program import socket_option
 from samehost_proto.tuning import run_in_loop
 from samehost_server import Server, aio, signals
-from samehost_server.errors import OptionError, ServiceError
+from samehost_server.errors import ServiceError
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 _EXIT_SECONDS = 0.3

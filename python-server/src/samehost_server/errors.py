@@ -19,9 +19,5 @@ class StateError(SamehostError, RuntimeError):
     """The server is in no state for that: it was started before, or never, or runs in another event loop."""
 
 
-class OptionError(SamehostError, ValueError):
-    """An option of the server that can't be: an unknown group, a mode that is none, a limit below one."""
-
-
 class ServiceError(SamehostError, TypeError):
     """Something was given as a service that no server can serve."""
