@@ -211,14 +211,14 @@ def make_stale(path: Path) -> None:
         listener.bind(str(path))
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
+def eventually(condition: Callable[[], bool], what: str, pace: float = 0.01) -> None:
     """Waits for something that nobody announces, or fails and says what did not come."""
     deadline = time.monotonic() + WITHIN
-    pace = threading.Event()
+    never = threading.Event()
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"waited {WITHIN:g} s for {what}")
-        pace.wait(0.01)
+        never.wait(pace)
 
 
 def slow_greetings(channel: grpc.Channel, milliseconds: int = 200) -> Any:

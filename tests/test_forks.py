@@ -68,3 +68,33 @@ def test_when_the_parent_has_gone_the_path_is_free_and_clients_know(
         with serving(kind, path), fresh_channel(path):
             assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
         parent.process.stdin.close()
+
+
+CHILD_OF_A_WAITING_PARENT = """
+import multiprocessing, sys, threading, time
+from samehost_server import Server, signals
+from samehost_server.greeter import GreeterService
+signals.listen()
+context = multiprocessing.get_context("fork")
+def sleep(begun):
+    begun.set()
+    time.sleep(3600)
+def fork_and_terminate():
+    begun = context.Event()
+    child = context.Process(target=sleep, args=(begun,), daemon=True)
+    child.start()
+    begun.wait()
+    child.terminate()
+    child.join()
+    print(child.exitcode, flush=True)
+    server.stop()
+with Server(sys.argv[1], [GreeterService()]) as server:
+    threading.Thread(target=fork_and_terminate).start()
+    server.wait()
+"""
+
+
+def test_a_child_hears_signals_as_if_there_were_no_server(path: Path) -> None:
+    with python("-c", CHILD_OF_A_WAITING_PARENT, path) as parent:
+        assert parent.line() == f"-{signal.SIGTERM:d}\n"
+        assert parent.process.wait(WITHIN) == 0

@@ -5,6 +5,7 @@ import contextlib
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import grpc
 import pytest
 
-from running import WITHIN, Running, serving
+from running import WITHIN, Running, eventually, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import aio, connect
+from samehost_client.retry import Budget
+from samehost_server.greeter import GreeterService
 
 GREET = "samehost.greeter.v1.GreeterService/Greet"
 OWN = [("grpc.use_local_subchannel_pool", 1)]
@@ -23,39 +26,46 @@ OWN = [("grpc.use_local_subchannel_pool", 1)]
 class Unavailable(grpc.ServerInterceptor):
     """Answers the first calls of a server with UNAVAILABLE, and counts them all."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, pushback: str | None) -> None:
         self.calls = 0
+        self.metadata: list[dict[str, Any]] = []
         self._times = times
+        self._pushback = pushback
         self._lock = threading.Lock()
 
     def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
         with self._lock:
             self.calls += 1
+            self.metadata.append(dict(handler_call_details.invocation_metadata))
             if self.calls > self._times:
                 return continuation(handler_call_details)
 
         def refuse(_request: Any, context: grpc.ServicerContext) -> None:
+            if self._pushback:
+                context.set_trailing_metadata((("grpc-retry-pushback-ms", self._pushback),))
             context.abort(grpc.StatusCode.UNAVAILABLE, json.dumps(self.calls))
 
         return grpc.unary_unary_rpc_method_handler(refuse)
 
 
-def greet(kind: str, path: Path, idempotent: list[str], timeout: float | None = WITHIN) -> str:
+def greet(kind: str, path: Path, idempotent: list[str], timeout: float | None = WITHIN, **options: Any) -> str:
     request = greeter_pb2.GreetRequest(name="Ada")
 
     async def greet_in_loop() -> str:
         async with await aio.connect(path, idempotent=idempotent, options=OWN) as channel:
-            return (await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout)).message
+            return (
+                await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout, **options)
+            ).message
 
     if kind == "aio":
         return asyncio.run(greet_in_loop())
     with connect(path, idempotent=idempotent, options=OWN) as channel:
-        return greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout).message
+        return greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout, **options).message
 
 
 @contextlib.contextmanager
-def refusing(path: Path, times: int) -> Iterator[Unavailable]:
-    interceptor = Unavailable(times)
+def refusing(path: Path, times: int, pushback: str | None = None) -> Iterator[Unavailable]:
+    interceptor = Unavailable(times, pushback)
     with Running("sync", path, interceptors=[interceptor]):
         yield interceptor
 
@@ -82,10 +92,102 @@ def test_a_call_without_a_deadline_is_made_once(kind: str, path: Path) -> None:
         assert server.calls == 1
 
 
-def test_the_deadline_ends_it(kind: str, path: Path) -> None:
-    with refusing(path, 1_000_000), pytest.raises(grpc.RpcError) as failed:
+def test_the_deadline_ends_it_and_the_servers_own_words_are_kept(kind: str, path: Path) -> None:
+    with refusing(path, 1_000_000) as server, pytest.raises(grpc.RpcError) as failed:
         greet(kind, path, [GREET], timeout=0.5)
-    assert failed.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert str(failed.value.details()) == str(server.calls)
+
+
+def test_a_call_that_is_not_to_wait_fails_at_once(kind: str, path: Path) -> None:
+    with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+        greet(kind, path, [GREET], wait_for_ready=False)
+
+
+def test_a_server_that_wants_no_more_attempts_gets_none(kind: str, path: Path) -> None:
+    with refusing(path, 3, pushback="-1") as server:
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            greet(kind, path, [GREET])
+        assert server.calls == 1
+
+
+def test_a_server_that_says_when_is_called_then(kind: str, path: Path) -> None:
+    with refusing(path, 1, pushback="300") as server:
+        begun = time.monotonic()
+        assert greet(kind, path, [GREET]) == "Hello, Ada!"
+        assert time.monotonic() - begun >= 0.3
+        assert server.calls == 2
+
+
+def test_metadata_that_can_be_read_once_is_sent_with_every_attempt(path: Path) -> None:
+    with refusing(path, 2) as server, connect(path, idempotent=[GREET], options=OWN) as channel:
+        stub = greeter_pb2_grpc.GreeterServiceStub(channel)
+        metadata: Any = iter([("key", "value")])
+        stub.Greet(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN, metadata=metadata)
+        assert [sent["key"] for sent in server.metadata] == ["value"] * 3
+
+
+def test_the_retries_of_a_channel_have_a_budget() -> None:
+    budget = Budget()
+    taken = sum(budget.take() for _ in range(2000))
+    assert taken == 1000
+    for _ in range(10):
+        budget.give()
+    assert [budget.take(), budget.take()] == [True, False], "a tenth of what succeeds"
+
+
+@pytest.fixture
+def slow(path: Path) -> Iterator[grpc.Channel]:
+    """A channel to a server whose first calls are refused, and that takes its time for the others."""
+
+    class Slow(GreeterService):
+        def Greet(self, request: greeter_pb2.GreetRequest, context: grpc.ServicerContext) -> greeter_pb2.GreetResponse:
+            threading.Event().wait(0.3)
+            return super().Greet(request, context)
+
+    with (
+        Running("sync", path, [Slow()], interceptors=[Unavailable(4, None)]),
+        connect(path, idempotent=[GREET], options=OWN) as channel,
+    ):
+        yield channel
+
+
+def begin(channel: grpc.Channel) -> Any:
+    stub: Any = greeter_pb2_grpc.GreeterServiceStub(channel)
+    return stub.Greet.future(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN)
+
+
+def test_futures_go_on_side_by_side(slow: grpc.Channel) -> None:
+    calls = [begin(slow) for _ in range(4)]
+    assert not any(call.done() for call in calls)
+    ended = threading.Event()
+    calls[0].add_done_callback(lambda _: ended.set())
+    assert [call.result(WITHIN).message for call in calls] == ["Hello, Ada!"] * 4
+    assert ended.wait(WITHIN)
+    assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+
+
+def test_a_future_without_a_server_returns_at_once_and_can_be_cancelled(path: Path) -> None:
+    with connect(path, idempotent=[GREET], options=OWN) as channel:
+        call = begin(channel)
+        with pytest.raises(grpc.FutureTimeoutError):
+            call.result(0.01)
+        assert call.cancel()
+        assert call.cancelled()
+        with pytest.raises(grpc.FutureCancelledError):
+            call.result(WITHIN)
+
+
+def test_a_future_is_cancelled_between_two_attempts(path: Path) -> None:
+    with (
+        refusing(path, 1_000_000, pushback="5000") as server,
+        connect(path, idempotent=[GREET], options=OWN) as channel,
+    ):
+        call = begin(channel)
+        eventually(lambda: server.calls == 1, "the first attempt")
+        assert call.cancel()
+        with pytest.raises(grpc.FutureCancelledError):
+            call.result(WITHIN)
 
 
 def test_it_waits_for_a_server_that_is_started_anew(kind: str, path: Path) -> None:

@@ -1,6 +1,8 @@
 """SIGTERM and SIGINT: they stop every server of a process, and stay the program's own."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,8 +228,67 @@ def test_a_signal_during_the_start_ends_the_program_with_0(kind: str, path: Path
     assert not path.exists()
 
 
+LATER_HANDLER = """
+import signal, sys
+from samehost_server import Server, signals
+from samehost_server.greeter import GreeterService
+signals.listen()
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+with Server(sys.argv[1], [GreeterService()]) as server:
+    server.wait(announce=True)
+"""
+
+
+def test_a_handler_that_the_program_sets_later_does_not_make_wait_deaf(path: Path) -> None:
+    with python("-c", LATER_HANDLER, path) as user:
+        user.line()
+        user.process.terminate()
+        assert rest(user) == ["heard"]
+        assert user.process.returncode == 0
+
+
+def test_a_program_that_blocks_before_it_serves_ends_at_the_second_signal(folder: Path, path: Path) -> None:
+    (folder / "blocks.py").write_text("import pathlib, time\npathlib.Path('imported').touch()\ntime.sleep(3600)\n")
+    with program("samehost_server", "--socket", path, "--services", "blocks:x", cwd=folder) as server:
+        eventually((folder / "imported").exists, "the import")
+        server.process.terminate()
+        server.process.terminate()
+        eventually(lambda: ended_or_told_again(server), "the program to end")
+        assert server.process.returncode == 0
+
+
+def ended_or_told_again(server: Program) -> bool:
+    """Sends a signal, again and again: those of one kind that come together are one, as the system keeps no count."""
+    if server.process.poll() is None:
+        server.process.terminate()
+    return server.process.poll() is not None
+
+
+def test_what_a_program_does_at_its_exit_is_not_cut_short(kind: str, folder: Path, path: Path) -> None:
+    code = "import atexit, pathlib, time\nfrom samehost_server.greeter import *\n"
+    code += "atexit.register(lambda: (time.sleep(1), pathlib.Path('left').touch()))\n"
+    code += "sync, aio = GreeterService(), AsyncGreeterService()\n"
+    (folder / "leaves.py").write_text(code)
+    with serving(kind, path, "--services", f"leaves:{kind}", cwd=folder) as server:
+        assert server.end() == 0
+    assert (folder / "left").exists()
+
+
+IN_THE_BACKGROUND = "trap '' INT; exec \"$@\""
+
+
+def test_a_signal_that_the_program_ignores_stays_ignored(kind: str, path: Path) -> None:
+    command = ["sh", "-c", IN_THE_BACKGROUND, "sh", sys.executable, "-m", "samehost_server", "--socket", str(path)]
+    process = subprocess.Popen([*command, *as_option(kind)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        server = Program(process)
+        server.line()
+        process.send_signal(signal.SIGINT)
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+        assert server.end() == 0
+
+
 def test_signals_to_the_very_end_leave_the_exit_code_0(kind: str, path: Path) -> None:
     with serving(kind, path) as server:
-        while server.process.poll() is None:
-            server.process.terminate()
+        eventually(lambda: ended_or_told_again(server), "the program to end", pace=0.001)
         assert server.process.returncode == 0

@@ -12,7 +12,10 @@ def main() -> None:
     # Only now, as it imports grpc.
     from samehost_server.commands import command  # noqa: PLC0415
 
-    run(command, "samehost-server")
+    try:
+        run(command, "samehost-server")
+    finally:
+        signals.ignore()
 
 
 if __name__ == "__main__":

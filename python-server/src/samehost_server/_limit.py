@@ -4,11 +4,11 @@ grpc's own `maximum_concurrent_rpcs` counts health checks too, so a busy server 
 as those are asked about every call anew: with one, an asyncio server answered 10 % fewer calls.
 """
 
-import asyncio
 import contextlib
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import grpc
@@ -107,12 +107,12 @@ class AsyncLimit:
 
     def __init__(self, most: int) -> None:
         self._refusal = _refusal(most)
-        self._most = most
-        self._tasks: set[asyncio.Task[Any] | None] = set()
+        self._permits = most
+        self._is_handler = ContextVar("samehost-handler", default=False)
 
-    def has_this_task(self) -> bool:
-        """Whether the caller is a call in progress, so a handler."""
-        return asyncio.current_task() in self._tasks
+    def is_in_handler(self) -> bool:
+        """Whether the caller is a handler, or a task that one has started."""
+        return self._is_handler.get()
 
     def around(self, handler: Handler) -> Handler:
         """The same method, counted."""
@@ -123,33 +123,31 @@ class AsyncLimit:
 
     def _answering(self, behavior: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            task = await self._enter(context)
+            await self._enter(context)
             try:
                 return await behavior(request, context)
             finally:
-                self._tasks.discard(task)
+                self._permits += 1
 
         return answer
 
     def _streaming(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
         async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            task = await self._enter(context)
+            await self._enter(context)
             try:
                 async with contextlib.aclosing(behavior(request, context)) as responses:
                     async for response in responses:
                         yield response
             finally:
-                self._tasks.discard(task)
+                self._permits += 1
 
         return stream
 
-    async def _enter(self, context: grpc.aio.ServicerContext[Any, Any]) -> "asyncio.Task[Any] | None":
-        """Takes the task of a call in; grpc has one for each."""
-        if len(self._tasks) >= self._most:
+    async def _enter(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        if not self._permits:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._refusal)
-        task = asyncio.current_task()
-        self._tasks.add(task)
-        return task
+        self._permits -= 1
+        self._is_handler.set(True)  # in the context of the call's own task
 
 
 def _refusal(most: int) -> str:

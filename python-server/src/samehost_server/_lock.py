@@ -15,6 +15,7 @@ from samehost_server.errors import BindError, SocketInUseError
 
 # struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 is "to the end"), pid, padding.
 _WHOLE_FILE_FOR_WRITING = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_NOTHING_OF_FILE = struct.pack("@hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
 
 _PACE_SECONDS = 0.005
 """How often to try: the system tells no one when a lock is released but whoever waits without a deadline."""
@@ -63,7 +64,13 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Lets the next server have the path; in a forked child, leaves the lock to the parent."""
+        """Lets the next server have the path, also where a child that was forked meanwhile has the file open."""
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _NOTHING_OF_FILE)
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        os.close(self._descriptor)
+
+    def forget(self) -> None:
+        """In a forked child, leaves the lock to the parent."""
         os.close(self._descriptor)
 
     def _take_within(self, seconds: float) -> None:

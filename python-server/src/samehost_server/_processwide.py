@@ -1,6 +1,7 @@
 """The servers that run in this process, and what happens to all of them: stop signals, its end, and its forks."""
 
 import atexit
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -40,16 +41,19 @@ def unregister(server: RunningServer) -> None:
         _running = tuple(each for each in _running if each is not server)
 
 
-def stop_all(*, at_once: bool) -> None:
-    """Asks all servers to stop; safe in a signal handler."""
-    for server in _running:
+def stop_all(*, at_once: bool) -> bool:
+    """Asks all servers to stop, and tells whether there are any; safe in a signal handler."""
+    servers = _running
+    for server in servers:
         server.stop(at_once)
+    return bool(servers)
 
 
 @atexit.register
 def _leave_all() -> None:
     for server in _running:
-        server.leave()
+        with contextlib.suppress(OSError):  # the others leave all the same
+            server.leave()
 
 
 def _forget_all() -> None:

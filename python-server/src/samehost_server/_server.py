@@ -10,7 +10,7 @@ import grpc
 from samehost_server._base import WATCH_SECONDS, ServerBase, State
 from samehost_server._health import Health
 from samehost_server._limit import REFUSING_WORKERS, Limit
-from samehost_server._wakeups import Wakeup
+from samehost_server._wakeups import Latch, Wakeup
 from samehost_server._workers import Workers
 from samehost_server.signals import STOP
 
@@ -57,6 +57,9 @@ class Server(ServerBase):
     implementation = "grpcio"
     _asynchronous = False
     _server: grpc.Server | None = None
+    _workers: Workers
+    _health: Health
+    _over: Latch
 
     def start(self) -> None:
         """Serves, and then lets the socket be found at its path; a server is started once.
@@ -71,7 +74,6 @@ class Server(ServerBase):
             StateError: it was started before.
         """
         self._begin()
-        keeper = threading.Thread(target=self._keep, name="samehost-keeper", daemon=True)
         try:
             self._server = grpc.server(self._workers, interceptors=self._interceptors, options=self._options)
             self._add_services(self._server, self._health, Limit(self._max_concurrent_calls))
@@ -80,16 +82,12 @@ class Server(ServerBase):
             if not self._asked:
                 self._server.start()
                 self._publish()
-            keeper.start()
+            threading.Thread(target=self._keep, name="samehost-keeper", daemon=True).start()
         except BaseException:
-            self._hurried = True
-            if keeper.ident is None:
-                self._drain()
-                self._end(State.FAILED)
-            else:  # a signal's exception came just after it was started
-                self.stop(at_once=True)
+            self._give_up()
             raise
-        if self._state is State.STARTING:
+        self._is_kept = True
+        if self._state is not State.SERVING:
             self._over.wait()
 
     def wait(self, *, announce: bool = False, signals: bool = True) -> None:
@@ -110,10 +108,7 @@ class Server(ServerBase):
         with STOP.listening() if signals else contextlib.nullcontext():
             if announce and not self._asked:
                 print(self.ready_line, flush=True)
-            # Python runs a signal handler between two instructions of the main thread; a signal that comes just as that
-            # goes to sleep is only handled when it wakes.
-            while not self._over.wait(WATCH_SECONDS):
-                pass
+            self._wait_until_over()
         self._raise_removal()
 
     def stop(self, *, at_once: bool = False) -> None:
@@ -122,7 +117,7 @@ class Server(ServerBase):
         Health says NOT_SERVING, the path is removed, clients are moved away by the age of their
         connections, and calls that are still in progress have `grace` seconds. Where no client is connected, that
         takes milliseconds, and never more than `grace` and 1.7 s. Safe from any thread, and again: a call with
-        `at_once` cuts short one that drains. Within a handler it does not wait, as that would be for itself.
+        `at_once` cuts short one that drains. In the thread of a handler it does not wait, as that would be for itself.
 
         Args:
             at_once: cut off the calls in progress.
@@ -131,24 +126,51 @@ class Server(ServerBase):
             return
         self.request_stop(at_once=at_once)
         if not (self._workers.has_this_thread() or self._is_starting_here()):
-            self._over.wait()
+            self._wait_until_over()
+
+    def _wait_until_over(self) -> None:
+        # Python runs a signal handler between two instructions of the main thread; a signal that comes just as that
+        # goes to sleep is only handled when it wakes.
+        while self._state not in (State.STOPPED, State.FAILED) and not self._over.wait(WATCH_SECONDS):
+            pass
+
+    def _is_starting_here(self) -> bool:
+        """Whether this is a signal handler that has interrupted `start`, so that nobody would stop the server."""
+        return not self._is_kept and self._starter == threading.get_ident()
 
     def _prepare(self) -> None:
         self._starter = threading.get_ident()
+        self._is_kept = False
+        self._ending = threading.Lock()
+        """Held by whoever ends the server: the keeper, or a start that fails."""
         self._wakeup = Wakeup()
-        self._over = threading.Event()
+        self._over = Latch()
         self._workers = Workers(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server")
         self._health = Health(self._statuses)
 
     def _keep(self) -> None:
         """What the keeper does, a thread of the server's own: it watches over the path, and ends the server."""
-        while not self._asked:
-            self._wakeup.wait(WATCH_SECONDS)
-            self._look_for_path()
-        try:
-            self._drain()
-        finally:
-            self._end(State.STOPPED)
+        with self._ending:
+            if self._state in (State.STOPPED, State.FAILED):
+                return  # the start was interrupted just after it had started this thread
+            try:
+                while not self._asked:
+                    self._wakeup.wait(WATCH_SECONDS)
+                    self._look_for_path()
+                self._drain()
+            finally:
+                self._end(State.STOPPED)
+
+    def _give_up(self) -> None:
+        """Ends a start that failed, unless the keeper does."""
+        self.request_stop(at_once=True)
+        with self._ending:
+            if self._state in (State.STOPPED, State.FAILED):
+                return
+            try:
+                self._drain()
+            finally:
+                self._end(State.FAILED)
 
     def _drain(self) -> None:
         self._health.end()
@@ -158,11 +180,10 @@ class Server(ServerBase):
         if self._server:
             self._end_calls(self._server)
 
-    def _end(self, state: State) -> None:
-        super()._end(state)
+    def _open(self) -> None:
         self._workers.shutdown()
         self._health.close()
-        self._over.set()
+        self._over.open()
         self._wakeup.close()
 
     def _end_calls(self, server: grpc.Server) -> None:
@@ -181,14 +202,8 @@ class Server(ServerBase):
     def _wake(self) -> None:
         self._wakeup.wake()
 
-    def _is_starting_here(self) -> bool:
-        """Whether this is a signal handler that has interrupted `start`."""
-        return self._state is State.STARTING and self._starter == threading.get_ident()
-
     def _forget(self) -> None:
         super()._forget()
-        self._over = threading.Event()  # another thread may have held the lock of the other
-        self._over.set()
         self._wakeup.close()
 
     def __enter__(self) -> Self:

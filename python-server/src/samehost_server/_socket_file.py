@@ -71,12 +71,17 @@ class SocketFile:
             BindError: the folder is missing or can't be written to.
         """
         try:
-            self._lock = self._take_lock(0)
+            lock = self._take_lock(0)
         except SocketInUseError:
             if not takeover:
                 raise
             self._predecessor = Predecessor(self._path)
-            self._lock = self._take_lock(_LOCK_SECONDS)
+            lock = self._take_lock(_LOCK_SECONDS)
+        with self._changing:
+            if self._withdrawn:  # by someone who did not wait
+                lock.release()
+                raise BindError(f"the server of {self._path} was stopped while it started")
+            self._lock = lock
         self._refuse_what_is_not_stale()
         self._refuse_foreign_control()
         self._make_private_folder()
@@ -139,9 +144,11 @@ class SocketFile:
         self._withdrawn = True
         lock, self._lock = self._lock, None
         if lock:
-            lock.release()
+            lock.forget()
         if self._control:
             self._control.close()
+        if self._predecessor:
+            self._predecessor.close()
         with contextlib.suppress(OSError):
             for name in (self._private, self._private_control):
                 let_go(str(name))

@@ -1,8 +1,9 @@
-"""Waking a thread that waits, from any other one and from a signal handler."""
+"""Waking threads that wait, from any other one and from a signal handler."""
 
 import contextlib
 import select
 import socket
+import threading
 
 
 class Wakeup:
@@ -26,10 +27,29 @@ class Wakeup:
 
     def wait(self, seconds: float) -> None:
         """Returns when it is woken, or when the time is over."""
-        if self._poll.poll(seconds * 1000):
+        if self._poll.poll(max(0.0, seconds) * 1000):
             self._reader.recv(4096)
 
     def close(self) -> None:
         """Frees its descriptors."""
         self._writer.close()
         self._reader.close()
+
+
+class Latch:
+    """Opens once, for all who wait. A signal handler may wait for it, as no lock of Python's is held meanwhile."""
+
+    def __init__(self) -> None:
+        self._closed = threading.Lock()
+        self._closed.acquire()
+
+    def open(self) -> None:
+        """Lets all go on."""
+        self._closed.release()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Waits, without end where no time is given; whether it is open."""
+        if not self._closed.acquire(timeout=seconds):
+            return False
+        self._closed.release()
+        return True

@@ -1,10 +1,13 @@
 """The threads in which a synchronous server runs its handlers."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
+
+_LOG = logging.getLogger("samehost_server")
 
 _Task = tuple["futures.Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -26,17 +29,20 @@ class Workers(futures.ThreadPoolExecutor):
         self._name = name
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._free = threading.Semaphore(0)
+        self._made = 0
         self._idents: set[int] = set()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "futures.Future[Any]":
         """As futures.Executor has it; grpc calls it in one thread only."""
         future: futures.Future[Any] = futures.Future()
         self._tasks.put((future, function, args, kwargs))
-        if not self._free.acquire(blocking=False) and len(self._idents) < self._most:
-            name = f"{self._name}_{len(self._idents)}"
-            thread = threading.Thread(target=self._work, name=name, daemon=True)
-            thread.start()
-            self._idents.add(thread.ident or 0)
+        if not self._free.acquire(blocking=False) and self._made < self._most:
+            thread = threading.Thread(target=self._work, name=f"{self._name}_{self._made}", daemon=True)
+            try:
+                thread.start()
+                self._made += 1
+            except RuntimeError:  # the system has none left; the task waits for a thread that is there, or the next one
+                _LOG.warning("no thread could be started for a call, which waits; raise the limit on tasks (ulimit -u)")
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
@@ -49,6 +55,7 @@ class Workers(futures.ThreadPoolExecutor):
         return threading.get_ident() in self._idents
 
     def _work(self) -> None:
+        self._idents.add(threading.get_ident())
         while task := self._tasks.get():
             future, function, args, kwargs = task
             if future.set_running_or_notify_cancel():

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -14,6 +15,8 @@ from samehost_server.errors import StateError
 from samehost_server.signals import STOP
 
 __all__ = ["Server"]
+
+_Result = TypeVar("_Result")
 
 
 class Server(ServerBase):
@@ -31,6 +34,7 @@ class Server(ServerBase):
     implementation = "grpcio-aio"
     _asynchronous = True
     _server: grpc.aio.Server | None = None
+    _is_grpc_started = False
 
     async def start(self) -> None:
         """Serves, and then lets the socket be found at its path; raises as samehost_server.Server.start does."""
@@ -41,15 +45,18 @@ class Server(ServerBase):
             if not self._asked:
                 self._listen(self._server, await self._claim())
             if not self._asked:
-                await self._server.start()
+                self._is_grpc_started = True
+                await _to_its_end(self._server.start())
                 self._publish()
         except BaseException:
             self._hurried = True
-            await self._drain()
-            self._end(State.FAILED)
+            try:
+                await self._drain()
+            finally:
+                self._end(State.FAILED)
             raise
         self._keeper = self._loop.create_task(self._keep(), name="samehost-keeper")
-        if self._state is State.STARTING:
+        if self._state is not State.SERVING:
             await self._over.wait()
 
     async def wait(self, *, announce: bool = False, signals: bool = True) -> None:
@@ -78,6 +85,8 @@ class Server(ServerBase):
     async def stop(self, *, at_once: bool = False) -> None:
         """Stops, and returns when nothing is left, as samehost_server.Server.stop does; a cancelled one goes on.
 
+        In a handler, and in tasks that one has started, it does not wait, as that would be for the handler itself.
+
         Args:
             at_once: cut off the calls in progress.
 
@@ -88,7 +97,7 @@ class Server(ServerBase):
             return
         self._refuse_another_loop()
         self.request_stop(at_once=at_once)
-        if not self._limit.has_this_task():
+        if not self._limit.is_in_handler():
             await self._over.wait()
 
     def _prepare(self) -> None:
@@ -101,12 +110,7 @@ class Server(ServerBase):
     async def _claim(self) -> str:
         """Claims the path in a thread, as a predecessor may take seconds to hand it over."""
         claiming = self._loop.run_in_executor(None, lambda: self._file.claim(takeover=self._takeover))
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            await asyncio.wait([claiming])  # what it still gets, the caller gives back
-            claiming.exception()
-            raise
+        return await _to_its_end(claiming)
 
     async def _keep(self) -> None:
         """What the keeper does, a task of the server's own: it watches over the path, and ends the server."""
@@ -125,19 +129,20 @@ class Server(ServerBase):
         self._begin_to_drain()
         for pause in self._pauses():
             await self._pause(pause)
-        if self._server:
+        if self._server and self._is_grpc_started:
             await self._end_calls(self._server)
 
-    def _end(self, state: State) -> None:
-        super()._end(state)
+    def _open(self) -> None:
         self._over.set()
 
     async def _end_calls(self, server: grpc.aio.Server) -> None:
         hurried = self._hurried
         ended = {asyncio.ensure_future(server.stop(self._grace_left))}
         for pause in self._pauses_of_end():
-            _, still = await asyncio.wait(ended, timeout=pause)
+            done, still = await asyncio.wait(ended, timeout=pause)
             if not still:
+                for each in done:
+                    each.result()
                 return
             if self._hurried and not hurried:
                 hurried = True
@@ -176,3 +181,17 @@ class Server(ServerBase):
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
+
+
+async def _to_its_end(work: Awaitable[_Result]) -> _Result:
+    """Does what can't be undone halfway; a cancellation meanwhile is raised when it has ended."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([working])
+        if not working.cancelled():
+            working.exception()  # the caller gives back what it still got, and nobody need hear of its failure
+        raise

@@ -1,9 +1,7 @@
 """The command `samehost-server`: serves Greeter, or anyone's own servicers."""
 
 import importlib
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,12 @@ from samehost_proto import OptionError, SocketAddress
 from samehost_proto.program import socket_option
 from samehost_proto.tuning import run_in_loop
 from samehost_server import Server, aio, signals
+from samehost_server._watchdog import Watchdog
 from samehost_server.errors import ServiceError
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 
-_EXIT_SECONDS = 0.3
-"""How long the interpreter may take to end after the server has: as much as is left of the grace and 2 s."""
+_BEYOND_GRACE_SECONDS = 2.0
+"""What the program may take beyond the grace, from the signal to its end."""
 
 
 class ModeParameter(click.ParamType[int]):
@@ -63,29 +62,21 @@ def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: b
         SamehostError: it can't serve.
     """
     signals.listen()
+    watchdog = Watchdog(options.get("grace", 0.0) + _BEYOND_GRACE_SECONDS)
     try:
         if not asynchronous:
-            with Server(address, services, **options) as server:
+            with watchdog, Server(address, services, **options) as server:
                 server.wait(announce=True)
-            _end_soon()
             return
 
         async def serve_in_loop() -> None:
-            async with aio.Server(address, services, **options) as server:
-                await server.wait(announce=True)
-            _end_soon()
+            with watchdog:
+                async with aio.Server(address, services, **options) as server:
+                    await server.wait(announce=True)
 
         run_in_loop(serve_in_loop())
     except OptionError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _end_soon() -> None:
-    """Lets the process end whatever handlers do: a loop's end waits for those that it runs in threads (asyncio.run)."""
-    signals.ignore()
-    end = threading.Timer(_EXIT_SECONDS, os._exit, (0,))
-    end.daemon = True
-    end.start()
 
 
 @click.command()
