@@ -86,6 +86,7 @@ class ServerBase:
         *,
         mode: int = 0o660,
         group: str | int | None = None,
+        trust_folder: bool = False,
         takeover: bool = False,
         on_removed: Literal["serve", "stop"] = "serve",
         grace: float = 5.0,
@@ -113,6 +114,7 @@ class ServerBase:
             self.address,
             mode=mode,
             gid=_group_id(group),
+            trust_folder=trust_folder,
             owner=f"{self.implementation} {self.version}",
         )
         self._services = as_list("services", services)

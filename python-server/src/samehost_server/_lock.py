@@ -5,17 +5,21 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import struct
 import threading
 import time
 from pathlib import Path
 
 from samehost_proto.probe import describe_permissions
+from samehost_server._folder import Folder
 from samehost_server.errors import BindError, SocketInUseError
 
 # struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 is "to the end"), pid, padding.
 _WHOLE_FILE_FOR_WRITING = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 _NOTHING_OF_FILE = struct.pack("@hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
+
+_MODE = 0o600
 
 _PACE_SECONDS = 0.005
 """How often to try: the system tells no one when a lock is released but whoever waits without a deadline."""
@@ -32,31 +36,34 @@ class Lock:
     The file stays when the lock is released: if it were removed, one server could lock the removed
     file while the next locks a new one. What it says of its owner is only there to be read.
 
+    Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode
+    0600, of this user, of root or of the folder's owner.
+
     Args:
-        path: the lock file, which is made if it is not there.
+        folder: where the lock file is, which is made if it is not there.
+        path: of the socket.
         owner: the implementation, for the file.
         seconds: how long to try while someone else holds it; 0 tries once.
 
     Raises:
         SocketInUseError: someone else holds the lock.
-        BindError: the file can't be opened, or is not a lock file.
+        BindError: the file can't be opened, is not a lock file, or is another user's.
     """
 
-    def __init__(self, path: Path, owner: str, seconds: float) -> None:
-        self._path = path
+    def __init__(self, folder: Folder, path: Path, owner: str, seconds: float) -> None:
+        self._socket = path
+        self._path = path.with_name(path.name + ".lock")
         try:
-            # 0600: whoever may open the file may lock it, and clients must not be able to.
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except FileNotFoundError as error:
-            raise BindError(
-                f"no folder {path.parent} for the socket {path.with_suffix('')}; create it or mount it"
-            ) from error
+            # O_NONBLOCK: someone may have put a FIFO there.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._descriptor = os.open(folder / self._path.name, flags, _MODE)
         except OSError as error:
             raise BindError(
-                f"cannot open the lock file {path}: {error.strerror}; {describe_permissions(path)}; "
+                f"cannot open the lock file {self._path}: {error.strerror}; {describe_permissions(self._path)}; "
                 f"let this process write there"
             ) from error
         try:
+            self._refuse_what_others_may_lock({os.geteuid(), 0, folder.status().st_uid})
             self._take_within(seconds)
             self._write(owner)
         except BaseException:
@@ -72,6 +79,27 @@ class Lock:
     def forget(self) -> None:
         """In a forked child, leaves the lock to the parent."""
         os.close(self._descriptor)
+
+    def _refuse_what_others_may_lock(self, owners: set[int]) -> None:
+        found = os.fstat(self._descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise BindError(
+                f"{self._path} is needed as a lock file and is no regular file with one name; "
+                f"remove it, or choose another name for the socket"
+            )
+        if found.st_uid not in owners:
+            raise BindError(
+                f"the lock file {self._path} belongs to uid {found.st_uid}, who could keep this server from starting; "
+                f"remove it, or choose a folder that only this user may write to"
+            )
+        try:
+            os.fchmod(self._descriptor, _MODE)
+        except OSError as error:
+            if stat.S_IMODE(found.st_mode) != _MODE:
+                raise BindError(
+                    f"the lock file {self._path} has mode {stat.S_IMODE(found.st_mode):04o}, and others could hold it; "
+                    f"run chmod 600 {self._path}"
+                ) from error
 
     def _take_within(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -91,7 +119,7 @@ class Lock:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE_FOR_WRITING)
         except (BlockingIOError, PermissionError) as error:  # POSIX lets a record lock say either
             raise SocketInUseError(
-                f"{self._path.with_suffix('')} has a server already: {self._owner() or 'someone'} holds "
+                f"{self._socket} has a server already: {self._owner() or 'someone'} holds "
                 f"{self._path}; stop that server or choose another path"
             ) from error
         except OSError as error:

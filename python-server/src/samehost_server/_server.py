@@ -28,6 +28,8 @@ class Server(ServerBase):
         services: servicers, each an instance of a class derived from a generated `...Servicer`.
         mode: permissions of the socket. Connecting takes *write* permission (unix(7)).
         group: name or number of the group that owns the socket; by default the process's own.
+        trust_folder: serve in a folder that every user may write to, where any of them can replace the socket.
+            By default it is refused, unless its sticky bit is set.
         takeover: where a server has the path, take it over: that server hands its lock over, drains and goes,
             and its clients notice nothing. Its `grace` must outlast its longest call.
         on_removed: what to do when someone removes the path or puts something else there, so that no client that
@@ -69,7 +71,7 @@ class Server(ServerBase):
         Raises:
             SocketInUseError: another server owns the path.
             NotASocketError: something other than a socket is at the path.
-            BindError: the folder is missing or not writable, or the system refuses the socket.
+            BindError: the folder is missing, not writable or writable by every user, or the system refuses the socket.
             ServiceError: something is no servicer, or has asyncio methods.
             StateError: it was started before.
         """

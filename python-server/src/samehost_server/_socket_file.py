@@ -2,36 +2,26 @@
 
 import contextlib
 import hashlib
-import logging
 import os
-import secrets
 import socket
 import stat
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from samehost_proto import MAX_PATH_BYTES, NotASocketError, SocketAddress
+from samehost_proto import NotASocketError, SocketAddress
 from samehost_proto.probe import PathState, describe_permissions, path_state
 from samehost_server._connections import is_client_connected, let_go
+from samehost_server._folder import Folder, PrivateFolder, open_folder, sweep
 from samehost_server._lock import Lock
 from samehost_server._takeover import Predecessor, Successors, control_path
 from samehost_server.errors import BindError, SocketInUseError
 
-_FOLDER_NAME_LENGTH = 8
-"""Hexadecimal digits, so that two paths of one folder share a private folder once in 4 billion."""
-
-_SOCKET_NAME_LENGTH = 4
-"""Random digits. C-core unlinks the name that it bound when it shuts down, whatever is there by then: a server that
-drains would take away what its successor has just bound under the same name."""
-
-_LOG = logging.getLogger("samehost_server")
+_DIGEST_LENGTH = 8
+"""Hexadecimal digits, so that two paths of one folder find each other's private folders once in 4 billion."""
 
 _LOCK_SECONDS = 2.0
 """How long to try for a lock that was just released: a third server may hold it while it finds the path live."""
-
-_RETAKE_PACE_SECONDS = 0.05
 
 
 class SocketFile:
@@ -40,21 +30,33 @@ class SocketFile:
     The socket is bound in a private folder beside the path, which nobody else may enter, is given its
     mode and group there, and is renamed onto the path when it serves. So whoever finds a file at the
     path finds one that serves, and never one with a wider mode.
+
+    Everything is named relative to folders that are held open: another user who may write to the folder can
+    replace what he finds there, and still can't make the server change or remove a file of somebody else.
     """
 
-    def __init__(self, address: SocketAddress, *, mode: int, gid: int | None, owner: str) -> None:
+    _folder: Folder
+    _private: PrivateFolder
+    _bound: Path
+
+    def __init__(
+        self, address: SocketAddress, *, mode: int, gid: int | None, owner: str, trust_folder: bool = False
+    ) -> None:
         self._path = address.path
-        self._address = address
         self._mode = mode
         self._gid = gid
         self._owner = owner
+        self._trust_folder = trust_folder
+        digest = hashlib.sha256(os.fsencode(self._path.name)).hexdigest()
+        self._prefix = f".{digest[:_DIGEST_LENGTH]}"
         self._lock: Lock | None = None
         self._changing = threading.Lock()
         """Held while the lock changes hands, which successors do in a thread of their own."""
         self._withdrawn = False
-        self._private = _private_path(address)
-        self._private_control = _private_path(address)
-        self._identities: dict[Path, tuple[int, int]] = {}
+        self._closing = contextlib.ExitStack()
+        self._found: tuple[int, int] | None = None
+        self._identities: dict[str, tuple[int, int]] = {}
+        self._kept: PrivateFolder | None = None
         self._predecessor: Predecessor | None = None
         self._control: socket.socket | None = None
         self._successors: Successors | None = None
@@ -68,8 +70,10 @@ class SocketFile:
         Raises:
             SocketInUseError: another server holds the lock, or answers at the path, or does not hand it over.
             NotASocketError: something other than a socket is at the path.
-            BindError: the folder is missing or can't be written to.
+            BindError: the folder is missing, can't be written to, or can be written to by every user.
         """
+        self._folder = open_folder(self._path, trusted=self._trust_folder)
+        self._closing.callback(self._folder.close)
         try:
             lock = self._take_lock(0)
         except SocketInUseError:
@@ -82,10 +86,12 @@ class SocketFile:
                 lock.release()
                 raise BindError(f"the server of {self._path} was stopped while it started")
             self._lock = lock
+        if takeover and not self._predecessor and self._state() is PathState.LIVE:
+            self._predecessor = Predecessor(self._path)  # someone has removed the lock file that it holds
         self._refuse_what_is_not_stale()
         self._refuse_foreign_control()
         self._make_private_folder()
-        return str(SocketAddress(self._private))
+        return f"unix:{self._bound}"
 
     def publish(self, handed_over: Callable[[], None]) -> None:
         """Gives the bound socket its group and mode and renames it onto the path; from now on it is found.
@@ -94,30 +100,35 @@ class SocketFile:
             handed_over: called, in another thread, when a successor has taken the path over.
 
         Raises:
+            SocketInUseError: someone has put something at the path since `claim`.
             BindError: the system refuses the group, the mode or the name.
         """
         control = control_path(self._path)
-        private_control = self._private_control
         try:
             if self._gid is not None:
-                os.chown(self._private, -1, self._gid)
-            self._private.chmod(self._mode)
+                os.chown(self._bound, -1, self._gid)
+            self._bound.chmod(self._mode)
             if control:
-                self._control = _listen(private_control)
-                self._rename(private_control, control)
-            self._rename(self._private, self._path)
-            self._private.parent.rmdir()
+                self._control = _listen(self._private / control.name)
+                self._rename(self._private / control.name, control.name)
+            if _identity(self._folder / self._path.name) != self._found:
+                raise SocketInUseError(
+                    f"someone put another file at {self._path} while this server started; it is kept: move it away or "
+                    f"choose another path"
+                )
+            self._rename(self._bound, self._path.name)
         except OSError as error:
             raise BindError(
                 f"cannot publish {self._path} with mode {self._mode:04o} and group {self._gid}: {error.strerror}; "
                 f"{describe_permissions(self._path)}; only a group that this process is in can be given"
             ) from error
+        self._private.remove()
         # Only now: whoever hears of it may remove or rename what is beside the path.
         if self._predecessor:
             self._predecessor.tell_published()
         if self._control:
             self._successors = Successors(
-                self._control, release=self._release, retake=self._retake, handed_over=handed_over
+                self._path, self._control, release=self._release, retake=self._retake, handed_over=handed_over
             )
 
     def withdraw(self) -> None:
@@ -132,10 +143,12 @@ class SocketFile:
             self._withdrawn = True
             lock, self._lock = self._lock, None
             if lock:  # otherwise a successor may rename its own there in the instant between look and removal
-                for path in self._identities:
-                    self._remove_if_own(path)
-                with contextlib.suppress(OSError):
-                    self._remove_private_folder()
+                for name in self._identities:
+                    self._remove_if_own(name)
+            if self._kept:
+                self._kept.remove()
+            self._closing.close()
+            if lock:
                 lock.release()
 
     def forget(self) -> None:
@@ -145,73 +158,92 @@ class SocketFile:
         lock, self._lock = self._lock, None
         if lock:
             lock.forget()
+            self._folder.close()
         if self._control:
             self._control.close()
         if self._predecessor:
             self._predecessor.close()
-        with contextlib.suppress(OSError):
-            for name in (self._private, self._private_control):
-                let_go(str(name))
+        with contextlib.suppress(OSError, AttributeError):
+            let_go(str(self._bound))
 
     def is_lost(self) -> bool:
         """Whether someone has removed the file, or put another in its place, without taking it over."""
         with self._changing:
-            return self._lock is not None and not self._is_own(self._path)
+            return self._lock is not None and _identity(self._path) != self._identities[self._path.name]
 
     def has_client(self) -> bool:
         """Tells whether a client is connected to the socket; true where this system does not say."""
         try:
-            return is_client_connected(str(self._private))
+            return is_client_connected(str(self._bound))
         except OSError:
             return True
 
     def _take_lock(self, seconds: float) -> Lock:
-        return Lock(self._path.with_name(self._path.name + ".lock"), self._owner, seconds)
+        return Lock(self._folder, self._path, self._owner, seconds)
 
-    def _rename(self, private: Path, public: Path) -> None:
-        found = private.stat()
-        self._identities[public] = (found.st_dev, found.st_ino)
-        private.rename(public)
+    def _state(self) -> PathState:
+        return path_state(SocketAddress(self._folder / self._path.name))
 
-    def _is_own(self, path: Path) -> bool:
+    def _rename(self, private: Path, public: str) -> None:
+        identity = _identity(private)
+        if identity:
+            self._identities[public] = identity
+        private.rename(self._folder / public)
+
+    def _is_own(self, name: str) -> bool:
+        return _identity(self._folder / name) == self._identities[name]
+
+    def _remove_if_own(self, name: str) -> None:
         with contextlib.suppress(OSError):
-            found = path.lstat()
-            return (found.st_dev, found.st_ino) == self._identities[path]
-        return False
-
-    def _remove_if_own(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            if self._is_own(path):
-                path.unlink()
+            if self._is_own(name):
+                (self._folder / name).unlink()
 
     def _release(self) -> bool:
         """Lets a successor have the lock; false where this server has none, as it goes."""
         with self._changing:
             lock, self._lock = self._lock, None
             if lock:
+                self._keep_names()
                 lock.release()
             return lock is not None
 
-    def _retake(self) -> None:
-        """Takes the lock again when a successor gave up, however long another holds it: others find the path live."""
-        patience = time.monotonic() + _LOCK_SECONDS
-        while not self._retake_now():
-            if patience and time.monotonic() > patience:
-                _LOG.warning("a takeover of %s was given up, and another process still holds its lock", self._path)
-                patience = 0
-            threading.Event().wait(_RETAKE_PACE_SECONDS)
-
-    def _retake_now(self) -> bool:
-        """Whether the lock is there again, or needed no more."""
+    def _retake(self) -> bool:
+        """Tries to take the lock again when a successor gave up; true also where it is needed no more."""
         with self._changing:
-            if self._withdrawn:
-                return True
-            with contextlib.suppress(BindError):
-                self._lock = self._take_lock(0)
-            return self._lock is not None
+            if not self._withdrawn:
+                try:
+                    self._lock = self._take_lock(0)
+                except BindError:  # another process holds it, or no descriptor is left
+                    return False
+                self._restore_names()
+            return True
+
+    def _keep_names(self) -> None:
+        """Gives the sockets further names, which `_restore_names` needs where a successor dies with the public ones.
+
+        Where the file system has no hard links, such a server serves on and is not found any more, as `is_lost` says.
+        """
+        with contextlib.suppress(OSError):
+            self._kept = PrivateFolder(self._folder, self._prefix)
+            for name in self._identities:
+                if self._is_own(name):
+                    (self._kept / name).hardlink_to(self._folder / name)
+
+    def _restore_names(self) -> None:
+        """Gives the sockets their public names again, where a successor has died that had taken them."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return
+        for name in self._identities:
+            public = self._folder / name
+            with contextlib.suppress(OSError):
+                if not self._is_own(name) and path_state(SocketAddress(public)) in (PathState.ABSENT, PathState.STALE):
+                    (kept / name).rename(public)
+        kept.remove()
 
     def _refuse_what_is_not_stale(self) -> None:
-        match path_state(self._address):
+        self._found = _identity(self._folder / self._path.name)
+        match self._state():
             case PathState.NOT_A_SOCKET:
                 raise NotASocketError(f"{self._path} exists and is not a socket; move it away or choose another path")
             case PathState.LIVE if self._predecessor is None:
@@ -228,31 +260,33 @@ class SocketFile:
     def _refuse_foreign_control(self) -> None:
         control = control_path(self._path)
         with contextlib.suppress(FileNotFoundError):
-            if control and not stat.S_ISSOCK(control.lstat().st_mode):
+            if control and not stat.S_ISSOCK((self._folder / control.name).lstat().st_mode):
                 raise NotASocketError(
                     f"{control} is needed to hand {self._path} over and is not a socket; "
                     f"move it away or choose another path"
                 )
 
     def _make_private_folder(self) -> None:
-        folder = self._private.parent
+        if not self._predecessor:  # which keeps its sockets' names in one
+            sweep(self._folder, self._prefix)
         try:
-            self._remove_private_folder()
-            folder.mkdir(mode=stat.S_IRWXU)
+            self._private = PrivateFolder(self._folder, self._prefix)
         except OSError as error:
             raise BindError(
-                f"cannot create {folder} for the socket {self._path}: {error.strerror}; "
-                f"{describe_permissions(folder)}; let this process write there"
+                f"cannot create a private folder beside {self._path}: {error.strerror}; "
+                f"{describe_permissions(self._path.parent)}; let this process write there"
             ) from error
+        self._closing.callback(self._private.remove)
+        # Random: connections are known by it, and C-core unlinks the name that it bound, whatever is there by then.
+        self._bound = self._private / self._private.token
 
-    def _remove_private_folder(self) -> None:
-        """Removes what this server, or one that was killed while it started, left; safe, as it holds the lock."""
-        folder = self._private.parent
-        with contextlib.suppress(FileNotFoundError):
-            for left in folder.iterdir():
-                if stat.S_ISSOCK(left.lstat().st_mode):
-                    left.unlink()
-            folder.rmdir()
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None where there is none."""
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _listen(private: Path) -> socket.socket:
@@ -266,20 +300,3 @@ def _listen(private: Path) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _private_path(address: SocketAddress) -> Path:
-    """Where the socket is bound: a random name in a folder beside the path, which has a name of its own for each path.
-
-    It must fit into a socket's address too, so both names get shorter where the path is long.
-    """
-    folder = address.path.parent
-    room = MAX_PATH_BYTES - len(os.fsencode(folder)) - len("/./")
-    if room < len("ab"):
-        raise BindError(
-            f"{address.path} leaves no room for a private name beside it; choose a folder with a shorter name"
-        )
-    socket_length = min(_SOCKET_NAME_LENGTH, room // 2)
-    digest = hashlib.sha256(os.fsencode(address.path.name)).hexdigest()
-    private = folder / f".{digest[: min(room - socket_length, _FOLDER_NAME_LENGTH)]}"
-    return private / secrets.token_hex(_SOCKET_NAME_LENGTH)[:socket_length]

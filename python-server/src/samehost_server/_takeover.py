@@ -5,8 +5,10 @@ go. Lines of JSON say what has happened; a connection that ends says that the ot
 """
 
 import json
+import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,20 @@ from samehost_server.errors import SocketInUseError
 _ANSWER_SECONDS = 5.0
 """How long a server may take to release its lock, which takes it less than a millisecond."""
 
+_SILENCE_SECONDS = 5.0
+"""How long a successor may be silent without the lock, for which it tries for 2 s."""
+
+_PACE_SECONDS = 0.05
+
+_TRIES_BEFORE_WARNING = 40
+"""2 s: a third server may hold the lock for a moment, while it finds the path live."""
+
+_LEAST_SECONDS = 0.001
+"""The shortest time-out of a socket: 0 would have it not wait at all."""
+
 _LINE_BYTES = 4096
+
+_LOG = logging.getLogger("samehost_server")
 
 _RELEASED = {"event": "released"}
 _PUBLISHED = {"event": "published"}
@@ -47,7 +62,7 @@ class Predecessor:
         try:
             self._connection.settimeout(_ANSWER_SECONDS)
             self._connection.connect(str(control))
-            released = _receive(self._connection) == _RELEASED
+            released = _receive(self._connection, _ANSWER_SECONDS) == _RELEASED
         except OSError as error:
             self._connection.close()
             raise SocketInUseError(
@@ -72,40 +87,48 @@ class Successors:
     """Listens for a successor, one at a time, in a thread of its own.
 
     Args:
+        path: what is handed over, for the log.
         listener: a socket that listens at `control_path`.
         release: releases the lock; false where there is none to release, as the server goes already.
-        retake: takes the lock again, when a successor has given up.
+        retake: tries to take the lock again, when a successor has given up; true where it is there, or needed no more.
         handed_over: called when a successor has published.
     """
 
     def __init__(
         self,
+        path: Path,
         listener: socket.socket,
         *,
         release: Callable[[], bool],
-        retake: Callable[[], None],
+        retake: Callable[[], bool],
         handed_over: Callable[[], None],
     ) -> None:
+        self._path = path
         self._listener = listener
         self._release = release
         self._retake = retake
         self._handed_over = handed_over
+        self._closed = threading.Event()
         threading.Thread(target=self._listen, name="samehost-takeover", daemon=True).start()
 
     def close(self) -> None:
         """Listens no more; whoever waits for an answer gets none."""
+        self._closed.set()
         with suppress(OSError):  # unlike close, it wakes the thread that waits in accept
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _listen(self) -> None:
-        with suppress(OSError):
-            while True:
+        while not self._closed.is_set():
+            try:
                 connection, _ = self._listener.accept()
-                with connection:
-                    if self._hand_over(connection):
-                        self._handed_over()
-                        return
+            except OSError:  # it was closed; or no descriptor is left, which passes
+                self._closed.wait(_PACE_SECONDS)
+                continue
+            with connection:
+                if self._hand_over(connection):
+                    self._handed_over()
+                    return
 
     def _hand_over(self, connection: socket.socket) -> bool:
         """Whether the successor has published."""
@@ -113,9 +136,21 @@ class Successors:
             return False
         with suppress(OSError):  # a successor that dies has given up
             _send(connection, _RELEASED)
-            if _receive(connection) == _PUBLISHED:
-                return True
-        self._retake()
+            while True:
+                try:
+                    if _receive(connection, _SILENCE_SECONDS) == _PUBLISHED:
+                        return True
+                    break
+                except TimeoutError:
+                    if self._retake():  # it does not even hold the lock
+                        _LOG.warning("a successor that wanted to take %s over said nothing more", self._path)
+                        return False
+        tries = 0
+        while not self._retake():
+            tries += 1
+            if tries == _TRIES_BEFORE_WARNING:
+                _LOG.warning("a takeover of %s failed, and another process holds its lock", self._path)
+            self._closed.wait(_PACE_SECONDS)
         return False
 
 
@@ -123,11 +158,20 @@ def _send(connection: socket.socket, message: dict[str, str]) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _receive(connection: socket.socket) -> object:
-    """The next line; None where the connection ends or says no JSON."""
+def _receive(connection: socket.socket, seconds: float) -> object:
+    """The next line; None where the connection ends or says no JSON.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    deadline = time.monotonic() + seconds
     line = b""
-    while not line.endswith(b"\n") and len(line) < _LINE_BYTES and (more := connection.recv(_LINE_BYTES)):
+    while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
+        connection.settimeout(max(deadline - time.monotonic(), _LEAST_SECONDS))
+        more = connection.recv(_LINE_BYTES)
+        if not more:
+            break
         line += more
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         return json.loads(line)
     return None

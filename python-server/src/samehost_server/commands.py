@@ -38,6 +38,7 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--key", type=click.Path(path_type=Path), help="PEM file of the certificate's key."),
         click.option("--certificate", type=click.Path(path_type=Path), help="PEM file of a chain, to serve TLS."),
+        click.option("--trust-folder", is_flag=True, help="Serve in a folder that every user may write to."),
         click.option("--takeover", is_flag=True, help="Take the path over from a server that serves there."),
         click.option(
             "--on-removed",

@@ -1,11 +1,11 @@
 """Cases for what a socket adds to gRPC: its file, its permissions, its server's end, and what clients say of it."""
 
-from samehost_interop.socket_suite import client_cases, connection_cases, server_cases, takeover_cases
+from samehost_interop.socket_suite import client_cases, connection_cases, folder_cases, server_cases, takeover_cases
 
 PREFIX = "socket/"
 """How the names of these cases begin in ids and reports."""
 
-SERVER_CASES = tuple(f"{PREFIX}{name}" for name in (*server_cases.CASES, *connection_cases.CASES))
+SERVER_CASES = tuple(f"{PREFIX}{name}" for name in (*server_cases.CASES, *folder_cases.CASES, *connection_cases.CASES))
 TAKEOVER_CASES = tuple(f"{PREFIX}{name}" for name in takeover_cases.CASES)
 CLIENT_CASES = tuple(f"{PREFIX}{name}" for name in client_cases.CASES)
 CASES = (*SERVER_CASES, *TAKEOVER_CASES, *CLIENT_CASES)

@@ -12,10 +12,23 @@ from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import CaseError
 from samehost_interop.peers import Peer
 from samehost_interop.server import private_folder
-from samehost_interop.socket_suite import PREFIX, client_cases, connection_cases, server_cases, takeover_cases
+from samehost_interop.socket_suite import (
+    PREFIX,
+    client_cases,
+    connection_cases,
+    folder_cases,
+    server_cases,
+    takeover_cases,
+)
 from samehost_interop.socket_suite.pair import Pair
 
-_CASES = {**server_cases.CASES, **connection_cases.CASES, **takeover_cases.CASES, **client_cases.CASES}
+_CASES = {
+    **server_cases.CASES,
+    **folder_cases.CASES,
+    **connection_cases.CASES,
+    **takeover_cases.CASES,
+    **client_cases.CASES,
+}
 
 
 class SocketRunner:

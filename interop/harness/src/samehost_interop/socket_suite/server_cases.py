@@ -7,9 +7,10 @@ import shutil
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -43,7 +44,16 @@ _IN_A_MOUNT_OF_ITS_OWN = ("unshare", "--map-root-user", "--mount")
 """A user namespace, so that no privilege is needed to have a small file system that is gone with the process."""
 
 _STARTS = 3
-"""How often the watcher sees a server come and go."""
+"""How often a server comes and goes where one time may be luck."""
+
+_BEYOND_GRACE_SECONDS = 2.0 + 3.0
+"""PROTOCOL.md's 2 s, and what a busy machine may add."""
+
+_IDLE_STOP_SECONDS = 0.9
+"""Ten times what a JVM takes; less than the second after which C-core moves clients to another connection."""
+
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""A client's connection preface: the magic and an empty SETTINGS frame (RFC 9113, 3.4)."""
 
 
 def replaces_stale(pair: Pair) -> None:
@@ -184,6 +194,35 @@ def cuts_what_outlasts_the_grace(pair: Pair) -> None:
         ends(server.process, pair.deadlines.stop, "the server to stop when the grace is over")
 
 
+def stop_is_bounded(pair: Pair) -> None:
+    """Connections that say nothing and a call that never ends keep a server no longer than the grace and a little."""
+    with pair.serving("--grace", "1") as server, open_channel(pair.socket) as channel, ExitStack() as stack:
+        for said in (b"", b"PRI * HTTP/2.0", _HTTP2_PREFACE):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(pair.socket))
+            silent.sendall(said)
+        stream = slow_greetings(channel, milliseconds=60_000)
+        next(stream)
+        server.process.terminate()
+        ends(server.process, 1 + _BEYOND_GRACE_SECONDS, "the server to stop when the grace of 1 s is over")
+
+
+def idle_stop_is_quick(pair: Pair) -> None:
+    """A server stops at once when no client is connected."""
+    seconds = []
+    for _ in range(_STARTS):
+        with pair.serving() as server:
+            pair.greets()
+            begun = time.monotonic()
+            server.process.terminate()
+            ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
+            seconds.append(time.monotonic() - begun)
+    if min(seconds) > _IDLE_STOP_SECONDS:
+        raise CaseError(
+            f"the quickest of {_STARTS} stops: expected {_IDLE_STOP_SECONDS} s at most, got {min(seconds):.2f}"
+        )
+
+
 def second_signal(pair: Pair) -> None:
     """A second signal ends a server at once, whatever is in progress."""
     with pair.serving("--grace", "1000") as server, open_channel(pair.socket) as channel:
@@ -312,6 +351,8 @@ CASES = {
         ready_means_ready,
         drains,
         cuts_what_outlasts_the_grace,
+        stop_is_bounded,
+        idle_stop_is_quick,
         second_signal,
         removes_only_its_own,
         survives_removed_path,

@@ -11,13 +11,14 @@ from contextlib import ExitStack, contextmanager
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_interop.peers import Peer
 from samehost_interop.server import RunningServer
-from samehost_interop.socket_suite.locks import lockable
+from samehost_interop.socket_suite.locks import lock_of, lockable, take
 from samehost_interop.socket_suite.pair import (
     CALL_SECONDS,
     Pair,
     ends,
     eventually,
     expect,
+    make_stale,
     names_in,
     open_channel,
     slow_greetings,
@@ -45,17 +46,67 @@ def resumes_when_its_successor_gives_up(pair: Pair) -> None:
     control = pair.socket.with_name(f"{pair.socket.name}.takeover")
     with pair.serving() as server:
         expect("mode of the socket for successors", stat.S_IMODE(control.stat().st_mode), 0o600)
-        with socket.socket(socket.AF_UNIX) as successor:
-            successor.settimeout(CALL_SECONDS)
-            successor.connect(str(control))
-            with successor.makefile() as lines:
-                expect("what the server says", json.loads(lines.readline()), {"event": "released"})
+        with _dialling(pair):
             expect("the lock is free", lockable(pair.socket), True)
         eventually(lambda: not lockable(pair.socket), "the lock to be taken again")
         pair.greets()
         server.process.terminate()
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
     expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+
+
+def takes_over_without_a_lock_file(pair: Pair) -> None:
+    """A server takes over where someone has removed the lock file, so that nothing says that a server is there."""
+    with pair.serving(*_GRACE, peer=pair.client) as first:
+        lock_of(pair.socket).unlink()
+        with _succeeding(pair, first, pair.server) as second:
+            lock_of(pair.socket).unlink()
+            with _succeeding(pair, second, pair.client):
+                pair.greets()
+
+
+def silent_successor(pair: Pair) -> None:
+    """A successor that says nothing more, or rubbish, leaves the server in charge, found, and replaceable."""
+    with pair.serving(*_GRACE) as server:
+        for rubbish in (b"[" * 4000 + b"\n", b"{}\n", b"\xff\n", b"x" * 10_000):
+            with _dialling(pair) as successor:
+                successor.sendall(rubbish)
+                eventually(lambda: not lockable(pair.socket), f"the lock to be taken again after {rubbish[:9]!r}...")
+        with _dialling(pair):
+            pair.greets()
+            eventually(lambda: not lockable(pair.socket), "the lock to be taken again from a silent successor")
+            with _succeeding(pair, server, pair.client):
+                pair.greets()
+
+
+def successor_dies_at_each_step(pair: Pair) -> None:
+    """A successor that dies with the lock, with the one public name or with both, leaves the server in charge."""
+    control = pair.socket.with_name(f"{pair.socket.name}.takeover")
+    with pair.serving(*_GRACE) as server:
+        for names in ((), (control,), (control, pair.socket), (pair.socket,)):
+            with _dialling(pair), lock_of(pair.socket).open("r+") as lock:
+                expect("the lock can be had", take(lock), True)
+                for name in names:
+                    make_stale(pair.folder / "own")
+                    (pair.folder / "own").rename(name)
+            eventually(lambda: not lockable(pair.socket), f"the lock to be taken again after {len(names)} names")
+            pair.greets()
+        with _succeeding(pair, server, pair.client) as successor:
+            pair.greets()
+            successor.process.terminate()
+            ends(successor.process, pair.deadlines.stop, "the last server to stop after SIGTERM")
+    expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+
+
+@contextmanager
+def _dialling(pair: Pair) -> Iterator[socket.socket]:
+    """A successor that has been told that the lock is free."""
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.settimeout(CALL_SECONDS)
+        successor.connect(f"{pair.socket}.takeover")
+        with successor.makefile() as lines:
+            expect("what the server says", json.loads(lines.readline()), {"event": "released"})
+        yield successor
 
 
 @contextmanager
@@ -94,5 +145,14 @@ def _calling(pair: Pair) -> Iterator[None]:
         expect("calls were made meanwhile", calling.result() > 0, True)
 
 
-CASES = {case.__name__: case for case in (takes_over_and_is_taken_over, resumes_when_its_successor_gives_up)}
+CASES = {
+    case.__name__: case
+    for case in (
+        takes_over_and_is_taken_over,
+        takes_over_without_a_lock_file,
+        resumes_when_its_successor_gives_up,
+        silent_successor,
+        successor_dies_at_each_step,
+    )
+}
 """The cases by name, in the order of the report."""
