@@ -227,12 +227,12 @@ class ServerBase:
         """Makes what `stop` needs from now on."""
         raise NotImplementedError
 
-    def _listen(self, server: grpc.Server | grpc.aio.Server, private: str) -> None:
+    def _listen(self, server: grpc.Server | grpc.aio.Server, private: SocketAddress) -> None:
         try:
             if self._credentials is None:
-                server.add_insecure_port(private)
+                server.add_insecure_port(str(private))
             else:
-                server.add_secure_port(private, self._credentials)
+                server.add_secure_port(str(private), self._credentials)
         except RuntimeError as error:  # grpc says no more than that it failed
             raise BindError(
                 f"the system refused a socket beside {self.address.path}; check that its folder is on a file system "

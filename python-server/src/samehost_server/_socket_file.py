@@ -61,7 +61,7 @@ class SocketFile:
         self._control: socket.socket | None = None
         self._successors: Successors | None = None
 
-    def claim(self, *, takeover: bool) -> str:
+    def claim(self, *, takeover: bool) -> SocketAddress:
         """Locks the path and returns the private address to bind.
 
         Args:
@@ -91,9 +91,9 @@ class SocketFile:
         self._refuse_what_is_not_stale()
         self._refuse_foreign_control()
         self._make_private_folder()
-        return f"unix:{self._bound}"
+        return SocketAddress(self._bound)
 
-    def publish(self, handed_over: Callable[[], None]) -> None:
+    def publish(self, handed_over: Callable[[], object]) -> None:
         """Gives the bound socket its group and mode and renames it onto the path; from now on it is found.
 
         Args:

@@ -101,7 +101,7 @@ class Successors:
         *,
         release: Callable[[], bool],
         retake: Callable[[], bool],
-        handed_over: Callable[[], None],
+        handed_over: Callable[[], object],
     ) -> None:
         self._path = path
         self._listener = listener

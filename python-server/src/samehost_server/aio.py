@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 import grpc
 
+from samehost_proto import SocketAddress
 from samehost_server._base import WATCH_SECONDS, ServerBase, State
 from samehost_server._health import AsyncHealth
 from samehost_server._limit import AsyncLimit
@@ -107,7 +108,7 @@ class Server(ServerBase):
         self._health = AsyncHealth(self._statuses)
         self._limit = AsyncLimit(self._max_concurrent_calls)
 
-    async def _claim(self) -> str:
+    async def _claim(self) -> SocketAddress:
         """Claims the path in a thread, as a predecessor may take seconds to hand it over."""
         claiming = self._loop.run_in_executor(None, lambda: self._file.claim(takeover=self._takeover))
         return await _to_its_end(claiming)

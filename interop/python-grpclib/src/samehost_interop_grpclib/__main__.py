@@ -63,6 +63,7 @@ def command() -> None:
 @click.option("--mode", type=ModeParameter(), default=0o660, help="Permissions of the socket. [0660]")
 @click.option("--group", type=GroupParameter(), help="Group of the socket, a name or a number. [the process's]")
 @click.option("--grace", type=click.FloatRange(min=0), default=5.0, help="Seconds that calls have to finish. [5]")
+@click.option("--trust-folder", is_flag=True, help="Serve in a folder that every user may write to.")
 @click.option("--takeover", is_flag=True, help="Take the path over from a server that serves there.")
 @click.option(
     "--on-removed",

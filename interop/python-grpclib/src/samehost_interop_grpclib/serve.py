@@ -15,16 +15,17 @@ from samehost.interop import orca_service_pb2, testing_pb2
 from samehost_interop_grpclib.greeter_service import GreeterService
 from samehost_interop_grpclib.health import Health
 from samehost_interop_grpclib.interop_service import InteropService
-from samehost_interop_grpclib.listen import SocketFile
-from samehost_interop_grpclib.lock import IMPLEMENTATION
 from samehost_interop_grpclib.orca import LoadReports, OpenRcaService
 from samehost_interop_grpclib.removal import removal
 from samehost_interop_grpclib.server import Server
 from samehost_proto import SamehostError, SocketAddress
 from samehost_proto.program import print_json
+from samehost_server._socket_file import SocketFile
 
 if TYPE_CHECKING:
     from grpclib._typing import IServable
+
+_IMPLEMENTATION = "grpclib"
 
 _SERVICES = [
     greeter_pb2.DESCRIPTOR.services_by_name["GreeterService"].full_name,
@@ -43,6 +44,7 @@ async def serve(
     mode: int,
     group: int | None,
     grace: float,
+    trust_folder: bool,
     takeover: bool,
     on_removed: Literal["serve", "stop"],
 ) -> None:
@@ -53,6 +55,7 @@ async def serve(
         mode: permissions of the socket.
         group: number of its group; None leaves the process's own.
         grace: seconds that calls have to finish.
+        trust_folder: serve in a folder that every user may write to.
         takeover: take the path over from a server that serves there.
         on_removed: what to do when someone removes the socket: serve on what is in progress, or stop.
 
@@ -63,10 +66,14 @@ async def serve(
     reports, health = LoadReports(), Health(_SERVICES)
     services: list[IServable] = [GreeterService(), InteropService(reports), OpenRcaService(reports), health]
     server = Server(ServerReflection.extend(services))
-    file = SocketFile(address, mode=mode, group=group)
+    owner = f"{_IMPLEMENTATION} {grpclib.__version__}"
+    file = SocketFile(address, mode=mode, gid=group, owner=owner, trust_folder=trust_folder)
+    loop = asyncio.get_running_loop()
     try:
-        await server.serve(await file.bind(takeover=takeover))
-        file.publish(handed_over=asked.set)
+        # In a thread, as a predecessor may take seconds to hand the path over.
+        private = await asyncio.to_thread(lambda: file.claim(takeover=takeover))
+        await server.serve(private)
+        file.publish(handed_over=lambda: loop.call_soon_threadsafe(asked.set))
         _say_ready(address)
         watching = asyncio.create_task(_watch(file, address, asked if on_removed == "stop" else None))
         await asked.wait()
@@ -128,6 +135,6 @@ def _say_ready(address: SocketAddress) -> None:
         event="ready",
         address=str(address),
         pid=os.getpid(),
-        implementation=IMPLEMENTATION,
+        implementation=_IMPLEMENTATION,
         version=grpclib.__version__,
     )

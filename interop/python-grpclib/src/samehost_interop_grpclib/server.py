@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
     from grpclib._typing import IServable
 
+    from samehost_proto import SocketAddress
+
 _TURNS_TO_ACCEPT = 3
 """asyncio takes a client from the queue in one turn of its loop, and lets its protocol begin two turns later."""
 
 
 class Server(grpclib.server.Server):
-    """Serves on a socket that is bound already: `serve`, `drain`, `stop`."""
+    """Serves on a socket: `serve`, `drain`, `stop`."""
 
     def __init__(self, services: "Collection[IServable]") -> None:
         super().__init__(services)
         self._connections: set[ServerProtocol] = set()
         self._draining = False
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Begins to serve.
+    async def serve(self, address: "SocketAddress") -> None:
+        """Binds a socket and begins to serve.
 
         The queue of clients is as long as the system allows. Over a socket it matters: when it is full, connecting
         does not wait, as it does over TCP, but fails with EAGAIN (unix(7)). grpclib's default is 100.
         """
-        self._listener = listener
-        await self.start(sock=listener, backlog=socket.SOMAXCONN)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(address.path))
+        await self.start(sock=self._listener, backlog=socket.SOMAXCONN)
 
     async def drain(self, grace: float) -> None:
         """Sends all clients elsewhere and waits until their calls have ended, for at most `grace` seconds.
