@@ -22,6 +22,8 @@ import pytest
 
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import connect
+from samehost_client.health import check
+from samehost_proto import SocketAddress
 from samehost_server import Server, aio
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 
@@ -259,3 +261,8 @@ program.main()
 def required() -> bool:
     """Whether what is missing on this machine is a failure, as in CI, and no reason to skip."""
     return os.environ.get("SAMEHOST_REQUIRE") == "all"
+
+
+def serves(path: Path) -> bool:
+    """Tells whether a server answers at a path."""
+    return check(SocketAddress(path), timeout=WITHIN) == "SERVING"

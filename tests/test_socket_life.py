@@ -26,18 +26,14 @@ from running import (
     make_stale,
     program,
     run,
+    serves,
     serving,
     slow_greetings,
 )
 from samehost_client import connect
 from samehost_client.greeter import greet
-from samehost_client.health import check
-from samehost_proto import NotASocketError, SocketAddress
+from samehost_proto import NotASocketError
 from samehost_server import BindError, OptionError, SocketInUseError
-
-
-def serves(path: Path) -> bool:
-    return check(SocketAddress(path), timeout=WITHIN) == "SERVING"
 
 
 def test_a_call_succeeds_as_soon_as_the_ready_line_is_there(kind: str, path: Path) -> None:
@@ -210,13 +206,6 @@ def test_the_longest_path_serves(kind: str, folder: Path) -> None:
     assert len(str(path)) == 107
     with Running(kind, path):
         assert serves(path)
-
-
-def test_the_longest_path_needs_no_room_for_a_private_name(kind: str, folder: Path) -> None:
-    deep = folder / ("d" * (107 - len(str(folder)) - len("//a")))
-    deep.mkdir()
-    with Running(kind, deep / "a"):
-        assert serves(deep / "a")
 
 
 def test_the_socket_is_never_seen_with_a_wider_mode_or_without_a_server(kind: str, path: Path) -> None:

@@ -22,6 +22,7 @@ from running import (
     fresh_channel,
     listening,
     program,
+    python,
     run,
     serving,
     slow_greetings,
@@ -185,3 +186,39 @@ def test_a_call_that_outlasts_the_grace_of_the_old_one_is_cut(kind: str, path: P
             next(stream)
         assert cut.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert old.process.wait(WITHIN) == 0
+
+
+def test_a_server_without_descriptors_for_a_successor_can_be_taken_over_later(path: Path) -> None:
+    # The server runs out of descriptors as soon as the successor has connected, and has some again a second later.
+    code = f"""
+import os, resource, sys, threading
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+server = Server({str(path)!r}, [GreeterService()], max_connection_age=0.1)
+with server:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), most))
+    print("full", flush=True)
+    sys.stdin.readline()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, most))
+    server.wait()
+"""
+    with python("-c", code, stdin=subprocess.PIPE) as old:
+        assert old.line() == "full\n"
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.connect(f"{path}.takeover")
+        assert old.process.stdin
+        old.process.stdin.write("\n")
+        old.process.stdin.flush()
+        with serving("sync", path, "--takeover"):
+            assert old.process.wait(WITHIN) == 0
+            assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
+
+
+def test_a_server_that_stops_while_a_successor_hangs_leaves_no_names(kind: str, path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as successor:
+        with Running(kind, path):
+            successor.settimeout(WITHIN)
+            successor.connect(f"{path}.takeover")
+            assert b"released" in successor.recv(4096)
+        assert [left.name for left in path.parent.iterdir()] == ["app.sock.lock"]

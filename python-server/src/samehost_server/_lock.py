@@ -130,9 +130,11 @@ class Lock:
     def _owner(self) -> str | None:
         """What the file says of its owner; None where it says nothing that a server wrote."""
         text = os.pread(self._descriptor, 4096, 0)
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             owner = json.loads(text)
-            return f"{owner['implementation']}, process {owner['pid']} on host {owner['host']},"
+            described = f"{owner['implementation']}, process {owner['pid']} on host {owner['host']},"
+            if described.isprintable():  # a terminal obeys control characters
+                return described
         return None
 
     def _write(self, owner: str) -> None:

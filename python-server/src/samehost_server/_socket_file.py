@@ -140,7 +140,12 @@ class SocketFile:
         elif self._control:
             self._control.close()
         with self._changing:
+            if self._withdrawn:
+                return
             self._withdrawn = True
+            if self._identities and not self._lock:  # a successor has it, or has hung
+                with contextlib.suppress(BindError):
+                    self._lock = self._take_lock(0)
             lock, self._lock = self._lock, None
             if lock:  # otherwise a successor may rename its own there in the instant between look and removal
                 for name in self._identities:
