@@ -157,3 +157,47 @@ def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
     assert refused.stderr.count("\n") == 1
     assert not path.exists()
     assert not path.with_name("app.sock.lock").exists()
+
+
+def pems(certificate: trustme.LeafCert) -> tuple[bytes, bytes]:
+    """The key and the chain of a certificate, as grpc takes them."""
+    return (
+        certificate.private_key_pem.bytes(),
+        b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
+    )
+
+
+def test_mutual_tls_lets_only_clients_with_a_certificate_in(kind: str, path: Path, authority: trustme.CA) -> None:
+    root = authority.cert_pem.bytes()
+    own = grpc.ssl_server_credentials(
+        [pems(authority.issue_cert("localhost"))], root_certificates=root, require_client_auth=True
+    )
+    with Running(kind, path, credentials=own):
+        key, chain = pems(authority.issue_cert("client.example"))
+        assert greet(kind, path, grpc.ssl_channel_credentials(root, key, chain), wait=WITHIN) == "Hello, Ada!"
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            greet(kind, path, grpc.ssl_channel_credentials(root))
+
+
+def test_a_renewed_certificate_is_used_for_new_connections(kind: str, path: Path) -> None:
+    old, new = trustme.CA(), trustme.CA()
+    authority = [old]
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([pems(authority[0].issue_cert("localhost"))])
+
+    own = grpc.dynamic_ssl_server_credentials(configuration(), configuration)
+    with Running(kind, path, credentials=own):
+        for each in (old, new):
+            authority[0] = each
+            trusting = grpc.ssl_channel_credentials(each.cert_pem.bytes())
+            assert greet(kind, path, trusting, wait=WITHIN) == "Hello, Ada!"
+
+
+def test_credentials_are_given_once(kind: str, path: Path, folder: Path, authority: trustme.CA) -> None:
+    certificate = authority.issue_cert("localhost")
+    own = grpc.ssl_server_credentials([pems(certificate)])
+    with pytest.raises(OptionError, match="both credentials and a certificate are given"):
+        Running(kind, path, credentials=own, **files(folder, certificate))
+    with pytest.raises(OptionError, match=r"credentials is 'chain\.pem'; give what grpc\.ssl_server_credentials returns"):
+        Running(kind, path, credentials="chain.pem")

@@ -95,6 +95,7 @@ class ServerBase:
         max_message_bytes: int = 4 * 1024 * 1024,
         certificate: str | os.PathLike[str] | None = None,
         key: str | os.PathLike[str] | None = None,
+        credentials: grpc.ServerCredentials | None = None,
         with_health: bool = True,
         with_reflection: bool = True,
         interceptors: Sequence[Any] = (),
@@ -108,7 +109,7 @@ class ServerBase:
         check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
         if on_removed not in ("serve", "stop"):
             raise OptionError(f"on_removed is {on_removed!r} and must be 'serve' or 'stop'")
-        self._credentials = server_credentials(certificate, key)
+        self._credentials = server_credentials(certificate, key, credentials)
         self.version = grpc.__version__
         self._file = SocketFile(
             self.address,

@@ -45,6 +45,8 @@ class Server(ServerBase):
             RESOURCE_EXHAUSTED.
         certificate: file of a PEM certificate chain, to serve TLS; with `key`, the file of its PEM key.
         key: see `certificate`.
+        credentials: TLS as grpc makes it, in place of the two files: grpc.ssl_server_credentials with root certificates
+            and require_client_auth for mutual TLS, grpc.dynamic_ssl_server_credentials to renew certificates.
         with_health: serve grpc.health.v1.Health, which knows every service by its name; see `set_health`.
         with_reflection: serve grpc.reflection.v1 and v1alpha.
         interceptors: instances of grpc.ServerInterceptor, in front of the limit on calls in progress. They must not

@@ -10,13 +10,22 @@ from samehost_proto import OptionError
 
 
 def server_credentials(
-    certificate: str | os.PathLike[str] | None, key: str | os.PathLike[str] | None
+    certificate: str | os.PathLike[str] | None,
+    key: str | os.PathLike[str] | None,
+    credentials: grpc.ServerCredentials | None,
 ) -> grpc.ServerCredentials | None:
-    """Reads a certificate chain and its key, both PEM; None where neither is given.
+    """Reads a certificate chain and its key, both PEM, or takes ready-made credentials; None where nothing is given.
 
     Raises:
-        OptionError: only one is given, one can't be read, or they do not belong together.
+        OptionError: only one of the files is given, one can't be read, they do not belong together, or both files and
+            credentials are given.
     """
+    if credentials is not None:
+        if not isinstance(credentials, grpc.ServerCredentials):
+            raise OptionError(f"credentials is {credentials!r}; give what grpc.ssl_server_credentials returns")
+        if certificate is not None or key is not None:
+            raise OptionError("both credentials and a certificate are given; give one of them")
+        return credentials
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
