@@ -113,9 +113,12 @@ def program(*arguments: object, **options: Any) -> "contextlib.AbstractContextMa
 
 @contextlib.contextmanager
 def python(*arguments: object, **options: Any) -> Iterator[Program]:
-    """Runs Python, with `-c` a user's whole program, and kills it at the end if it still runs."""
+    """Runs Python, with `-c` a user's whole program, and kills it at the end if it still runs.
+
+    The words of `launcher`, if there are any, are a program that becomes it.
+    """
     process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+        [*options.pop("launcher", ()), sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=options.pop("stderr", subprocess.PIPE),
         text=True,

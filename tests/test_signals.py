@@ -1,8 +1,6 @@
 """SIGTERM and SIGINT: they stop every server of a process, and stay the program's own."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -274,16 +272,12 @@ def test_what_a_program_does_at_its_exit_is_not_cut_short(kind: str, folder: Pat
     assert (folder / "left").exists()
 
 
-IN_THE_BACKGROUND = "trap '' INT; exec \"$@\""
+IN_THE_BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
 
 
 def test_a_signal_that_the_program_ignores_stays_ignored(kind: str, path: Path) -> None:
-    command = ["sh", "-c", IN_THE_BACKGROUND, "sh", sys.executable, "-m", "samehost_server", "--socket", str(path)]
-    process = subprocess.Popen([*command, *as_option(kind)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with process:
-        server = Program(process)
-        server.line()
-        process.send_signal(signal.SIGINT)
+    with serving(kind, path, launcher=IN_THE_BACKGROUND) as server:
+        server.process.send_signal(signal.SIGINT)
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
         assert server.end() == 0
 

@@ -1,6 +1,5 @@
 """The synchronous channel, and the options that both kinds of channel have."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,13 +77,13 @@ def connect(
         options: further channel arguments of grpc, which win over those that are set here.
 
     Raises:
-        AddressError: the address is none.
-        OptionError: another option can't be.
+        AddressError: the address is invalid.
+        OptionError: an option is out of range or of the wrong type.
         NotASocketError, SocketPermissionError: waiting would not help; raised at once.
         ConnectError: no server could be reached in time; its subclasses say why.
     """
     address = SocketAddress.parse(address)
-    check_wait(wait)
+    timeout = check_wait(wait)
     methods = Methods(idempotent)
     arguments = channel_options(max_message_bytes, options)
     channel = (
@@ -99,7 +98,7 @@ def connect(
     try:
         refuse_what_waiting_cannot_cure(address)
         knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
-        knock(b"", timeout=None if wait == math.inf else wait, wait_for_ready=True)
+        knock(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
             refusal = None if credentials is None else _refusal(knock, address)

@@ -1,7 +1,6 @@
 """The asyncio channel: `samehost_client.aio.connect` is to `samehost_client.connect` as `grpc.aio` is to `grpc`."""
 
 import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +43,7 @@ async def connect(
     Arguments, errors and behavior are those of samehost_client.connect.
     """
     address = SocketAddress.parse(address)
-    check_wait(wait)
+    timeout = check_wait(wait)
     methods = Methods(idempotent)
     arguments = channel_options(max_message_bytes, options)
     interceptors = [AsyncRetryInterceptor(methods)] if methods else []
@@ -58,7 +57,7 @@ async def connect(
     try:
         refuse_what_waiting_cannot_cure(address)
         knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
-        await knock(b"", timeout=None if wait == math.inf else wait, wait_for_ready=True)
+        await knock(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
             refusal = None if credentials is None else await _refusal(knock, address)

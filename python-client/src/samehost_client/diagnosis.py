@@ -39,7 +39,7 @@ def diagnose(address: AddressLike) -> SamehostError | None:
     Takes at most a second. The error is returned, not raised, so that it can be raised from its cause.
 
     Raises:
-        AddressError: the address is none.
+        AddressError: the address is invalid.
     """
     address = SocketAddress.parse(address)
     path = address.path

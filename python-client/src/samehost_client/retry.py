@@ -136,13 +136,17 @@ class _Attempts:
         compression = getattr(self._details, "compression", None)
         return _CallDetails(method, self.seconds_left, self._metadata, credentials, True, compression)
 
-    def pause_after(self, call: Any, code: grpc.StatusCode, trailing: Any) -> float | None:
-        """The seconds to wait before the next attempt; None where this one was the last."""
+    def may_go_on_after(self, call: Any, code: grpc.StatusCode) -> bool:
+        """Whether this attempt may have a next one, for which `pause` is to be asked."""
         if code is grpc.StatusCode.OK:
             self._budget.give()
         if code is not grpc.StatusCode.UNAVAILABLE or not self._is_retried:
-            return None
+            return False
         self._failed = call
+        return True
+
+    def pause(self, trailing: Any) -> float | None:
+        """The seconds to wait after an attempt with this trailing metadata; None where it was the last."""
         pushback = dict(trailing or ()).get(_PUSHBACK)
         if pushback is None:
             pause = random.uniform(0, self._most)  # noqa: S311 - so that callers do not come all at once
@@ -204,7 +208,8 @@ class _RetriedCall(grpc.Call, _Future):
 
     def _end(self, call: Any) -> None:
         code = call.code()
-        pause = self._attempts.pause_after(call, code, call.trailing_metadata())
+        goes_on = self._attempts.may_go_on_after(call, code)
+        pause = self._attempts.pause(call.trailing_metadata()) if goes_on else None
         with self._changed:
             if self._is_cancelled:
                 return
@@ -330,7 +335,8 @@ class AsyncRetryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
         while True:
             call = await continuation(attempts.next_details(), request)
             code = await call.code()
-            pause = attempts.pause_after(call, code, await call.trailing_metadata())
+            goes_on = attempts.may_go_on_after(call, code)
+            pause = attempts.pause(await call.trailing_metadata()) if goes_on else None
             if pause is None:
                 return attempts.outcome(call, code)
             await asyncio.sleep(pause)

@@ -27,14 +27,18 @@ def check_number(name: str, value: object, least: float, most: float, *, whole: 
         raise OptionError(f"{name} is {value}; give {kind} from {least:.10g} to {most:.10g}")
 
 
-def check_wait(value: object) -> None:
+def check_wait(value: float | None) -> float | None:
     """Checks seconds to wait: None, or a number, which may be infinite.
+
+    Returns:
+        The timeout of a call that waits so long, in seconds; None where it has none.
 
     Raises:
         OptionError: it is no number, or negative.
     """
     if value is not None and value != math.inf:
         check_number("wait", value, 0, MOST_INT)
+    return None if value == math.inf else value
 
 
 def as_list(name: str, value: object) -> list[Any]:

@@ -46,7 +46,7 @@ every second under 16 callers, 0 of 41,291 calls failed; with an immediate stop,
 _BEYOND_GRACE_SECONDS = 1.2
 """What a stop may take beyond the grace: enough to move all clients at the default age, whatever the grace."""
 
-_END_SECONDS = 0.5
+END_SECONDS = 0.5
 """What grpc may take to end when nothing is in progress any more; it takes a millisecond."""
 
 _LOOK_SECONDS = 0.01
@@ -174,7 +174,8 @@ class ServerBase:
             at_once: cut off the calls in progress.
         """
         if self._state is not State.NEW:
-            self._hurried = self._hurried or at_once
+            if at_once:
+                self._hurried = True
             self._asked = True
             self._wake()
 
@@ -271,12 +272,12 @@ class ServerBase:
     def _grace_left(self) -> float:
         return 0 if self._hurried else max(0, self._cut_at - time.monotonic())
 
-    def _pauses_of_end(self) -> Iterator[float]:
-        """Yields the seconds to wait, one after the other, for grpc to end; it is given up when it is overdue."""
-        while (now := time.monotonic()) < self._cut_at + _END_SECONDS:
-            if self._hurried:
-                self._cut_at = min(self._cut_at, now)
+    def _pauses_of_grace(self) -> Iterator[float]:
+        """Yields the seconds to wait, one after the other, until the calls in progress are to be cut off."""
+        while self._grace_left:
             yield _LOOK_SECONDS
+
+    def _leave_grpc(self) -> None:
         _LOG.error("grpc did not end within the grace of the server of %s; it is left behind", self.address.path)
 
     def _end(self, state: State) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 
 import grpc
 
-from samehost_server._base import WATCH_SECONDS, ServerBase, State
+from samehost_server._base import END_SECONDS, WATCH_SECONDS, ServerBase, State
 from samehost_server._health import Health
 from samehost_server._limit import REFUSING_WORKERS, Limit
 from samehost_server._wakeups import Latch, Wakeup
@@ -54,8 +54,8 @@ class Server(ServerBase):
         options: further channel arguments of grpc, which win over those that the server sets.
 
     Raises:
-        AddressError: the address is none.
-        OptionError: another option can't be.
+        AddressError: the address is invalid.
+        OptionError: an option is out of range or of the wrong type.
     """
 
     implementation = "grpcio"
@@ -191,14 +191,13 @@ class Server(ServerBase):
         self._wakeup.close()
 
     def _end_calls(self, server: grpc.Server) -> None:
-        hurried = self._hurried
         ended = server.stop(self._grace_left)
-        for pause in self._pauses_of_end():
+        for pause in self._pauses_of_grace():
             if ended.wait(pause):
                 return
-            if self._hurried and not hurried:
-                hurried = True
-                server.stop(0)
+        server.stop(0)
+        if not ended.wait(END_SECONDS):
+            self._leave_grpc()
 
     def _tell_health(self) -> None:
         self._health.tell()

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from samehost_server import _processwide, signals
+from samehost_server import _processwide
 from samehost_server._wakeups import Wakeup
 
 _HURRIED_SECONDS = 1.0
@@ -40,9 +40,7 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._code = 1 if error else 0
-        signals.ignore()
-        _processwide.unregister(self._entry)
-        self._stop(at_once=False)
+        self._stop(at_once=False)  # it goes on hearing signals, which nobody else does from now on
 
     def _stop(self, at_once: bool) -> None:
         deadline = time.monotonic() + (_HURRIED_SECONDS if at_once else self._seconds)

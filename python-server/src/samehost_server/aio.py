@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 import grpc
 
 from samehost_proto import SocketAddress
-from samehost_server._base import WATCH_SECONDS, ServerBase, State
+from samehost_server._base import END_SECONDS, WATCH_SECONDS, ServerBase, State
 from samehost_server._health import AsyncHealth
 from samehost_server._limit import AsyncLimit
 from samehost_server.errors import StateError
@@ -50,11 +50,7 @@ class Server(ServerBase):
                 await _to_its_end(self._server.start())
                 self._publish()
         except BaseException:
-            self._hurried = True
-            try:
-                await self._drain()
-            finally:
-                self._end(State.FAILED)
+            await self._give_up()
             raise
         self._keeper = self._loop.create_task(self._keep(), name="samehost-keeper")
         if self._state is not State.SERVING:
@@ -125,6 +121,14 @@ class Server(ServerBase):
             # shutdown writes into memory that these tasks have freed (grpcio 1.85.1).
             self._end(State.STOPPED)
 
+    async def _give_up(self) -> None:
+        """Ends a start that failed."""
+        self.request_stop(at_once=True)
+        try:
+            await self._drain()
+        finally:
+            self._end(State.FAILED)
+
     async def _drain(self) -> None:
         self._health.end()
         self._begin_to_drain()
@@ -137,17 +141,16 @@ class Server(ServerBase):
         self._over.set()
 
     async def _end_calls(self, server: grpc.aio.Server) -> None:
-        hurried = self._hurried
-        ended = {asyncio.ensure_future(server.stop(self._grace_left))}
-        for pause in self._pauses_of_end():
-            done, still = await asyncio.wait(ended, timeout=pause)
-            if not still:
-                for each in done:
-                    each.result()
-                return
-            if self._hurried and not hurried:
-                hurried = True
-                ended.add(asyncio.ensure_future(server.stop(0)))
+        stopping = asyncio.ensure_future(server.stop(self._grace_left))
+        for pause in self._pauses_of_grace():
+            await asyncio.wait([stopping], timeout=pause)
+            if stopping.done():
+                break
+        done, still = await asyncio.wait([stopping, asyncio.ensure_future(server.stop(0))], timeout=END_SECONDS)
+        for each in done:
+            each.result()
+        if still:
+            self._leave_grpc()
 
     async def _pause(self, seconds: float) -> None:
         """Returns when it is woken, or when the time is over."""

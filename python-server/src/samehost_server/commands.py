@@ -11,7 +11,7 @@ import click
 from samehost_proto import OptionError, SocketAddress
 from samehost_proto.program import socket_option
 from samehost_proto.tuning import run_in_loop
-from samehost_server import Server, aio, signals
+from samehost_server import Server, aio
 from samehost_server._watchdog import Watchdog
 from samehost_server.errors import ServiceError
 from samehost_server.greeter import AsyncGreeterService, GreeterService
@@ -58,11 +58,12 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
 def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: bool, **options: Any) -> None:
     """Serves until a signal, and says on stdout when it is ready; what `options` take, Server says.
 
+    The program listens to signals already, see samehost_server.signals, and ignores them afterwards.
+
     Raises:
-        click.UsageError: an option can't be.
+        click.UsageError: an option is out of range.
         SamehostError: it can't serve.
     """
-    signals.listen()
     watchdog = Watchdog(options.get("grace", 0.0) + _BEYOND_GRACE_SECONDS)
     try:
         if not asynchronous:

@@ -18,6 +18,7 @@ from samehost_interop_python.service import InteropService
 from samehost_interop_python.service_aio import AsyncInteropService
 from samehost_proto import SocketAddress
 from samehost_proto.program import EXIT_FAILED, print_json, socket_option
+from samehost_server import signals
 from samehost_server.commands import serve, serve_options
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 
@@ -38,16 +39,20 @@ def command(context: click.Context, asynchronous: bool) -> None:
 @click.pass_obj
 def serve_command(asynchronous: bool, /, address: SocketAddress, **options: Any) -> None:
     """Serves Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
-    serve(
-        address,
-        services(asynchronous=asynchronous),
-        asynchronous=asynchronous,
-        max_concurrent_calls=MAX_CONCURRENT_CALLS,
-        max_message_bytes=MAX_MESSAGE_BYTES,
-        interceptors=[AsyncCompressionInterceptor() if asynchronous else CompressionInterceptor()],
-        options=[AS_ON_THE_WIRE],
-        **options,
-    )
+    signals.listen()
+    try:
+        serve(
+            address,
+            services(asynchronous=asynchronous),
+            asynchronous=asynchronous,
+            max_concurrent_calls=MAX_CONCURRENT_CALLS,
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            interceptors=[AsyncCompressionInterceptor() if asynchronous else CompressionInterceptor()],
+            options=[AS_ON_THE_WIRE],
+            **options,
+        )
+    finally:
+        signals.ignore()
 
 
 @command.command("greet")
