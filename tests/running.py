@@ -238,6 +238,38 @@ def fresh_channel(path: Path) -> grpc.Channel:
     return connect(path, options=[("grpc.use_local_subchannel_pool", 1)])
 
 
+class Unavailable(grpc.ServerInterceptor):
+    """Answers the first calls of a server with UNAVAILABLE, and counts them all."""
+
+    def __init__(self, times: int, pushback: str | None) -> None:
+        self.calls = 0
+        self.metadata: list[dict[str, Any]] = []
+        self._times = times
+        self._pushback = pushback
+        self._lock = threading.Lock()
+
+    def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        with self._lock:
+            self.calls += 1
+            self.metadata.append(dict(handler_call_details.invocation_metadata))
+            if self.calls > self._times:
+                return continuation(handler_call_details)
+
+        def refuse(_request: Any, context: grpc.ServicerContext) -> None:
+            if self._pushback:
+                context.set_trailing_metadata((("grpc-retry-pushback-ms", self._pushback),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, json.dumps(self.calls))
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+@contextlib.contextmanager
+def refusing(path: Path, times: int, pushback: str | None = None) -> Iterator[Unavailable]:
+    interceptor = Unavailable(times, pushback)
+    with Running("sync", path, interceptors=[interceptor]):
+        yield interceptor
+
+
 NOBODY = 65534
 """The user and group without rights, by number as everywhere on Linux."""
 

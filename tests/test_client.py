@@ -51,6 +51,7 @@ def greet(
     wait: float | None = None,
     timeout: float = WITHIN,
     options: Sequence[tuple[str, Any]] = (),
+    **others: Any,
 ) -> str:
     """One call over a channel of either kind."""
     request = greeter_pb2.GreetRequest(name="Ada")
@@ -58,12 +59,12 @@ def greet(
     options = [("grpc.use_local_subchannel_pool", 1), *options]
 
     async def greet_in_loop() -> str:
-        async with await aio.connect(path, wait=wait, options=options) as channel:
+        async with aio.connect(path, wait=wait, options=options, **others) as channel:
             return (await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout)).message
 
     if kind == "aio":
         return asyncio.run(greet_in_loop())
-    with connect(path, wait=wait, options=options) as channel:
+    with connect(path, wait=wait, options=options, **others) as channel:
         return greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout).message
 
 
@@ -200,6 +201,46 @@ def test_a_failed_call_is_explained(kind: str, path: Path) -> None:
         running.stop(at_once=True)
 
 
+def test_an_event_loop_goes_on_while_a_failed_call_is_explained(path: Path) -> None:
+    async def count_while_explaining() -> int:
+        with pytest.raises(grpc.RpcError) as caught:
+            async with aio.connect(path) as channel:
+                await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(greeter_pb2.GreetRequest(), timeout=SHORT)
+        explaining = asyncio.create_task(aio.explain(caught.value, path))
+        turns = 0
+        while not explaining.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        assert isinstance(explaining.result(), WrongProtocolError)
+        return turns
+
+    with answering(path, None):
+        assert asyncio.run(count_while_explaining()) > 10, "it dials for a second"
+
+
+def test_a_channel_that_is_not_awaited_says_so(path: Path) -> None:
+    connecting: Any = aio.connect(path)
+    with pytest.raises(AttributeError, match=r"write `channel = await aio.connect\(...\)` or `async with"):
+        greeter_pb2_grpc.GreeterServiceStub(connecting)
+    connecting.close()
+
+
+def test_a_channel_may_be_entered_or_awaited_or_made_in_a_task(path: Path) -> None:
+    async def connect_in_every_way() -> None:
+        async with aio.connect(path, wait=WITHIN) as entered:
+            assert isinstance(entered, grpc.aio.Channel)
+        async with await aio.connect(path) as awaited:
+            assert isinstance(awaited, grpc.aio.Channel)
+        async with await asyncio.create_task(aio.connect(path)) as made:
+            assert isinstance(made, grpc.aio.Channel)
+        with pytest.raises(NoSocketError):
+            async with aio.connect(path.with_name("other.sock"), wait=0):
+                pytest.fail("there is no server")
+
+    with Running("aio", path):
+        asyncio.run(connect_in_every_way())
+
+
 @pytest.mark.parametrize("limit", [0, 30, 60, 150, 300, 400, 500, 600, 700, 800, 900, 1000])
 def test_a_greeting_whose_connection_breaks_fails_with_a_status(kind: str, path: Path, limit: int) -> None:
     behind = path.with_name("behind.sock")
@@ -229,10 +270,18 @@ def test_the_authority_is_localhost_unless_it_is_given(
 ) -> None:
     """Kestrel and Rust's h2 refuse the percent-encoded path that C-core sends by default."""
     with listening(path) as listener, ThreadPoolExecutor(1) as pool:
-        authority = pool.submit(read_authority, listener)
+        headers = pool.submit(read_headers, listener)
         with contextlib.suppress(grpc.RpcError):
             greet(kind, path, timeout=WITHIN, options=options)
-        assert authority.result(WITHIN) == expected
+        assert headers.result(WITHIN)[":authority"] == expected
+
+
+def test_messages_are_compressed_as_the_channel_is_told(kind: str, path: Path) -> None:
+    with listening(path) as listener, ThreadPoolExecutor(1) as pool:
+        headers = pool.submit(read_headers, listener)
+        with contextlib.suppress(grpc.RpcError):
+            greet(kind, path, timeout=WITHIN, compression=grpc.Compression.Gzip)
+        assert headers.result(WITHIN)["grpc-encoding"] == "gzip"
 
 
 @contextlib.contextmanager
@@ -246,14 +295,14 @@ def accepting(listener: socket.socket) -> Iterator[tuple[socket.socket, h2.conne
         yield connection, http2
 
 
-def read_authority(listener: socket.socket) -> str:
-    """Reads the `:authority` of the first request of one connection, and hangs up."""
+def read_headers(listener: socket.socket) -> dict[str, str]:
+    """Reads the headers of the first request of one connection, and hangs up."""
     with accepting(listener) as (connection, http2):
         while True:
             connection.sendall(http2.data_to_send())
             for event in http2.receive_data(connection.recv(65536)):
                 if isinstance(event, h2.events.RequestReceived):
-                    return str(dict(event.headers)[b":authority"], "ascii")
+                    return {str(name, "ascii"): str(value, "ascii") for name, value in event.headers}
 
 
 def test_a_client_that_has_asked_all_it_wants_writes_nothing(kind: str, path: Path) -> None:

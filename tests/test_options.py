@@ -27,6 +27,8 @@ CLIENT = [
     *(("wait", value) for value in (-1, math.nan, "5", 1e12, True)),
     *(("max_message_bytes", value) for value in (0, 4e6, 2**31, None)),
     *(("options", value) for value in (None, {"a": 1}, [("a", 1.5)])),
+    *(("interceptors", value) for value in (None, [object()], [grpc.UnaryUnaryClientInterceptor], "ab")),
+    *(("compression", value) for value in (2, "gzip", True)),
     *(
         ("idempotent", value)
         for value in (

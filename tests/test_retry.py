@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import threading
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from running import WITHIN, Running, eventually, serving
+from running import WITHIN, Running, Unavailable, eventually, refusing, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import aio, connect
 from samehost_client.retry import Budget
@@ -21,31 +20,6 @@ from samehost_server.greeter import GreeterService
 
 GREET = "samehost.greeter.v1.GreeterService/Greet"
 OWN = [("grpc.use_local_subchannel_pool", 1)]
-
-
-class Unavailable(grpc.ServerInterceptor):
-    """Answers the first calls of a server with UNAVAILABLE, and counts them all."""
-
-    def __init__(self, times: int, pushback: str | None) -> None:
-        self.calls = 0
-        self.metadata: list[dict[str, Any]] = []
-        self._times = times
-        self._pushback = pushback
-        self._lock = threading.Lock()
-
-    def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        with self._lock:
-            self.calls += 1
-            self.metadata.append(dict(handler_call_details.invocation_metadata))
-            if self.calls > self._times:
-                return continuation(handler_call_details)
-
-        def refuse(_request: Any, context: grpc.ServicerContext) -> None:
-            if self._pushback:
-                context.set_trailing_metadata((("grpc-retry-pushback-ms", self._pushback),))
-            context.abort(grpc.StatusCode.UNAVAILABLE, json.dumps(self.calls))
-
-        return grpc.unary_unary_rpc_method_handler(refuse)
 
 
 def greet(kind: str, path: Path, idempotent: list[str], timeout: float | None = WITHIN, **options: Any) -> str:
@@ -61,13 +35,6 @@ def greet(kind: str, path: Path, idempotent: list[str], timeout: float | None = 
         return asyncio.run(greet_in_loop())
     with connect(path, idempotent=idempotent, options=OWN) as channel:
         return greeter_pb2_grpc.GreeterServiceStub(channel).Greet(request, timeout=timeout, **options).message
-
-
-@contextlib.contextmanager
-def refusing(path: Path, times: int, pushback: str | None = None) -> Iterator[Unavailable]:
-    interceptor = Unavailable(times, pushback)
-    with Running("sync", path, interceptors=[interceptor]):
-        yield interceptor
 
 
 @pytest.mark.parametrize("name", [GREET, "samehost.greeter.v1.GreeterService"])

@@ -1,6 +1,7 @@
 """The synchronous channel, and the options that both kinds of channel have."""
 
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import grpc
@@ -8,8 +9,8 @@ import grpc
 from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
 from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
-from samehost_proto import AddressLike, SocketAddress
-from samehost_proto.options import MOST_BYTES, channel_arguments, check_number, check_wait
+from samehost_proto import AddressLike, OptionError, SocketAddress
+from samehost_proto.options import MOST_BYTES, channel_arguments, check_number, check_wait, instances
 from samehost_proto.transport import CLIENT_OPTIONS
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -31,6 +32,8 @@ ANY_METHOD = "/grpc.health.v1.Health/Check"
 """What is called to learn that a server is there. Watching the channel's state would not make a call, but
 takes a thread that grpc lets run on, and which fails aloud when the channel is closed under it."""
 
+_KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
+
 
 def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
     """Returns what a channel over a socket needs, less what the user has set, and that."""
@@ -51,12 +54,41 @@ def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) 
     )
 
 
+def check_compression(compression: object) -> None:
+    """Checks how messages are compressed.
+
+    Raises:
+        OptionError: it is neither None nor a member of grpc.Compression.
+    """
+    if compression is not None and not isinstance(compression, grpc.Compression):
+        raise OptionError(
+            f"compression is {compression!r}; give a member of grpc.Compression, as grpc.Compression.Gzip"
+        )
+
+
+def client_interceptors(interceptors: object, package: ModuleType) -> list[Any]:
+    """Checks the interceptors of a channel.
+
+    Args:
+        interceptors: what was given.
+        package: grpc, or grpc.aio, whose interceptors they are to be.
+
+    Raises:
+        OptionError: one is none, or no list was given.
+    """
+    kinds = [getattr(package, f"{kind}ClientInterceptor") for kind in _KINDS]
+    which = f"{package.__name__}.{kinds[0].__name__}, or its like for streams"
+    return instances("interceptors", interceptors, tuple(kinds), which)
+
+
 def connect(
     address: AddressLike,
     *,
     wait: float | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     idempotent: Sequence[str] = (),
+    interceptors: Sequence[Any] = (),
+    compression: grpc.Compression | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.Channel:
@@ -73,6 +105,10 @@ def connect(
         idempotent: methods whose unary calls are made again when they fail with UNAVAILABLE, until their deadline:
             `package.Service/Method`, with or without a slash in front, or `package.Service` for all. A call may then
             take effect twice.
+        interceptors: instances of grpc.UnaryUnaryClientInterceptor and its like for streams, the first one outermost.
+            They see each call of the program once: the attempts at an idempotent call are made behind them, and the
+            health check of `wait` goes past them.
+        compression: of what the channel sends, unless a call says otherwise; None does not compress.
         max_message_bytes: the longest message in either direction.
         options: further channel arguments of grpc, which win over those that are set here.
 
@@ -85,27 +121,30 @@ def connect(
     address = SocketAddress.parse(address)
     timeout = check_wait(wait)
     methods = Methods(idempotent)
+    interceptors = client_interceptors(interceptors, grpc)
+    check_compression(compression)
     arguments = channel_options(max_message_bytes, options)
-    channel = (
-        grpc.insecure_channel(str(address), arguments)
+    bare = (
+        grpc.insecure_channel(str(address), arguments, compression=compression)
         if credentials is None
-        else grpc.secure_channel(str(address), credentials, arguments)
+        else grpc.secure_channel(str(address), credentials, arguments, compression=compression)
     )
     if methods:
-        channel = grpc.intercept_channel(channel, RetryInterceptor(methods))
+        interceptors.append(RetryInterceptor(methods))
+    channel = grpc.intercept_channel(bare, *interceptors)
     if wait is None:
         return channel
     try:
         refuse_what_waiting_cannot_cure(address)
-        knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
+        knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)
         knock(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
             refusal = None if credentials is None else _refusal(knock, address)
-            channel.close()
+            bare.close()
             raise refusal or not_ready(address, wait) from error
     except BaseException:
-        channel.close()
+        bare.close()
         raise
     return channel
 

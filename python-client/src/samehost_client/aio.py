@@ -6,20 +6,24 @@ from typing import Any
 
 import grpc
 
+from samehost_client import diagnosis
 from samehost_client._channel import (
     ANY_METHOD,
     MAX_MESSAGE_BYTES,
     REFUSAL_SECONDS,
     channel_options,
+    check_compression,
+    client_interceptors,
     was_answered,
 )
+from samehost_client._connecting import enterable
 from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
 from samehost_client.errors import CertificateError
 from samehost_client.retry import AsyncRetryInterceptor, Methods
-from samehost_proto import AddressLike, SocketAddress
+from samehost_proto import AddressLike, SamehostError, SocketAddress
 from samehost_proto.options import check_wait
 
-__all__ = ["ENDED_WHILE_SENDING", "connect"]
+__all__ = ["ENDED_WHILE_SENDING", "connect", "explain"]
 
 ENDED_WHILE_SENDING = (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError)
 """What a stream's `write` and `done_writing` raise where the call has ended meanwhile, as when its connection breaks.
@@ -29,34 +33,51 @@ stop sending, and read: that raises an RpcError with the status, or with the INT
 """
 
 
+@enterable
 async def connect(
     address: AddressLike,
     *,
     wait: float | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     idempotent: Sequence[str] = (),
+    interceptors: Sequence[Any] = (),
+    compression: grpc.Compression | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.aio.Channel:
-    """Gives an ordinary asyncio channel to the server at a socket: `async with await aio.connect(...)`.
+    """Gives an ordinary asyncio channel to the server at a socket.
 
-    Arguments, errors and behavior are those of samehost_client.connect.
+    ```python
+    async with aio.connect("unix:/run/app/app.sock", wait=10) as channel:
+        ...
+    ```
+
+    Or `channel = await aio.connect(...)`, and close it. Arguments, errors and behavior are those of
+    samehost_client.connect; the interceptors are instances of grpc.aio.UnaryUnaryClientInterceptor and its like.
     """
     address = SocketAddress.parse(address)
     timeout = check_wait(wait)
     methods = Methods(idempotent)
+    interceptors = client_interceptors(interceptors, grpc.aio)
+    check_compression(compression)
     arguments = channel_options(max_message_bytes, options)
-    interceptors = [AsyncRetryInterceptor(methods)] if methods else []
-    channel = (
-        grpc.aio.insecure_channel(str(address), arguments, interceptors=interceptors)
-        if credentials is None
-        else grpc.aio.secure_channel(str(address), credentials, arguments, interceptors=interceptors)
-    )
+
+    def make(interceptors: Sequence[Any]) -> grpc.aio.Channel:
+        if credentials is None:
+            return grpc.aio.insecure_channel(
+                str(address), arguments, compression=compression, interceptors=interceptors
+            )
+        return grpc.aio.secure_channel(
+            str(address), credentials, arguments, compression=compression, interceptors=interceptors
+        )
+
+    channel = make([*interceptors, AsyncRetryInterceptor(methods)] if methods else interceptors)
     if wait is None:
         return channel
+    bare = make([]) if interceptors else channel  # a channel of grpc.aio always calls through its interceptors
     try:
         refuse_what_waiting_cannot_cure(address)
-        knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ANY_METHOD)
+        knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)
         await knock(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
@@ -68,7 +89,15 @@ async def connect(
     except BaseException:
         await channel.close()
         raise
+    finally:
+        if bare is not channel:
+            await bare.close()
     return channel
+
+
+async def explain(error: grpc.RpcError, address: AddressLike) -> SamehostError:
+    """Says what a failed call means, as samehost_client.explain does, while the event loop goes on."""
+    return await asyncio.to_thread(diagnosis.explain, error, address)
 
 
 async def _refusal(

@@ -98,7 +98,7 @@ def make_greetings(
     """
 
     async def greet_in_loop() -> None:
-        async with await aio.connect(address, wait=timeout) as channel:
+        async with aio.connect(address, wait=timeout) as channel:
             async for exchange in greet_async(channel, name, timeout):
                 say(exchange)
 

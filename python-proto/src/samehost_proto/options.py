@@ -52,6 +52,25 @@ def as_list(name: str, value: object) -> list[Any]:
     return list(value)
 
 
+def instances(name: str, value: object, kinds: tuple[type, ...], which: str) -> list[Any]:
+    """Takes any iterable of objects of some classes for a list.
+
+    Args:
+        name: of the option.
+        value: what was given.
+        kinds: the classes.
+        which: what they are called, for the error.
+
+    Raises:
+        OptionError: it is no iterable, or has something else.
+    """
+    objects = as_list(name, value)
+    for each in objects:
+        if not isinstance(each, kinds):
+            raise OptionError(f"{name} has {each!r}; give instances of {which}")
+    return objects
+
+
 def channel_arguments(own: Mapping[str, Any], users: Sequence[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
     """Returns the channel arguments of a user and, where the user has not set them, those of a library, each once.
 

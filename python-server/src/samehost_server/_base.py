@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from samehost_proto import AddressLike, OptionError, SocketAddress
-from samehost_proto.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number
+from samehost_proto.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number, instances
 from samehost_proto.transport import SERVER_OPTIONS
 from samehost_server import _processwide
 from samehost_server._health import SERVICE_NAME as HEALTH
@@ -121,8 +121,9 @@ class ServerBase:
         self._services = as_list("services", services)
         self._statuses = Statuses()
         self._max_concurrent_calls = max_concurrent_calls
-        self._interceptors = as_list("interceptors", interceptors)
-        self._refuse_other_interceptors()
+        kind = grpc.aio.ServerInterceptor if self._asynchronous else grpc.ServerInterceptor
+        which = f"grpc.{'aio.' * self._asynchronous}ServerInterceptor"
+        self._interceptors = instances("interceptors", interceptors, (kind,), which)
         self._with_health = with_health
         self._with_reflection = with_reflection
         self._takeover = takeover
@@ -202,14 +203,6 @@ class ServerBase:
     def _tell_health(self) -> None:
         """Lets watches see the statuses; called in any thread."""
         raise NotImplementedError
-
-    def _refuse_other_interceptors(self) -> None:
-        kind: type = grpc.aio.ServerInterceptor if self._asynchronous else grpc.ServerInterceptor
-        for each in self._interceptors:
-            if not isinstance(each, kind):
-                raise OptionError(
-                    f"interceptors has {each!r}; give instances of grpc.{'aio.' * self._asynchronous}ServerInterceptor"
-                )
 
     def _begin(self) -> None:
         """The first step of `start`."""
