@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2_grpc
 from samehost_proto import AddressLike, OptionError, SocketAddress
 from samehost_proto.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number, instances
 from samehost_proto.transport import SERVER_OPTIONS
-from samehost_server import _processwide
+from samehost_server import _failures, _processwide
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
 from samehost_server._limit import CallLimit, LimitedServer
@@ -215,6 +215,7 @@ class ServerBase:
             self._prepare()
             self._state = State.STARTING
         _processwide.register(self._entry)
+        _failures.pass_on()
         if STOP.heard:
             self._asked = True
 

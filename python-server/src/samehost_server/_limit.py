@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
+from samehost_server._failures import METHOD
 from samehost_server._health import METHODS
 from samehost_server.handlers import Handler, behavior_of, with_behavior
 
@@ -24,7 +25,7 @@ these are always free to refuse a call, or to answer a health check."""
 class CallLimit(Protocol):
     """What counts calls and refuses those that are too many."""
 
-    def around(self, handler: Handler) -> Handler:
+    def around(self, method: str, handler: Handler) -> Handler:
         """The same method, counted."""
 
 
@@ -46,7 +47,7 @@ class LimitedServer:
         )
 
     def _limited(self, name: str, handler: Handler) -> Handler:
-        return handler if name in METHODS else self._limit.around(handler)
+        return handler if name in METHODS else self._limit.around(name, handler)
 
 
 class _LimitedService(grpc.GenericRpcHandler):
@@ -72,14 +73,14 @@ class Limit:
         self._refusal = _refusal(most)
         self._permits = threading.Semaphore(most)
 
-    def around(self, handler: Handler) -> Handler:
+    def around(self, method: str, handler: Handler) -> Handler:
         """The same method, counted."""
         limited = self._streaming if handler.response_streaming else self._answering
-        return with_behavior(handler, limited(behavior_of(handler)))
+        return with_behavior(handler, limited(method, behavior_of(handler)))
 
-    def _answering(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    def _answering(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            self._enter(context)
+            self._enter(method, context)
             try:
                 return behavior(request, context)
             finally:
@@ -87,9 +88,9 @@ class Limit:
 
         return answer
 
-    def _streaming(self, behavior: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    def _streaming(self, method: str, behavior: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            self._enter(context)
+            self._enter(method, context)
             try:
                 yield from behavior(request, context)
             finally:
@@ -97,9 +98,10 @@ class Limit:
 
         return stream
 
-    def _enter(self, context: grpc.ServicerContext) -> None:
+    def _enter(self, method: str, context: grpc.ServicerContext) -> None:
         if not self._permits.acquire(blocking=False):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._refusal)
+        METHOD.set(method)
 
 
 class AsyncLimit:
@@ -114,16 +116,16 @@ class AsyncLimit:
         """Whether the caller is a handler, or a task that one has started."""
         return self._is_handler.get()
 
-    def around(self, handler: Handler) -> Handler:
+    def around(self, method: str, handler: Handler) -> Handler:
         """The same method, counted."""
         behavior = behavior_of(handler)
         # A coroutine may stream too, with `context.write`, so it is the method's own kind that counts.
         limited = self._streaming if inspect.isasyncgenfunction(behavior) else self._answering
-        return with_behavior(handler, limited(behavior))
+        return with_behavior(handler, limited(method, behavior))
 
-    def _answering(self, behavior: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _answering(self, method: str, behavior: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            await self._enter(context)
+            await self._enter(method, context)
             try:
                 return await behavior(request, context)
             finally:
@@ -131,9 +133,9 @@ class AsyncLimit:
 
         return answer
 
-    def _streaming(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    def _streaming(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
         async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            await self._enter(context)
+            await self._enter(method, context)
             try:
                 async with contextlib.aclosing(behavior(request, context)) as responses:
                     async for response in responses:
@@ -143,11 +145,12 @@ class AsyncLimit:
 
         return stream
 
-    async def _enter(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def _enter(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         if not self._permits:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._refusal)
         self._permits -= 1
         self._is_handler.set(True)  # in the context of the call's own task
+        METHOD.set(method)
 
 
 def _refusal(most: int) -> str:

@@ -1,6 +1,7 @@
 """The command `samehost-server`: serves Greeter, or anyone's own servicers."""
 
 import importlib
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,8 @@ from samehost_proto import OptionError, SocketAddress
 from samehost_proto.program import socket_option
 from samehost_proto.tuning import run_in_loop
 from samehost_server import Server, aio
+from samehost_server._access_log import LOG as ACCESS_LOG
+from samehost_server._access_log import AccessLog, AsyncAccessLog
 from samehost_server._watchdog import Watchdog
 from samehost_server.errors import ServiceError
 from samehost_server.greeter import AsyncGreeterService, GreeterService
@@ -85,10 +88,22 @@ def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: b
 @serve_options
 @click.option("--aio", "asynchronous", is_flag=True, help="Serve in an asyncio event loop.")
 @click.option("--services", metavar="MODULE:ATTRIBUTE", help="A servicer, or several in a sequence. [Greeter]")
-def command(services: str | None, asynchronous: bool, **options: Any) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    help="The least level that is logged on stderr, unless the services configure logging themselves. [warning]",
+)
+@click.option("--access-log", is_flag=True, help="Log each call on stderr: its method, status and milliseconds.")
+def command(services: str | None, asynchronous: bool, log_level: str, access_log: bool, **options: Any) -> None:
     """Serves gRPC on a Unix domain socket until SIGTERM or SIGINT."""
     greeter = AsyncGreeterService() if asynchronous else GreeterService()
-    serve(services=load(services) if services else [greeter], asynchronous=asynchronous, **options)
+    loaded = load(services) if services else [greeter]
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if access_log:
+        options["interceptors"] = [AsyncAccessLog() if asynchronous else AccessLog()]
+        ACCESS_LOG.setLevel(logging.INFO)
+    serve(services=loaded, asynchronous=asynchronous, **options)
 
 
 def load(name: str) -> list[object]:
