@@ -241,8 +241,14 @@ class Mine:
     sync = GreeterService()
     aio = [AsyncGreeterService()]
 
-broken = 1 / 0 if __name__ == "broken" else 0
+number = 0
 """
+
+FAILING = {
+    "raises": ("def divide():\n    return 1 / 0\n\ndivide()\n", "in divide", "ZeroDivisionError: division by zero"),
+    "misspelt": ("x = 1 +\n", "misspelt.py", "SyntaxError: invalid syntax (misspelt.py, line 1)"),
+    "lacking": ("import no_such_library\n", "lacking.py", "ModuleNotFoundError: No module named 'no_such_library'"),
+}
 
 
 def test_the_program_serves_anyones_servicers(kind: str, path: Path, channel: grpc.Channel) -> None:
@@ -257,20 +263,31 @@ def test_the_program_serves_anyones_servicers(kind: str, path: Path, channel: gr
         ("mine", 2, "'mine' is not MODULE:ATTRIBUTE"),
         ("absent:x", 1, "No module named 'absent'"),
         ("mine:absent", 1, "no attribute 'absent'"),
-        ("broken:x", 1, "ZeroDivisionError"),
-        ("mine:broken", 1, "0 is no servicer"),
+        ("mine:number", 1, "0 is no servicer"),
     ],
 )
 def test_services_that_cannot_be_loaded_are_one_line(
     kind: str, path: Path, services: str, code: int, reason: str
 ) -> None:
-    for module in ("mine", "broken"):
-        (path.parent / f"{module}.py").write_text(SERVICES)
+    (path.parent / "mine.py").write_text(SERVICES)
     done = run("samehost_server", "--socket", path, "--services", services, *as_option(kind), cwd=path.parent)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("samehost-server: ")
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", FAILING)
+def test_a_module_that_fails_shows_its_own_traceback_and_ends_with_one_line(kind: str, path: Path, module: str) -> None:
+    code, shows, reason = FAILING[module]
+    (path.parent / f"{module}.py").write_text(code)
+    done = run("samehost_server", "--socket", path, "--services", f"{module}:x", *as_option(kind), cwd=path.parent)
+    assert (done.returncode, done.stdout) == (1, "")
+    *trace, last = done.stderr.splitlines()
+    assert last == f"samehost-server: cannot load --services '{module}:x': {reason}; see the traceback above"
+    assert shows in "\n".join(trace)
+    assert "importlib" not in done.stderr
+    assert "samehost_server/" not in done.stderr
 
 
 def test_a_watch_ends_with_the_server_and_does_not_delay_it(kind: str, path: Path, channel: grpc.Channel) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def command(services: str | None, asynchronous: bool, log_level: str, access_log
 def load(name: str) -> list[object]:
     """Imports `module:attribute`, the module being looked for in the working directory too.
 
+    Where the module itself fails, its traceback is printed on stderr.
+
     Raises:
         ServiceError: there is no such module or attribute, or importing it failed.
     """
@@ -120,6 +123,22 @@ def load(name: str) -> list[object]:
         found: object = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:  # whatever the user's module raises, it is not ours to trace
-        raise ServiceError(f"cannot load --services {name!r}: {type(error).__name__}: {error}") from error
+    except Exception as error:  # the user's module may raise anything
+        remedy = (
+            "see the traceback above"
+            if _print_traceback(error)
+            else "give a module that can be imported from here, and one of its attributes"
+        )
+        raise ServiceError(f"cannot load --services {name!r}: {type(error).__name__}: {error}; {remedy}") from error
     return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def _print_traceback(error: Exception) -> bool:
+    """Prints the traceback of a user's module, without the steps that lead to it; false where it has none."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_code.co_filename.startswith((__file__, importlib.__file__, "<frozen importlib")):
+        trace = trace.tb_next
+    if trace is None and not isinstance(error, SyntaxError):  # which the import system raises for the module
+        return False
+    traceback.print_exception(error.with_traceback(trace))
+    return True
