@@ -115,6 +115,7 @@ def typecheck(session: nox.Session) -> None:
     )
     for package in ("interop/python", "interop/python-grpclib", "interop/harness"):
         session.run("mypy", f"{package}/tests")
+    session.run("mypy", "--platform=darwin", "python-proto/src", "python-server/src", "python-client/src")
 
 
 @nox.session

@@ -38,6 +38,14 @@ def test_one_that_waits_to_be_accepted_counts_and_so_does_an_accepted_one(path: 
         assert not is_client_connected(str(path))
 
 
+def test_one_whose_client_has_hung_up_counts_until_the_server_closes_it(path: Path, listener: socket.socket) -> None:
+    with dial(path):
+        connection, _ = listener.accept()
+    with connection:
+        assert is_client_connected(str(path))
+    assert not is_client_connected(str(path))
+
+
 def test_connections_of_other_sockets_do_not_count(path: Path) -> None:
     other = path.with_name("other.sock")
     with listening(path), listening(other) as listener, dial(other), listener.accept()[0]:

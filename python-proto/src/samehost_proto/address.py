@@ -1,14 +1,15 @@
 """The address of a Unix domain socket, as PROTOCOL.md has it: `unix:/absolute/path`."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from samehost_proto.errors import AddressError
 
-MAX_PATH_BYTES = 107
-"""The longest path of a socket in bytes: `sun_path` of Linux's unix(7) has 108, one of them the final NUL."""
+MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+"""The longest path of a socket in bytes: `sun_path` has 108 on Linux (unix(7)) and 104 on macOS, one of them a NUL."""
 
 _SCHEME = "unix:"
 
@@ -19,7 +20,10 @@ _RESERVED = "%?#,"
 
 @dataclass(frozen=True)
 class SocketAddress:
-    """Where a server listens: an absolute path of at most 107 bytes, written `unix:/absolute/path`."""
+    """Where a server listens: an absolute path of at most 107 bytes, written `unix:/absolute/path`.
+
+    On macOS it has at most 103.
+    """
 
     path: Path
 

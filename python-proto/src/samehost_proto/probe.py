@@ -37,7 +37,8 @@ def path_state(address: SocketAddress) -> PathState:
         raise SamehostError(f"cannot look at {address.path}: {error.strerror}; check the folder it is in") from error
     if not stat.S_ISSOCK(mode):
         return PathState.NOT_A_SOCKET
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         match probe.connect_ex(str(address.path)):
             case errno.ECONNREFUSED:
                 return PathState.STALE

@@ -3,11 +3,16 @@
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 _DESCRIPTORS = Path("/dev/fd")
 """The open descriptors of this process, on Linux and macOS alike."""
+
+_KIND = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+"""Without the flag, which macOS does not have, a default timeout of the program would change the mode of a borrowed
+socket."""
 
 
 def is_client_connected(name: str) -> bool:
@@ -22,7 +27,7 @@ def is_client_connected(name: str) -> bool:
     Raises:
         OSError: the descriptors can't be listed.
     """
-    return any(not listens or _is_readable(descriptor) for descriptor, listens in _descriptors(name))
+    return any(_is_connected(descriptor) or _is_readable(descriptor) for descriptor in _descriptors(name))
 
 
 def let_go(name: str) -> None:
@@ -39,32 +44,43 @@ def let_go(name: str) -> None:
     """
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        for descriptor, _ in list(_descriptors(name)):
+        for descriptor in list(_descriptors(name)):
             os.dup2(nothing, descriptor, inheritable=False)
     finally:
         os.close(nothing)
 
 
-def _descriptors(name: str) -> Iterator[tuple[int, bool]]:
-    """Yields the descriptors of sockets with this name, and whether they listen."""
+def _descriptors(name: str) -> Iterator[int]:
+    """Yields the descriptors of sockets with this name."""
     for each in _DESCRIPTORS.iterdir():
         descriptor = int(each.name)
         try:
-            # SOCK_NONBLOCK: otherwise a default timeout, where the program has set one, would change its mode.
-            borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, fileno=descriptor)
-        except OSError:  # it was closed meanwhile
+            found = _ask(descriptor, socket.socket.getsockname)
+        except OSError:  # no socket, or it was closed meanwhile
             continue
-        try:
-            if borrowed.getsockname() == name:
-                yield descriptor, bool(borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-        except OSError:  # no socket
-            continue
-        finally:
-            borrowed.detach()  # it is grpc's to close
+        if found == name:
+            yield descriptor
+
+
+def _is_connected(descriptor: int) -> bool:
+    """Whether a socket has a peer, as no listener has; SO_ACCEPTCONN always fails on macOS (dotnet/runtime 34986)."""
+    try:
+        _ask(descriptor, socket.socket.getpeername)
+    except OSError:
+        return False
+    return True
+
+
+def _ask(descriptor: int, question: Callable[[socket.socket], Any]) -> Any:
+    borrowed = socket.socket(socket.AF_UNIX, _KIND, fileno=descriptor)
+    try:
+        return question(borrowed)
+    finally:
+        borrowed.detach()  # it is grpc's to close
 
 
 def _is_readable(descriptor: int) -> bool:
-    """Whether a connection waits in the queue of a listener."""
+    """Whether a connection waits in the queue of a listener, or a peer has hung up."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
