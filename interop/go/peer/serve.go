@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,8 +15,12 @@ import (
 	"example.com/samehost/go/socket"
 )
 
-// silenceTime is how long a server that stops waits for connections on which nothing was said yet.
-const silenceTime = time.Second
+const (
+	// silenceTime is how long a server that stops waits for connections on which nothing was said yet.
+	silenceTime = time.Second
+	// cutTime is how long it may take beyond the grace to cut what is left. Then the program ends without it.
+	cutTime = time.Second
+)
 
 func (p *Peer) serveCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -32,12 +37,14 @@ func (p *Peer) serveCommand() *cobra.Command {
 	command.Flags().Var(&stopWhenRemoved, "on-removed",
 		"when someone removes the socket, serve what is in progress on, or stop with code 1")
 	takeover := command.Flags().Bool("takeover", false, "take the path over from a server that has it, which drains and goes")
+	trustFolder := command.Flags().Bool("trust-folder", false, "serve also in a folder that every user may write to")
 	command.RunE = func(*cobra.Command, []string) error {
 		options := socket.Options{
-			Mode:     fs.FileMode(mode),
-			Group:    int(group),
-			Owner:    p.Library + " " + p.Version,
-			Takeover: *takeover,
+			Mode:        fs.FileMode(mode),
+			Group:       int(group),
+			Owner:       p.Library + " " + p.Version,
+			Takeover:    *takeover,
+			TrustFolder: *trustFolder,
 		}
 		if err := p.serve(address.Address, options, bool(stopWhenRemoved), grace.Duration); err != nil {
 			return failure{err}
@@ -50,21 +57,20 @@ func (p *Peer) serveCommand() *cobra.Command {
 // serve serves until a signal, a takeover or, where that is asked for, the removal of the socket; another signal ends it
 // at once.
 func (p *Peer) serve(address socket.Address, options socket.Options, stopWhenRemoved bool, grace time.Duration) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-
-	listener, err := socket.Listen(address, options)
-	if err != nil {
+	stop, hurry := awaitSignals()
+	listener, err := socket.Listen(stop, address, options)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return nil
+	case err != nil:
 		return err
 	}
 	defer listener.Withdraw()
 	server := p.NewServer()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	select {
-	case <-signals: // before a predecessor was told to go
+	if stop.Err() != nil { // before a predecessor was told to go
 		return nil
-	default:
 	}
 	if err := listener.Publish(); err != nil {
 		return err
@@ -81,13 +87,34 @@ func (p *Peer) serve(address socket.Address, options socket.Options, stopWhenRem
 	select {
 	case err := <-failed:
 		return fmt.Errorf("the server on %s gave up: %w; start it again", address.Path, err)
-	case <-signals:
+	case <-stop.Done():
 	case <-listener.TakenOver():
 	case <-removed:
 		reason = errSaid
 	}
 	server.EndHealth()
 	listener.Withdraw()
+	drain(server, listener, grace, hurry)
+	return reason
+}
+
+// awaitSignals returns a context that ends with the first signal, and a channel that is closed at the second.
+func awaitSignals() (stop context.Context, hurry <-chan struct{}) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	stop, cancel := context.WithCancel(context.Background())
+	second := make(chan struct{})
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		close(second)
+	}()
+	return stop, second
+}
+
+// drain stops the server gracefully. It returns in bounded time, whatever clients and handlers do.
+func drain(server Server, listener *socket.Listener, grace time.Duration, hurry <-chan struct{}) {
 	defer time.AfterFunc(silenceTime, listener.HangUpOnSilent).Stop()
 	stopped := make(chan struct{})
 	go func() {
@@ -98,9 +125,9 @@ func (p *Peer) serve(address socket.Address, options socket.Options, stopWhenRem
 	}()
 	select {
 	case <-stopped:
-	case <-signals:
+	case <-hurry:
+	case <-time.After(grace + cutTime):
 	}
-	return reason
 }
 
 func (p *Peer) printReady(address socket.Address) error {

@@ -1,26 +1,22 @@
 package socket
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
+	"context"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // Options of a listener.
 type Options struct {
-	Mode     fs.FileMode // permissions of the socket; connecting takes write permission
-	Group    int         // gid of the socket, or -1 for the process's own
-	Owner    string      // who serves, for the error message of whoever comes second
-	Takeover bool        // where a server has the path, take it over: that server drains and goes
+	Mode        fs.FileMode // permissions of the socket; connecting takes write permission
+	Group       int         // gid of the socket, or -1 for the process's own
+	Owner       string      // who serves, for the error message of whoever comes second
+	Takeover    bool        // where a server has the path, take it over: that server drains and goes
+	TrustFolder bool        // listen, with a warning, also in a folder that every user may write to
 }
 
 // Listener is one server's hold on a path: Listen, let the server accept, Publish, serve until a signal, TakenOver or
@@ -30,42 +26,49 @@ type Options struct {
 // file at the path finds one that serves, and never one with a wider mode.
 type Listener struct {
 	*net.UnixListener
-	address     Address
-	owner       string
-	private     string
-	file        ownFile
-	silent      sync.Map // of *conn
-	predecessor *predecessor
+	address   Address
+	owner     string
+	folder    *folder
+	private   *privateFolder // nil before and after the socket is in it
+	bound     string
+	found     fs.FileInfo // what was at the path before; nil for nothing
+	file      publicFile
+	silent    sync.Map // of *conn
+	takenOver chan struct{}
+	removed   chan struct{}
 
+	predecessor *predecessor      // nil where the path is not taken over
 	control     *net.UnixListener // where successors dial; nil where the path leaves no room for its name
-	controlFile ownFile
-	takenOver   chan struct{}
-	removed     chan struct{}
+	controlFile publicFile
 
 	changing  sync.Mutex // held while the lock changes hands
-	lock      *lock      // nil while a successor may have it
+	lock      *lock
+	lent      bool           // a successor may have the lock, and has not published yet
+	kept      *privateFolder // with other names of the sockets, while the lock is lent
 	withdrawn bool
 }
 
-// Listen locks the path, refuses one that is not free, and binds a socket with mode and group that nobody finds yet.
-func Listen(address Address, options Options) (*Listener, error) {
-	private, err := privatePath(address)
+// Listen locks the path, refuses one that is not free, and binds a socket with mode and group that nobody finds yet. With
+// Takeover it may wait for seconds; the context ends that.
+func Listen(ctx context.Context, address Address, options Options) (*Listener, error) {
+	folder, err := openSocketFolder(address, options.TrustFolder)
 	if err != nil {
 		return nil, err
 	}
 	listener := &Listener{
 		address:     address,
 		owner:       options.Owner,
-		private:     private,
-		file:        ownFile{path: address.Path},
-		controlFile: ownFile{path: controlPath(address.Path)},
+		folder:      folder,
+		file:        publicFile{folder: folder, name: filepath.Base(address.Path)},
+		controlFile: publicFile{folder: folder, name: filepath.Base(address.Path) + ".takeover"},
 		takenOver:   make(chan struct{}),
 		removed:     make(chan struct{}),
 	}
-	if err := listener.takeLock(options.Takeover); err != nil {
-		return nil, err
+	err = listener.claim(ctx, options.Takeover)
+	if err == nil {
+		err = listener.bind(options)
 	}
-	if err := listener.bind(options); err != nil {
+	if err != nil {
 		listener.Withdraw()
 		if listener.UnixListener != nil {
 			listener.Close()
@@ -75,52 +78,85 @@ func Listen(address Address, options Options) (*Listener, error) {
 	return listener, nil
 }
 
-func (l *Listener) takeLock(takeover bool) (err error) {
-	l.lock, err = lockFor(l.address.Path, l.owner, 0)
-	if !takeover || !errors.As(err, &inUseError{}) {
+// Addr returns the path, where net.UnixListener has the private name that was bound.
+func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.address.Path, Net: "unix"} }
+
+// claim takes the lock, from a predecessor where there is one, and looks at what is at the path.
+func (l *Listener) claim(ctx context.Context, takeover bool) error {
+	if err := l.takeLock(ctx, takeover); err != nil {
 		return err
 	}
-	if l.predecessor, err = askToRelease(l.address.Path); err != nil {
+	l.found, _ = os.Lstat(l.file.path())
+	state, err := probe(l.file.path())
+	if err != nil {
+		return cannotLook(l.address, err)
+	}
+	if state == Live && takeover && l.predecessor == nil { // someone has removed the lock file that it holds
+		if l.predecessor, err = l.askToRelease(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.refuseUnlessFree(state); err != nil {
 		return err
 	}
-	if l.lock, err = lockFor(l.address.Path, l.owner, releasedLockTime); err != nil {
-		l.predecessor.giveUp()
+	return l.refuseForeignControl()
+}
+
+func (l *Listener) refuseUnlessFree(state State) error {
+	path := l.address.Path
+	switch {
+	case state == NotASocket:
+		return fmt.Errorf("%s exists and is not a socket; move it away or choose another path", path)
+	case state == Live && l.predecessor == nil:
+		return fmt.Errorf("%s has a server already: someone answers there without holding %s.lock; "+
+			"stop that server or choose another path", path, path)
+	case state == Forbidden:
+		return fmt.Errorf("%s may have a server: this process is not allowed to ask; %s; "+
+			"remove the file if nobody serves there", path, describePermissions(path))
 	}
-	return err
+	return nil
 }
 
 func (l *Listener) bind(options Options) error {
-	if err := l.refuseUnlessFree(); err != nil {
-		return err
-	}
-	if err := refuseForeignControl(l.address); err != nil {
-		return err
-	}
 	if err := l.makePrivateFolder(); err != nil {
 		return err
 	}
-	bound, err := net.ListenUnix("unix", &net.UnixAddr{Name: l.private, Net: "unix"})
+	path := l.address.Path
+	l.bound = l.private.at(randomDigits())
+	bound, err := net.ListenUnix("unix", &net.UnixAddr{Name: l.bound, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("cannot bind a socket beside %s: %w; check that its folder is on a file system with sockets "+
-			"and has space", l.address.Path, cause(err))
+			"and has space", path, cause(err))
 	}
 	l.UnixListener = bound
 	// Otherwise Close removes the name that was bound, whoever's it is by then (net.UnixListener.SetUnlinkOnClose).
 	bound.SetUnlinkOnClose(false)
 	// bind(2) gives a socket the mode 0777 less the umask, and has no argument for another one.
-	if err := os.Chown(l.private, -1, options.Group); err != nil {
+	if err := os.Chown(l.bound, -1, options.Group); err != nil {
 		return fmt.Errorf("cannot give %s the group %d: %w; choose a group that this process is in",
-			l.address.Path, options.Group, cause(err))
+			path, options.Group, cause(err))
 	}
-	if err := os.Chmod(l.private, options.Mode); err != nil {
+	if err := os.Chmod(l.bound, options.Mode); err != nil {
 		return fmt.Errorf("cannot give %s the mode %04o: %w; %s",
-			l.address.Path, options.Mode, cause(err), describePermissions(l.private))
+			path, options.Mode, cause(err), describePermissions(filepath.Dir(path)))
 	}
-	if l.controlFile.path != "" {
+	if controlPath(l.address) != "" {
 		if l.control, err = listenControl(l.privateControl()); err != nil {
-			return fmt.Errorf("cannot bind a socket for %s: %w; check that its file system has space",
-				l.controlFile.path, cause(err))
+			return fmt.Errorf("cannot bind the socket for successors of %s: %w; check that its file system has space",
+				path, cause(err))
 		}
+	}
+	return nil
+}
+
+func (l *Listener) makePrivateFolder() (err error) {
+	prefix := privatePrefix(l.address)
+	if l.predecessor == nil { // it keeps names of its sockets in such a folder
+		sweep(l.folder, prefix)
+	}
+	if l.private, err = makePrivateFolder(l.folder, prefix); err != nil {
+		return fmt.Errorf("cannot create a private folder beside %s: %w; %s; let this process write there",
+			l.address.Path, cause(err), describePermissions(filepath.Dir(l.address.Path)))
 	}
 	return nil
 }
@@ -128,20 +164,23 @@ func (l *Listener) bind(options Options) error {
 // Publish renames the socket onto the path. The kernel queues connections from now on, so a server that is just about
 // to accept serves already.
 func (l *Listener) Publish() error {
+	if err := l.refuseIfReplaced(); err != nil {
+		return err
+	}
 	var err error
 	// First the socket for successors: if this fails, or the process dies here, a predecessor still has its path. And
 	// both before the predecessor is told, which then finds neither to be its own.
 	if l.control != nil {
-		err = l.controlFile.rename(l.privateControl())
+		err = l.controlFile.publish(l.privateControl())
 	}
 	if err == nil {
-		err = l.file.rename(l.private)
+		err = l.file.publish(l.bound)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot publish %s: %w; %s", l.address.Path, cause(err), describePermissions(l.address.Path))
 	}
-	// Before a successor can have the lock, as the folder is its own then.
-	l.removePrivateFolder()
+	l.private.remove()
+	l.private = nil
 	if l.predecessor != nil {
 		l.predecessor.tellPublished()
 	}
@@ -150,6 +189,20 @@ func (l *Listener) Publish() error {
 	}
 	l.watch()
 	return nil
+}
+
+// refuseIfReplaced looks at the path again: only what claim found there may be replaced.
+func (l *Listener) refuseIfReplaced() error {
+	found, err := os.Lstat(l.file.path())
+	switch {
+	case err != nil:
+		return nil
+	// The number of a file that was removed may be given to a new one, which has another time.
+	case os.SameFile(found, l.found) && found.ModTime().Equal(l.found.ModTime()):
+		return nil
+	}
+	return fmt.Errorf("someone put another file at %s while this server started; it is kept: move it away "+
+		"or choose another path", l.address.Path)
 }
 
 // Withdraw removes the path if it is still this listener's own, and releases the lock. Connections stay, and those that
@@ -164,103 +217,25 @@ func (l *Listener) Withdraw() {
 	if l.control != nil {
 		l.control.Close()
 	}
-	if l.lock == nil { // a successor has it, whose the files are then, or has given it up
-		l.lock, _ = lockFor(l.address.Path, l.owner, 0)
-	}
-	if l.lock != nil {
-		l.file.removeIfOwn()
-		l.controlFile.removeIfOwn()
-		l.removePrivateFolder()
-		l.lock.release()
-	}
 	if l.predecessor != nil {
 		l.predecessor.giveUp()
 	}
-}
-
-// ownFile is a file that this process has put at a path.
-type ownFile struct {
-	path          string
-	device, inode uint64
-}
-
-func (f *ownFile) rename(private string) error {
-	var found unix.Stat_t
-	if err := unix.Lstat(private, &found); err != nil {
-		return err
+	if l.lent {
+		l.lock, _ = l.tryLock()
 	}
-	f.device, f.inode = found.Dev, found.Ino
-	return os.Rename(private, f.path)
-}
-
-// removeIfOwn needs the lock: a successor could else put its own file there between the look and the removal.
-func (f *ownFile) removeIfOwn() {
-	if f.isOwn() {
-		os.Remove(f.path)
+	if l.lock != nil { // otherwise the names may be a successor's
+		l.file.removeIfOwn()
+		l.controlFile.removeIfOwn()
 	}
-}
-
-func (f *ownFile) isOwn() bool {
-	var found unix.Stat_t
-	return unix.Lstat(f.path, &found) == nil && found.Dev == f.device && found.Ino == f.inode
-}
-
-func (l *Listener) refuseUnlessFree() error {
-	address := l.address
-	state, err := Probe(address)
-	if err != nil {
-		return err
-	}
-	switch {
-	case state == NotASocket:
-		return fmt.Errorf("%s exists and is not a socket; move it away or choose another path", address.Path)
-	case state == Live && l.predecessor == nil:
-		return fmt.Errorf("%s has a server already: someone answers there without holding %s.lock; "+
-			"stop that server or choose another path", address.Path, address.Path)
-	case state == Forbidden:
-		return fmt.Errorf("%s may have a server: this process is not allowed to ask; %s; "+
-			"remove the file if nobody serves there", address.Path, describePermissions(address.Path))
-	}
-	return nil
-}
-
-func (l *Listener) makePrivateFolder() error {
-	l.removePrivateFolder()
-	folder := filepath.Dir(l.private)
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		return fmt.Errorf("cannot create %s for the socket %s: %w; %s; let this process write there",
-			folder, l.address.Path, cause(err), describePermissions(folder))
-	}
-	return nil
-}
-
-// removePrivateFolder removes what this server, or one that was killed while it started, left; safe under the lock.
-func (l *Listener) removePrivateFolder() {
-	folder := filepath.Dir(l.private)
-	left, _ := os.ReadDir(folder)
-	for _, entry := range left {
-		if entry.Type() == fs.ModeSocket {
-			os.Remove(filepath.Join(folder, entry.Name()))
+	for _, private := range []*privateFolder{l.private, l.kept} {
+		if private != nil {
+			private.remove()
 		}
 	}
-	os.Remove(folder)
-}
-
-// privateControl is where the socket for successors is bound, under a shorter name than privatePath's random one.
-func (l *Listener) privateControl() string { return filepath.Join(filepath.Dir(l.private), "t") }
-
-// privatePath is where the socket is bound: a random name, in a folder beside the path whose name depends on the path
-// alone. It must fit into a socket's address too, so both names get shorter where the path is long. Of the folder's 8
-// hexadecimal digits, two paths of one folder have the same ones once in 4 billion.
-func privatePath(address Address) (string, error) {
-	folder, name := filepath.Split(address.Path)
-	room := MaxPathBytes - len(folder) - len("./")
-	if room < len("ab") {
-		return "", fmt.Errorf("%s leaves no room for a private name beside it; choose a folder with a shorter name",
-			address.Path)
+	l.folder.close()
+	if l.lock != nil {
+		l.lock.release()
 	}
-	digest := sha256.Sum256([]byte(name))
-	socketBytes := min(room/2, 4)
-	folderBytes := min(room-socketBytes, 8)
-	return filepath.Join(folder, "."+hex.EncodeToString(digest[:])[:folderBytes], rand.Text()[:socketBytes]), nil
 }
+
+func (l *Listener) tryLock() (*lock, error) { return tryLock(l.folder, l.address, l.owner) }

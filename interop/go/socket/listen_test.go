@@ -1,6 +1,7 @@
 package socket_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -43,15 +44,18 @@ func TestListenReplacesStale(t *testing.T) {
 
 func TestListenClearsAwayWhatAKilledServerLeft(t *testing.T) {
 	address := newAddress(t)
-	killed := listen(t, address)
-	private := killed.Addr().String()
-	killed.Withdraw()
-	if err := os.Mkdir(filepath.Dir(private), 0o700); err != nil {
-		t.Fatal(err)
+	folder := filepath.Dir(address.Path)
+	// The beginning is that of "s", as PROTOCOL.md has it.
+	left, theirs := filepath.Join(folder, ".043a718700000000"), filepath.Join(folder, ".043a718711111111")
+	for private, mode := range map[string]fs.FileMode{left: 0o700, theirs: 0o755} {
+		if err := os.Mkdir(private, mode); err != nil {
+			t.Fatal(err)
+		}
+		leaveStale(t, socket.Address{Path: filepath.Join(private, "a")})
 	}
-	leaveStale(t, socket.Address{Path: private})
 	publish(t, listen(t, address))
-	expectFolder(t, address, "s", "s.lock", "s.takeover")
+	expectFolder(t, address, filepath.Base(theirs), "s", "s.lock", "s.takeover")
+	expectState(t, socket.Address{Path: filepath.Join(theirs, "a")}, socket.Stale)
 }
 
 func TestListenRefuses(t *testing.T) {
@@ -66,11 +70,7 @@ func TestListenRefuses(t *testing.T) {
 			listen(t, address)
 		}, "test 1, process"},
 		"a server without a lock": {func(t *testing.T, address socket.Address) {
-			stranger, err := net.Listen("unix", address.Path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { stranger.Close() })
+			leaveMute(t, address)
 		}, "someone answers there"},
 		"a regular file": {func(t *testing.T, address socket.Address) {
 			write(t, address.Path)
@@ -86,12 +86,32 @@ func TestListenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "no folder"},
+		"a lock file that is a link": {func(t *testing.T, address socket.Address) {
+			write(t, address.Path+"2")
+			if err := os.Symlink(address.Path+"2", address.Path+".lock"); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		"a lock file with two names": {func(t *testing.T, address socket.Address) {
+			write(t, address.Path+"2")
+			if err := os.Link(address.Path+"2", address.Path+".lock"); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		"a lock file that is a FIFO": {func(t *testing.T, address socket.Address) {
+			if err := syscall.Mkfifo(address.Path+".lock", 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		"a folder that everyone may write to": {func(t *testing.T, address socket.Address) {
+			chmod(t, filepath.Dir(address.Path), 0o777)
+		}, "chmod o-w"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address := newAddress(t)
 			test.prepare(t, address)
 			before, _ := os.Lstat(address.Path)
-			_, err := socket.Listen(address, options)
+			_, err := socket.Listen(t.Context(), address, options)
 			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), address.Path) {
 				t.Errorf("Listen(%s): %v; want an error with %q and the path", address, err, test.reason)
 			}
@@ -99,6 +119,97 @@ func TestListenRefuses(t *testing.T) {
 				t.Errorf("%s: another file is there than before", address.Path)
 			}
 		})
+	}
+}
+
+func TestListenInAFolderThatEveryoneMayWriteTo(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode    fs.FileMode
+		trusted bool
+	}{
+		"sticky":  {0o777 | fs.ModeSticky, false},
+		"trusted": {0o777, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := newAddress(t)
+			chmod(t, filepath.Dir(address.Path), test.mode)
+			trusting := options
+			trusting.TrustFolder = test.trusted
+			listener, err := socket.Listen(t.Context(), address, trusting)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			defer listener.Withdraw()
+			publish(t, listener)
+			expectState(t, address, socket.Live)
+		})
+	}
+}
+
+func TestListenKeepsOthersFromTheLock(t *testing.T) {
+	address := newAddress(t)
+	lock := address.Path + ".lock"
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, lock, 0o666)
+	listen(t, address)
+	if found, err := os.Stat(lock); err != nil || found.Mode().Perm() != 0o600 {
+		t.Errorf("mode of %s: %v, %v; want 0600", lock, found.Mode(), err)
+	}
+}
+
+func TestPublishRefusesToReplaceWhatIsNew(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T, socket.Address){
+		"absent": func(*testing.T, socket.Address) {},
+		"stale":  leaveStale,
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := newAddress(t)
+			prepare(t, address)
+			listener := listen(t, address)
+			os.Remove(address.Path)
+			write(t, address.Path)
+			if err := listener.Publish(); err == nil || !strings.Contains(err.Error(), address.Path) {
+				t.Errorf("Publish: %v; want an error with the path", err)
+			}
+			expectState(t, address, socket.NotASocket)
+			listener.Withdraw()
+			expectFolder(t, address, "s", "s.lock")
+		})
+	}
+}
+
+// Whoever puts another folder in the place of the private one must not make the server change what is in it.
+func TestPublishKeepsToItsPrivateFolder(t *testing.T) {
+	address := newAddress(t)
+	folder, victim := filepath.Dir(address.Path), newAddress(t)
+	leaveStale(t, victim)
+	listener := listen(t, address)
+	private, err := filepath.Glob(filepath.Join(folder, ".*"))
+	if err != nil || len(private) != 1 {
+		t.Fatalf("private folders: %q, %v; want one", private, err)
+	}
+	if err := os.Rename(private[0], filepath.Join(folder, "was")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Dir(victim.Path), private[0]); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, listener)
+	expectState(t, address, socket.Live)
+	expectFolder(t, victim, "s")
+}
+
+func TestListenIsCalledOff(t *testing.T) {
+	address := newAddress(t)
+	listen(t, address)
+	leaveMute(t, socket.Address{Path: address.Path + ".takeover"})
+	called, off := context.WithCancel(t.Context())
+	off()
+	if _, err := socket.Listen(called, address, takeover); !errors.Is(err, context.Canceled) {
+		t.Errorf("Listen: %v; want %v", err, context.Canceled)
 	}
 }
 
@@ -174,7 +285,7 @@ func newAddress(t *testing.T) socket.Address {
 
 func listen(t *testing.T, address socket.Address) *socket.Listener {
 	t.Helper()
-	listener, err := socket.Listen(address, options)
+	listener, err := socket.Listen(t.Context(), address, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +311,23 @@ func leaveStale(t *testing.T, address socket.Address) {
 	}
 	listener.SetUnlinkOnClose(false)
 	listener.Close()
+}
+
+// leaveMute listens and says nothing.
+func leaveMute(t *testing.T, address socket.Address) {
+	t.Helper()
+	listener, err := net.Listen("unix", address.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func write(t *testing.T, path string) {

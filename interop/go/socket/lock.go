@@ -8,8 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +18,11 @@ import (
 //
 // The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
 // one locks a new one.
-type lock struct{ file *os.File }
+type lock struct {
+	file   *os.File
+	socket string
+	path   string // of the file, for messages
+}
 
 // owner is what the file says of its owner, for error messages alone.
 type owner struct {
@@ -35,48 +38,76 @@ func (o owner) String() string {
 // inUseError says that someone else holds the lock.
 type inUseError struct{ error }
 
-// pace is how often to try for a lock: the system tells nobody of its release who won't wait for it without end.
-const pace = 5 * time.Millisecond
+// lockMode keeps others from opening the file: whoever may open it may lock it.
+const lockMode fs.FileMode = 0o600
 
-// lockFor tries for so long while someone else holds the lock; 0 tries once.
-func lockFor(path, implementation string, try time.Duration) (*lock, error) {
-	name := path + ".lock"
-	// 0600: whoever may open the file may lock it, and clients must not be able to.
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("no folder %s for the socket %s; create it or mount it", filepath.Dir(path), path)
-	case err != nil:
-		return nil, fmt.Errorf("cannot open the lock file %s: %w; %s; let this process write there",
-			name, cause(err), describePermissions(name))
-	}
-	if err := takeWithin(try, file, path); err != nil {
-		file.Close()
+// tryLock takes the lock of an address, or fails with an inUseError where someone else holds it.
+func tryLock(folder *folder, address Address, implementation string) (*lock, error) {
+	l := &lock{socket: address.Path, path: address.Path + ".lock"}
+	if err := l.open(folder); err != nil {
 		return nil, err
 	}
-	if err := write(file, implementation); err != nil {
-		file.Close()
+	err := l.refuseWhatOthersMayLock(folder)
+	if err == nil {
+		err = l.take()
+	}
+	if err == nil {
+		err = l.write(implementation)
+	}
+	if err != nil {
+		l.release()
 		return nil, err
 	}
-	return &lock{file}, nil
+	return l, nil
 }
 
-func takeWithin(try time.Duration, file *os.File, path string) error {
-	deadline := time.Now().Add(try)
-	for {
-		err := take(file, path)
-		if !errors.As(err, &inUseError{}) || !time.Now().Before(deadline) {
-			return err
-		}
-		time.Sleep(pace)
+func (l *lock) release() { l.file.Close() }
+
+func (l *lock) open(folder *folder) (err error) {
+	// O_NONBLOCK, as someone may have put a FIFO there.
+	const flags = os.O_RDWR | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	l.file, err = os.OpenFile(folder.at(filepath.Base(l.path)), flags, lockMode)
+	switch {
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO): // a link, folder, socket
+		return l.irregular()
+	case err != nil:
+		return fmt.Errorf("cannot open the lock file %s: %w; %s; let this process write there",
+			l.path, cause(err), describePermissions(l.path))
 	}
+	return nil
+}
+
+func (l *lock) irregular() error {
+	return fmt.Errorf("%s is needed as a lock file and is not a regular file with one name; "+
+		"remove it, or choose another name for the socket", l.path)
+}
+
+func (l *lock) refuseWhatOthersMayLock(folder *folder) error {
+	found, err := l.file.Stat()
+	if err != nil {
+		return fmt.Errorf("cannot look at the lock file %s: %w; check its file system", l.path, cause(err))
+	}
+	if !found.Mode().IsRegular() || found.Sys().(*syscall.Stat_t).Nlink != 1 {
+		return l.irregular()
+	}
+	switch owner := ownerOf(found); owner {
+	case os.Geteuid(), 0, ownerOf(folder.info):
+	default:
+		return fmt.Errorf("the lock file %s belongs to uid %d, who could keep this server from starting; "+
+			"remove it, or choose a folder that only this user may write to", l.path, owner)
+	}
+	if err := l.file.Chmod(lockMode); err != nil && found.Mode().Perm() != lockMode {
+		return fmt.Errorf("the lock file %s has mode %04o, with which others can hold it: %w; run chmod 600 %s",
+			l.path, found.Mode().Perm(), cause(err), l.path)
+	}
+	return nil
 }
 
 // take takes two locks, because neither kind stops the other: flock(2), which most languages use, and a record lock,
 // which Java's FileChannel.tryLock uses. The record lock is Linux's open file description lock: a POSIX one would be
 // lost as soon as this process closed any other descriptor of the file (fcntl(2)).
-func take(file *os.File, path string) error {
-	descriptor := file.Fd()
+func (l *lock) take() error {
+	descriptor := l.file.Fd()
 	err := unix.Flock(int(descriptor), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
 		err = unix.FcntlFlock(descriptor, unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
@@ -86,20 +117,20 @@ func take(file *os.File, path string) error {
 		return nil
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES): // POSIX lets a record lock say either
 		holder := "someone"
-		if found, _ := read(file); found != nil {
+		if found, _ := l.read(); found != nil {
 			holder = found.String()
 		}
 		return inUseError{fmt.Errorf("%s has a server already: %s holds %s; stop that server or choose another path",
-			path, holder, file.Name())}
+			l.socket, holder, l.path)}
 	default:
-		return fmt.Errorf("cannot lock %s: %w; choose a folder on a file system that has locks", file.Name(), err)
+		return fmt.Errorf("cannot lock %s: %w; choose a folder on a file system that has locks", l.path, err)
 	}
 }
 
 // read returns the owner, or nil where the file says nothing that a server wrote; and whether it says anything.
-func read(file *os.File) (*owner, bool) {
+func (l *lock) read() (*owner, bool) {
 	text := make([]byte, 4096)
-	size, _ := file.ReadAt(text, 0)
+	size, _ := l.file.ReadAt(text, 0)
 	var found owner
 	if json.Unmarshal(text[:size], &found) != nil || found.Implementation == "" {
 		return nil, size > 0
@@ -107,24 +138,21 @@ func read(file *os.File) (*owner, bool) {
 	return &found, true
 }
 
-func write(file *os.File, implementation string) error {
-	if found, used := read(file); used && found == nil {
+func (l *lock) write(implementation string) error {
+	if found, used := l.read(); used && found == nil {
 		return fmt.Errorf("%s is needed as a lock file and holds something else; "+
-			"choose another name for the socket %s, or move that file away",
-			file.Name(), strings.TrimSuffix(file.Name(), ".lock"))
+			"choose another name for the socket %s, or move that file away", l.path, l.socket)
 	}
 	host, _ := os.Hostname()
 	text, err := json.Marshal(owner{PID: os.Getpid(), Host: host, Implementation: implementation})
 	if err == nil {
-		err = file.Truncate(0)
+		err = l.file.Truncate(0)
 	}
 	if err == nil {
-		_, err = file.WriteAt(append(text, '\n'), 0)
+		_, err = l.file.WriteAt(append(text, '\n'), 0)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write the lock file %s: %w; see that its file system has space", file.Name(), cause(err))
+		return fmt.Errorf("cannot write the lock file %s: %w; see that its file system has space", l.path, cause(err))
 	}
 	return nil
 }
-
-func (l *lock) release() { l.file.Close() }

@@ -29,18 +29,30 @@ const (
 // A socket that is bound but does not listen yet looks Stale, as connect(2) says ECONNREFUSED of both. That is why
 // servers are kept apart by a lock and not by this.
 func Probe(address Address) (State, error) {
-	found, err := os.Stat(address.Path)
+	state, err := probe(address.Path)
+	if err != nil {
+		return 0, cannotLook(address, err)
+	}
+	return state, nil
+}
+
+func cannotLook(address Address, err error) error {
+	return fmt.Errorf("cannot look at %s: %w; check the folder it is in", address.Path, cause(err))
+}
+
+func probe(path string) (State, error) {
+	found, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return Absent, nil
 	case errors.Is(err, fs.ErrPermission):
 		return Forbidden, nil
 	case err != nil:
-		return 0, fmt.Errorf("cannot look at %s: %w; check the folder it is in", address.Path, cause(err))
+		return 0, err
 	case found.Mode().Type() != fs.ModeSocket:
 		return NotASocket, nil
 	}
-	switch err := dial(address.Path); {
+	switch err := dial(path); {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return Stale, nil
 	case errors.Is(err, unix.ENOENT):

@@ -30,5 +30,6 @@ func (l *Listener) look() {
 	}
 }
 
-// isLost needs l.changing: without the lock, a successor may have the path.
-func (l *Listener) isLost() bool { return l.lock != nil && !l.file.isOwn() }
+// isLost needs l.changing: without the lock, a successor may have the path. It looks where clients do, as someone may have
+// put another folder in the place of the one that is open.
+func (l *Listener) isLost() bool { return l.lock != nil && !l.file.isAt(l.address.Path) }
