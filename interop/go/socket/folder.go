@@ -68,7 +68,7 @@ func openSocketFolder(address Address, trusted bool) (*folder, error) {
 	if !trusted {
 		opened.close()
 		return nil, fmt.Errorf("every user can replace the socket %s: %s has mode %04o; run chmod o-w %s, "+
-			"or trust the folder if you trust everyone who can reach it", address.Path, path, mode.Perm(), path)
+			"or serve with --trust-folder if you trust everyone who can reach it", address.Path, path, mode.Perm(), path)
 	}
 	slog.Warn("every user can replace the socket", "socket", address.Path, "folder", path,
 		"mode", fmt.Sprintf("%04o", mode.Perm()))

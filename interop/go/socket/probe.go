@@ -59,6 +59,8 @@ func probe(path string) (State, error) {
 		return Absent, nil
 	case errors.Is(err, fs.ErrPermission):
 		return Forbidden, nil
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE): // this process could not dial
+		return 0, err
 	default: // connected, or EAGAIN: its backlog is full, so someone listens
 		return Live, nil
 	}

@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,8 +11,17 @@ import (
 
 func TestRemoved(t *testing.T) {
 	for name, replace := range map[string]func(*testing.T, socket.Address){
-		"removed":  func(*testing.T, socket.Address) {},
-		"replaced": leaveStale,
+		"removed": remove,
+		"replaced": func(t *testing.T, address socket.Address) {
+			remove(t, address)
+			leaveStale(t, address)
+		},
+		"moved away with its folder": func(t *testing.T, address socket.Address) {
+			folder := filepath.Dir(address.Path)
+			if err := os.Rename(folder, filepath.Join(t.TempDir(), "was")); err != nil {
+				t.Fatal(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -21,9 +31,6 @@ func TestRemoved(t *testing.T) {
 			if listener.IsLost() {
 				t.Errorf("%s is lost before anyone has removed it", address.Path)
 			}
-			if err := os.Remove(address.Path); err != nil {
-				t.Fatal(err)
-			}
 			replace(t, address)
 			select {
 			case <-listener.Removed():
@@ -31,5 +38,12 @@ func TestRemoved(t *testing.T) {
 				t.Error("the listener does not notice that its file is removed")
 			}
 		})
+	}
+}
+
+func remove(t *testing.T, address socket.Address) {
+	t.Helper()
+	if err := os.Remove(address.Path); err != nil {
+		t.Fatal(err)
 	}
 }
