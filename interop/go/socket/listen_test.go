@@ -257,6 +257,22 @@ func TestHangUpOnSilentSparesThoseThatSpoke(t *testing.T) {
 	}
 }
 
+func TestNamesThePathAndNotWhatWasBound(t *testing.T) {
+	address := newAddress(t)
+	listener := listen(t, address)
+	publish(t, listener)
+	_, accepted := connect(t, address, listener)
+	for _, named := range []net.Addr{listener.Addr(), accepted.LocalAddr()} {
+		if named.String() != address.Path {
+			t.Errorf("address: %s; want %s", named, address.Path)
+		}
+	}
+	listener.Close()
+	if _, err := listener.Accept(); err == nil || !strings.Contains(err.Error(), address.Path) {
+		t.Errorf("Accept: %v; want an error with %s", err, address.Path)
+	}
+}
+
 func connect(t *testing.T, address socket.Address, listener net.Listener) (dialled, accepted net.Conn) {
 	t.Helper()
 	dialled, err := net.Dial("unix", address.Path)

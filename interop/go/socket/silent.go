@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 )
@@ -16,6 +17,10 @@ type conn struct {
 func (l *Listener) Accept() (net.Conn, error) {
 	accepted, err := l.AcceptUnix()
 	if err != nil {
+		var failed *net.OpError
+		if errors.As(err, &failed) {
+			failed.Addr = l.Addr()
+		}
 		return nil, err
 	}
 	made := &conn{UnixConn: accepted, listener: l}
@@ -32,6 +37,9 @@ func (l *Listener) HangUpOnSilent() {
 		return true
 	})
 }
+
+// LocalAddr returns the path, as the listener's Addr does.
+func (c *conn) LocalAddr() net.Addr { return c.listener.Addr() }
 
 func (c *conn) Read(piece []byte) (int, error) {
 	size, err := c.UnixConn.Read(piece)
