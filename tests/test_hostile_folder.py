@@ -104,6 +104,32 @@ def test_what_appears_at_the_path_while_a_server_starts_is_kept(path: Path) -> N
     assert sorted(each.name for each in path.parent.iterdir()) == ["app.sock", "app.sock.lock"]
 
 
+def test_what_takes_the_place_of_a_stale_socket_while_a_server_starts_is_kept(path: Path) -> None:
+    file = SocketFile(SocketAddress(path), mode=0o600, gid=None, owner="test")
+    with listening(path):
+        pass
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(file.claim(takeover=False).path))
+        path.unlink()
+        with listening(path):
+            with pytest.raises(SocketInUseError, match=f"someone put another file at {path} while this server started"):
+                file.publish(lambda: None)
+            file.withdraw()
+            assert path.is_socket()
+
+
+def test_a_stale_socket_that_is_removed_while_a_server_starts_is_no_matter(path: Path) -> None:
+    file = SocketFile(SocketAddress(path), mode=0o600, gid=None, owner="test")
+    with listening(path):
+        pass
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(file.claim(takeover=False).path))
+        path.unlink()
+        file.publish(lambda: None)
+        assert path.is_socket()
+        file.withdraw()
+
+
 def owned_by_nobody(lock: Path) -> None:
     lock.touch()
     os.chown(lock, 65534, 65534)

@@ -54,7 +54,7 @@ class SocketFile:
         """Held while the lock changes hands, which successors do in a thread of their own."""
         self._withdrawn = False
         self._closing = contextlib.ExitStack()
-        self._found: tuple[int, int] | None = None
+        self._found: tuple[int, int, int] | None = None
         self._identities: dict[str, tuple[int, int]] = {}
         self._kept: PrivateFolder | None = None
         self._predecessor: Predecessor | None = None
@@ -111,7 +111,7 @@ class SocketFile:
             if control:
                 self._control = _listen(self._private / control.name)
                 self._rename(self._private / control.name, control.name)
-            if _identity(self._folder / self._path.name) != self._found:
+            if _look(self._folder / self._path.name) not in (None, self._found):
                 raise SocketInUseError(
                     f"someone put another file at {self._path} while this server started; it is kept: move it away or "
                     f"choose another path"
@@ -247,7 +247,7 @@ class SocketFile:
         kept.remove()
 
     def _refuse_what_is_not_stale(self) -> None:
-        self._found = _identity(self._folder / self._path.name)
+        self._found = _look(self._folder / self._path.name)
         match self._state():
             case PathState.NOT_A_SOCKET:
                 raise NotASocketError(f"{self._path} exists and is not a socket; move it away or choose another path")
@@ -287,10 +287,19 @@ class SocketFile:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file; None where there is none."""
+    """Device and inode of a file, which no other has while this server has its socket; None where there is none."""
+    found = _look(path)
+    return found and found[:2]
+
+
+def _look(path: Path) -> tuple[int, int, int] | None:
+    """Device, inode and time of modification of a file; None where there is none.
+
+    A file that is made where another was removed often gets its inode.
+    """
     with contextlib.suppress(OSError):
         found = path.lstat()
-        return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino, found.st_mtime_ns
     return None
 
 
