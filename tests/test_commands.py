@@ -64,10 +64,20 @@ def test_health_is_0_only_for_serving(kind: str, path: Path) -> None:
         }
         unknown = run(*ask, "--service", "no.such.Service")
         assert unknown.returncode == 1
-        assert "NOT_FOUND" in unknown.stdout
+        assert unknown.stdout.startswith("SERVICE_UNKNOWN: ")
+    with Running(kind, path, with_health=False):
+        unimplemented = run(*ask)
+        assert unimplemented.returncode == 1
+        assert unimplemented.stdout.startswith("UNIMPLEMENTED: ")
     gone = run(*ask)
     assert (gone.returncode, gone.stderr) == (1, "")
     assert gone.stdout.startswith(f"UNREACHABLE: no socket at {path}")
+
+
+def test_a_command_without_a_word_prints_its_help() -> None:
+    done = run("samehost_client")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "\n  greet " in done.stderr
 
 
 def test_health_watch_prints_each_change(kind: str, path: Path) -> None:

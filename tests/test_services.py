@@ -257,6 +257,13 @@ def test_the_program_serves_anyones_servicers(kind: str, path: Path, channel: gr
         assert greet(channel) == "Hello, Ada!"
 
 
+def test_the_program_serves_all_servicers_that_it_is_given(kind: str, path: Path) -> None:
+    (path.parent / "mine.py").write_text(SERVICES)
+    given = ("--services", f"mine:Mine.{kind}", "--services", f"mine:Mine.{kind}")
+    done = run("samehost_server", "--socket", path, *given, *as_option(kind), cwd=path.parent)
+    assert (done.returncode, "is given twice" in done.stderr) == (1, True), done.stderr
+
+
 @pytest.mark.parametrize(
     ("services", "code", "reason"),
     [

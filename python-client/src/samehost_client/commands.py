@@ -56,11 +56,23 @@ def health(*, address: SocketAddress, service: str, watch: bool, interval: float
             try:
                 status, detail = check(address, service, timeout), ""
             except SamehostError as error:
-                status, detail = "UNREACHABLE", str(error)
+                status, detail = _status_of(error), str(error)
             if status != said:
                 _print_health(address, service, status, detail, as_json=as_json)
                 said = status
     return 0 if status == SERVING else EXIT_FAILED
+
+
+def _status_of(error: SamehostError) -> str:
+    """What a failed check says: a server that answers is not unreachable."""
+    code = error.__cause__.code() if isinstance(error.__cause__, grpc.RpcError) else None
+    match code:
+        case None | grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
+            return "UNREACHABLE"
+        case grpc.StatusCode.NOT_FOUND:
+            return "SERVICE_UNKNOWN"  # as Watch of grpc.health.v1 has it
+        case _:
+            return str(code.name)
 
 
 @command.command()

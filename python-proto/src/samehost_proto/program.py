@@ -42,6 +42,9 @@ def run(command: click.Command, name: str) -> NoReturn:
     """Runs a program and exits: 0 done, 1 it failed, 2 wrong usage, an error being one line on stderr."""
     try:
         sys.exit(command.main(prog_name=name, standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(EXIT_USAGE)
     except click.UsageError as error:
         _exit(name, error.format_message(), EXIT_USAGE)
     except click.ClickException as error:

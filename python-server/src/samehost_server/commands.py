@@ -4,7 +4,7 @@ import importlib
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,13 @@ def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: b
 @click.command()
 @serve_options
 @click.option("--aio", "asynchronous", is_flag=True, help="Serve in an asyncio event loop.")
-@click.option("--services", metavar="MODULE:ATTRIBUTE", help="A servicer, or several in a sequence. [Greeter]")
+@click.option(
+    "--services",
+    "names",
+    multiple=True,
+    metavar="MODULE:ATTRIBUTE",
+    help="A servicer, or several in a sequence; may be given again. [Greeter]",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -96,15 +102,15 @@ def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: b
     help="The least level that is logged on stderr, unless the services configure logging themselves. [warning]",
 )
 @click.option("--access-log", is_flag=True, help="Log each call on stderr: its method, status and milliseconds.")
-def command(services: str | None, asynchronous: bool, log_level: str, access_log: bool, **options: Any) -> None:
+def command(names: Sequence[str], asynchronous: bool, log_level: str, access_log: bool, **options: Any) -> None:
     """Serves gRPC on a Unix domain socket until SIGTERM or SIGINT."""
     greeter = AsyncGreeterService() if asynchronous else GreeterService()
-    loaded = load(services) if services else [greeter]
+    services = [each for name in names for each in load(name)] or [greeter]
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if access_log:
         options["interceptors"] = [AsyncAccessLog() if asynchronous else AccessLog()]
         ACCESS_LOG.setLevel(logging.INFO)
-    serve(services=loaded, asynchronous=asynchronous, **options)
+    serve(services=services, asynchronous=asynchronous, **options)
 
 
 def load(name: str) -> list[object]:
