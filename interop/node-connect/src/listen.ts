@@ -3,8 +3,9 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { constants, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 
-import { formatAddress } from "./common/socket/address.js";
+import { MAX_TIMER_MS } from "./common/limits.js";
 import { errorMessage, SamehostError } from "./common/socket/errors.js";
 import { SocketFile, type SocketOptions } from "./common/socket/socket-file.js";
 
@@ -17,17 +18,20 @@ const ANY_STREAM = 2 ** 31 - 1;
 /** How long a client may take to answer a PING; on one machine it takes less than a millisecond. */
 const PING_MS = 1000;
 
-/** A longer time makes timers of Node.js fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 /** What is listening, until `stop`. */
 export class Listener {
   private readonly connections = new Set<Connection>();
+  /** Those of closed sessions too: Node.js then waits for clients to close their end, which a silent one does not. */
+  private readonly sockets = new Set<Socket>();
 
   private constructor(
     private readonly server: Http2Server,
     private readonly file: SocketFile,
   ) {
+    server.on("connection", (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.once("close", () => this.sockets.delete(socket));
+    });
     server.on("session", (session) => {
       const connection = new Connection(session);
       this.connections.add(connection);
@@ -41,7 +45,7 @@ export class Listener {
     const listener = new Listener(server, file);
     const privatePath = await file.claim();
     try {
-      await bind(server, privatePath);
+      await bind(server, privatePath, options.path);
       file.publish();
     } catch (error) {
       server.close();
@@ -71,8 +75,8 @@ export class Listener {
     }
     const cut = setTimeout(
       () => {
-        for (const { session } of this.connections) {
-          session.destroy();
+        for (const socket of this.sockets) {
+          socket.destroy();
         }
       },
       Math.min(graceMs, MAX_TIMER_MS),
@@ -87,7 +91,7 @@ class Connection {
   private calls = 0;
   private isMovingAway = false;
 
-  constructor(readonly session: ServerHttp2Session) {
+  constructor(private readonly session: ServerHttp2Session) {
     session.on("stream", (stream) => {
       this.calls++;
       stream.once("close", () => {
@@ -122,13 +126,15 @@ class Connection {
   }
 }
 
-async function bind(server: Http2Server, path: string): Promise<void> {
-  server.listen(path);
+async function bind(server: Http2Server, privatePath: string, path: string): Promise<void> {
+  server.listen(privatePath);
   try {
     await once(server, "listening");
   } catch (error) {
-    throw new SamehostError(`the system refused the socket ${formatAddress(path)}: ${errorMessage(error)}`);
+    throw new SamehostError(`the system refused a socket for ${path}: ${errorMessage(error)}`, { cause: error });
   }
+  // An accept that fails, as no descriptor is left, would end the process if nobody heard of it.
+  server.on("error", () => undefined);
 }
 
 /** The package lets nobody import its package.json, so this looks for it beside the entry point. */

@@ -23,7 +23,7 @@ import { Listener } from "./listen.js";
 import { orcaService } from "./orca-service.js";
 
 export async function serve(options: ServeOptions, ready: () => void): Promise<void> {
-  const stopped = stopSignal();
+  const stopped = stopSignal(options.graceMs);
   const statuses = new ServingStatuses([GreeterService, TestService, OpenRcaService].map(({ typeName }) => typeName));
   const handler = connectNodeAdapter({
     ...SERVER_COMPRESSION,

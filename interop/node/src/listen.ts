@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 
+import { MAX_TIMER_MS } from "./common/limits.js";
 import { formatAddress } from "./common/socket/address.js";
 import { errorMessage, SamehostError } from "./common/socket/errors.js";
 import { SocketFile, type SocketOptions } from "./common/socket/socket-file.js";
@@ -11,15 +12,12 @@ import { SocketFile, type SocketOptions } from "./common/socket/socket-file.js";
 export const IMPLEMENTATION = "grpc-js";
 export const VERSION = (createRequire(import.meta.url)("@grpc/grpc-js/package.json") as { version: string }).version;
 
-/** A longer time makes timers of Node.js fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 /** Serves, and then lets the socket be found at its path. */
 export async function listen(server: Server, options: SocketOptions): Promise<SocketFile> {
   const file = new SocketFile(options, `${IMPLEMENTATION} ${VERSION}`);
   const privatePath = await file.claim();
   try {
-    await bind(server, formatAddress(privatePath));
+    await bind(server, privatePath, options.path);
     file.publish();
     return file;
   } catch (error) {
@@ -32,31 +30,35 @@ export async function listen(server: Server, options: SocketOptions): Promise<So
 /** Stops: the path is removed, clients move away, calls in progress finish within the grace. */
 export async function stop(server: Server, file: SocketFile, graceMs: number): Promise<void> {
   file.withdraw();
-  const drained = new Promise<void>((resolve) => {
+  let cut: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve) => {
     // Closes the listener, and idle connections, before it returns. The others get GOAWAY, and are closed with their last
     // call. A call that crosses the GOAWAY is none that the server has seen, so that clients may send it again (RFC 9113,
     // 6.8), which grpc-js, grpc-go, grpc-java and C-core do.
     server.tryShutdown(() => {
       resolve();
     });
+    cut = setTimeout(
+      () => {
+        server.forceShutdown();
+        // `tryShutdown` calls back later or never: Node.js waits for clients to close their end, which a silent one does not,
+        // and grpc-js lets nobody close the socket.
+        resolve();
+      },
+      Math.min(graceMs, MAX_TIMER_MS),
+    );
   });
-  const cut = setTimeout(
-    () => {
-      server.forceShutdown();
-    },
-    Math.min(graceMs, MAX_TIMER_MS),
-  );
-  await drained;
   clearTimeout(cut);
 }
 
-function bind(server: Server, address: string): Promise<void> {
+function bind(server: Server, privatePath: string, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
+    server.bindAsync(formatAddress(privatePath), ServerCredentials.createInsecure(), (error) => {
       if (error === null) {
         resolve();
       } else {
-        reject(new SamehostError(`the system refused the socket ${address}: ${errorMessage(error)}`));
+        const reason = errorMessage(error).replaceAll(privatePath, path); // grpc-js names what it was given
+        reject(new SamehostError(`the system refused a socket for ${path}: ${reason}`, { cause: error }));
       }
     });
   });

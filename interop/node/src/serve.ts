@@ -25,7 +25,7 @@ const SERVICES = [
 ];
 
 export async function serve(options: ServeOptions, ready: () => void): Promise<void> {
-  const stopped = stopSignal();
+  const stopped = stopSignal(options.graceMs);
   const statuses = new ServingStatuses(SERVICES);
   const reports = new LoadReports();
   const server = new Server({

@@ -39,6 +39,7 @@ interface ServeArguments {
   readonly mode: number;
   readonly group?: number;
   readonly grace: number;
+  readonly trustFolder: boolean;
   readonly takeover: boolean;
   readonly onRemoved: SocketOptions["onRemoved"];
 }
@@ -76,11 +77,11 @@ function commandLine(peer: Peer): Command {
     .option("--mode <octal>", "permissions of the socket", parseMode, 0o660)
     .option("--group <group>", "group of the socket, a name or a number; by default the process's", groupId)
     .option("--grace <seconds>", "how long calls have to finish", parseGrace, 5)
+    .option("--trust-folder", "serve in a folder that every user may write to", false)
     .option("--takeover", "take the path over from a server that has it, which drains and goes", false)
     .option("--on-removed <serve|stop>", "what to do when someone removes the path", parseOnRemoved, "serve")
-    .action(async ({ socket, mode, group, grace, takeover, onRemoved }: ServeArguments) => {
-      const options = { path: socket, mode, gid: group, graceMs: grace * 1000, takeover, onRemoved };
-      await peer.serve(options, () => {
+    .action(async ({ socket, group, grace, ...others }: ServeArguments) => {
+      await peer.serve({ path: socket, gid: group, graceMs: grace * 1000, ...others }, () => {
         printReady(peer, socket);
       });
     });

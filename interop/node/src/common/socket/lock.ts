@@ -1,16 +1,19 @@
 /** The exclusive lock on a sidecar file that keeps two servers off one path. */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { basename } from "node:path";
 
-import { errorCode, errorMessage, SamehostError, SocketInUseError } from "./errors.js";
-import { describePermissions } from "./probe.js";
+import { errorMessage, SamehostError, SocketInUseError } from "./errors.js";
+import type { Folder } from "./folder.js";
+import { describePermissions, formatMode } from "./probe.js";
 
 /** What flock(1) exits with when someone else holds the lock. */
 const HELD_BY_ANOTHER = 1;
+
+const MODE = 0o600;
 
 const MAX_RECORD_BYTES = 4096;
 
@@ -23,26 +26,40 @@ const MAX_RECORD_BYTES = 4096;
  *
  * The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
  * locks a new one. What it says of its owner is only there to be read.
+ *
+ * Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode 0600, of this
+ * user, of root or of the folder's owner.
  */
 export class Lock {
   private readonly path: string;
   private readonly descriptor: number;
 
-  private constructor(private readonly socketPath: string) {
+  private constructor(
+    folder: Folder,
+    private readonly socketPath: string,
+  ) {
     this.path = `${socketPath}.lock`;
-    this.descriptor = this.open();
+    this.descriptor = this.open(folder);
   }
 
   /**
    * Takes the lock.
    *
+   * @param folder that of the socket
    * @param owner the implementation, for the file
    * @param withinMs how long to try while someone else holds it; 0 tries once
    * @param signal ends the trying
    */
-  static async take(socketPath: string, owner: string, withinMs: number, signal: AbortSignal): Promise<Lock> {
-    const lock = new Lock(socketPath);
+  static async take(
+    folder: Folder,
+    socketPath: string,
+    owner: string,
+    withinMs: number,
+    signal: AbortSignal,
+  ): Promise<Lock> {
+    const lock = new Lock(folder, socketPath);
     try {
+      lock.refuseWhatOthersMayLock(folder);
       await lock.flock(withinMs, signal);
       lock.write(owner);
     } catch (error) {
@@ -57,20 +74,44 @@ export class Lock {
     closeSync(this.descriptor);
   }
 
-  private open(): number {
+  private open(folder: Folder): number {
     try {
-      // 0600: whoever may open the file may lock it, and clients must not be able to.
-      return openSync(this.path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      // O_NONBLOCK: someone may have put a FIFO there.
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      return openSync(folder.at(basename(this.path)), flags, MODE);
     } catch (error) {
-      if (errorCode(error) === "ENOENT") {
-        throw new SamehostError(
-          `no folder ${dirname(this.path)} for the socket ${this.socketPath}; create it or mount it`,
-        );
-      }
       throw new SamehostError(
         `cannot open the lock file ${this.path}: ${errorMessage(error)}; ${describePermissions(this.path)}; ` +
           `let this process write there`,
+        { cause: error },
       );
+    }
+  }
+
+  private refuseWhatOthersMayLock(folder: Folder): void {
+    const found = fstatSync(this.descriptor);
+    if (!found.isFile() || found.nlink !== 1) {
+      throw new SamehostError(
+        `${this.path} is needed as a lock file and is no regular file with one name; ` +
+          `remove it, or choose another name for the socket`,
+      );
+    }
+    if (![process.geteuid?.(), 0, folder.status().uid].includes(found.uid)) {
+      throw new SamehostError(
+        `the lock file ${this.path} belongs to uid ${found.uid}, who could keep this server from starting; ` +
+          `remove it, or choose a folder that only this user may write to`,
+      );
+    }
+    try {
+      fchmodSync(this.descriptor, MODE);
+    } catch (error) {
+      if (formatMode(found.mode) !== formatMode(MODE)) {
+        throw new SamehostError(
+          `the lock file ${this.path} has mode ${formatMode(found.mode)}, and others could hold it; ` +
+            `run chmod 600 ${this.path}`,
+          { cause: error },
+        );
+      }
     }
   }
 
@@ -78,17 +119,20 @@ export class Lock {
     // Where it waits, it is killed in time: the flock of busybox has no `-w`. If that is just when it has got the lock, that
     // goes with the descriptor, which `take` closes.
     const options = withinMs > 0 ? { timeout: withinMs } : {};
-    const flock = spawn("flock", withinMs > 0 ? ["-x", "3"] : ["-x", "-n", "3"], {
-      ...options,
-      signal,
-      stdio: ["ignore", "ignore", "ignore", this.descriptor],
-    });
+    let flock: ChildProcess;
     let status: number | null;
     try {
+      flock = spawn("flock", withinMs > 0 ? ["-x", "3"] : ["-x", "-n", "3"], {
+        ...options,
+        signal,
+        stdio: ["ignore", "ignore", "ignore", this.descriptor],
+      });
       [status] = (await once(flock, "exit")) as [number | null];
     } catch (error) {
       throw new SamehostError(
-        `cannot lock ${this.path}: ${errorMessage(error)}; install util-linux, which has the command flock`,
+        `cannot lock ${this.path}: the command flock does not start: ${errorMessage(error)}; ` +
+          `install util-linux, which has it`,
+        { cause: error },
       );
     }
     if (status === HELD_BY_ANOTHER || (flock.killed && status === null)) {
@@ -138,6 +182,7 @@ export class Lock {
     } catch (error) {
       throw new SamehostError(
         `cannot write the lock file ${this.path}: ${errorMessage(error)}; make room on its file system`,
+        { cause: error },
       );
     }
   }

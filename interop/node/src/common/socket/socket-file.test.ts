@@ -1,9 +1,21 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
 
 import { SocketFile, type SocketOptions } from "./socket-file.js";
@@ -40,8 +52,8 @@ describe("a socket's file", () => {
   });
 
   function file(options: Partial<SocketOptions> = {}): SocketFile {
-    const given: SocketOptions = { path, mode: 0o600, gid: undefined, takeover: false, onRemoved: "serve", ...options };
-    const made = new SocketFile(given, "test");
+    const defaults = { mode: 0o600, gid: undefined, trustFolder: false, takeover: false, onRemoved: "serve" } as const;
+    const made = new SocketFile({ path, ...defaults, ...options }, "test");
     files.push(made);
     return made;
   }
@@ -90,6 +102,41 @@ describe("a socket's file", () => {
     await assert.rejects(file().claim(), /holds something else/);
   });
 
+  it("has a lock file that nobody else may open, or is refused", async () => {
+    const lock = `${path}.lock`;
+    writeFileSync(lock, "", { mode: 0o666 });
+    await file().claim();
+    assert.equal(statSync(lock).mode & 0o777, 0o600);
+    for (const spoil of [
+      (): void => {
+        linkSync(lock, join(folder, "other"));
+      },
+      (): void => {
+        rmSync(lock);
+        symlinkSync("other", lock);
+      },
+      (): void => {
+        rmSync(lock);
+        mkdirSync(lock);
+      },
+    ]) {
+      files.pop()?.withdraw();
+      spoil();
+      await assert.rejects(file().claim(), /app\.sock\.lock/);
+    }
+  });
+
+  it("is kept where someone puts another in its place while its server starts", async () => {
+    const starting = file();
+    await bind(await starting.claim());
+    writeFileSync(path, "data");
+    assert.throws(() => {
+      starting.publish();
+    }, /someone put another file at \S+app\.sock while/);
+    starting.withdraw();
+    assert.deepEqual(readdirSync(folder).sort(), ["app.sock", "app.sock.lock"]);
+  });
+
   it("is handed over to a successor, and left to it", async () => {
     const first = await serve();
     const second = await serve({ takeover: true });
@@ -110,6 +157,26 @@ describe("a socket's file", () => {
     await first.file.takenOver;
     first.file.withdraw();
     last.withdraw();
+    assert.deepEqual(readdirSync(folder), ["app.sock.lock"]);
+  });
+
+  it("gets its names again when a successor dies with them, whatever that has said", async () => {
+    const { file: served } = await serve();
+    const { ino } = statSync(path);
+    for (const said of ["[".repeat(4096), '{"event":"published","\xff":0}\n', "{}\n", ""]) {
+      const successor = connect(`${path}.takeover`);
+      await once(successor, "data"); // that the lock is released
+      unlinkSync(path);
+      unlinkSync(`${path}.takeover`);
+      successor.end(said, "latin1");
+      await once(successor, "close");
+      while (!existsSync(path) || readdirSync(folder).length > 3) {
+        await pause(1);
+      }
+      assert.equal(statSync(path).ino, ino);
+      assert.deepEqual(readdirSync(folder).sort(), ["app.sock", "app.sock.lock", "app.sock.takeover"]);
+    }
+    served.withdraw();
     assert.deepEqual(readdirSync(folder), ["app.sock.lock"]);
   });
 

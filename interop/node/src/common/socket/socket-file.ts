@@ -1,35 +1,22 @@
 /** The life of a socket's file, as PROTOCOL.md has it: private, public, removed. */
 
-import { createHash, randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  unlinkSync,
-} from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, chownSync } from "node:fs";
 import type { Server } from "node:net";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 
 import { MAX_PATH_BYTES } from "./address.js";
 import { errorMessage, SamehostError, SocketInUseError } from "./errors.js";
+import { type Folder, look, openFolder } from "./folder.js";
 import { Lock } from "./lock.js";
+import { PrivateFolder, randomName, sweep } from "./private-folder.js";
 import { describePermissions, formatMode, pathState } from "./probe.js";
+import { isSame, PublicNames } from "./public-names.js";
 import { controlPathOf, listenForSuccessors, Predecessor, Successors } from "./takeover.js";
 import { watch } from "./watch.js";
 
-/** Hexadecimal digits, so that two paths of one folder share a private folder once in 4 billion. */
-const FOLDER_NAME_LENGTH = 8;
-
-/**
- * Random digits. When a listener of Node.js closes, libuv unlinks the name that it bound, whatever is there by then: a server
- * that drains would take away what its successor has just bound under the same name.
- */
-const SOCKET_NAME_LENGTH = 4;
+/** Hexadecimal digits, so that two paths of one folder find each other's private folders once in 4 billion. */
+const DIGEST_LENGTH = 8;
 
 /** How long to try for a lock that was just released: a third server may hold it while it finds the path live. */
 const RELEASED_LOCK_MS = 2000;
@@ -41,6 +28,8 @@ export interface SocketOptions {
   readonly mode: number;
   /** The group that owns the socket; the process's own if undefined. */
   readonly gid: number | undefined;
+  /** Serve in a folder that every user may write to, who could replace the socket; a line on stderr says so. */
+  readonly trustFolder: boolean;
   /** Where a server has the path, take it over: that server drains and goes. */
   readonly takeover: boolean;
   /** What to do when someone removes the path or puts something else there, so that no new client finds the server. */
@@ -53,6 +42,9 @@ export interface SocketOptions {
  * The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
  * there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
  * never one with a wider mode.
+ *
+ * Everything is named relative to folders that are held open: another user who may write to the folder can replace what is
+ * there, and still can't make the server change or remove a file of somebody else.
  */
 export class SocketFile {
   /** Resolves when a successor serves at the path: it is time to stop. */
@@ -63,20 +55,34 @@ export class SocketFile {
   readonly removed: Promise<never>;
   private failRemoved: (error: SamehostError) => void = () => undefined;
 
-  private readonly privatePath: string;
-  private readonly identities = new Map<string, { dev: bigint; ino: bigint }>();
+  private readonly name: string;
+  private readonly controlPath: string | undefined;
+  private readonly folder: Folder;
+  private readonly privatePrefix: string;
+  private readonly names: PublicNames;
   private readonly withdrawn = new AbortController();
   private lock: Lock | undefined;
   private predecessor: Predecessor | undefined;
-  private control: { path: string; privatePath: string; listener: Server } | undefined;
+  private found: ReturnType<typeof look>;
+  private privateFolder: PrivateFolder | undefined;
+  private boundPath = "";
+  private control: { path: string; boundPath: string; listener: Server } | undefined;
   private successors: Successors | undefined;
 
-  /** @param owner the implementation, for the error message of whoever comes second */
+  /**
+   * Opens the folder of the socket, and refuses one that every user may write to.
+   *
+   * @param owner the implementation, for the error message of whoever comes second
+   */
   constructor(
     private readonly options: SocketOptions,
     private readonly owner: string,
   ) {
-    this.privatePath = privatePathOf(options.path);
+    this.name = basename(options.path);
+    this.controlPath = controlPathOf(options.path);
+    this.folder = openFolder(options.path, options.trustFolder);
+    this.privatePrefix = `.${createHash("sha256").update(this.name).digest("hex").slice(0, DIGEST_LENGTH)}`;
+    this.names = new PublicNames(this.folder, this.privatePrefix);
     this.takenOver = new Promise((resolve) => {
       this.handedOver = resolve;
     });
@@ -91,47 +97,47 @@ export class SocketFile {
       await this.takeLockOrTakeOver();
       await this.refuseWhatIsNotStale();
       this.refuseForeignControl();
-      this.makePrivateFolder();
-      await this.listenForSuccessors();
+      const folder = this.makePrivateFolder();
+      this.boundPath = this.privatePathIn(folder);
+      if (this.controlPath !== undefined) {
+        const boundPath = this.privatePathIn(folder);
+        const listener = await listenForSuccessors(boundPath, this.options.path);
+        this.control = { path: this.controlPath, boundPath, listener };
+      }
     } catch (error) {
       this.withdraw();
       throw error;
     }
-    return this.privatePath;
+    return this.boundPath;
   }
 
   /** Gives the bound socket its group and mode and renames it onto the path; from now on it is found. */
   publish(): void {
-    const { path, mode, gid } = this.options;
+    const { path, mode, gid = process.getegid?.() ?? -1 } = this.options;
     try {
-      if (gid !== undefined) {
-        chownSync(this.privatePath, -1, gid);
-      }
-      chmodSync(this.privatePath, mode);
+      chownSync(this.boundPath, -1, gid);
+      chmodSync(this.boundPath, mode);
       // The socket for successors first: if this fails, or the process dies here, a predecessor still has its path.
       if (this.control !== undefined) {
-        this.rename(this.control.privatePath, this.control.path);
+        this.names.give(basename(this.control.path), this.control.boundPath);
       }
-      this.rename(this.privatePath, path);
-      rmdirSync(dirname(this.privatePath));
+      this.refuseWhatCameMeanwhile();
+      this.names.give(this.name, this.boundPath);
     } catch (error) {
+      if (error instanceof SamehostError) {
+        throw error;
+      }
       throw new SamehostError(
-        `cannot publish ${path} with mode ${formatMode(mode)} and group ${gid ?? "of this process"}: ` +
+        `cannot publish ${path} with mode ${formatMode(mode)} and group ${gid}: ` +
           `${errorMessage(error)}; ${describePermissions(path)}; only a group that this process is in can be given`,
+        { cause: error },
       );
     }
+    this.privateFolder?.remove();
     // Only now: whoever hears of it may remove or rename what is beside the path.
     this.predecessor?.tellPublished();
     this.predecessor = undefined;
-    if (this.control !== undefined) {
-      this.successors = new Successors(this.control.listener, {
-        release: () => {
-          this.releaseLock();
-        },
-        retake: () => this.retakeLock(),
-        handedOver: this.handedOver,
-      });
-    }
+    this.listenToSuccessors();
     watch(
       () => this.isLost(),
       () => {
@@ -150,9 +156,13 @@ export class SocketFile {
     this.successors?.close();
     this.control?.listener.close();
     if (this.lock !== undefined) {
-      this.removeFiles();
-      this.releaseLock();
+      this.names.remove();
     }
+    this.names.forgetKept();
+    this.privateFolder?.remove();
+    this.folder.close();
+    this.lock?.release();
+    this.lock = undefined;
     this.predecessor?.giveUp();
   }
 
@@ -163,95 +173,26 @@ export class SocketFile {
       if (!this.options.takeover || !(error instanceof SocketInUseError)) {
         throw error;
       }
-      this.predecessor = await Predecessor.ask(this.options.path);
+      this.predecessor = await Predecessor.ask(this.folder, this.options.path);
       await this.takeLock(RELEASED_LOCK_MS);
     }
   }
 
   private async takeLock(withinMs: number): Promise<void> {
-    this.lock = await Lock.take(this.options.path, this.owner, withinMs, this.withdrawn.signal);
-  }
-
-  private releaseLock(): void {
-    this.lock?.release();
-    this.lock = undefined;
-  }
-
-  /** Takes the lock again when a successor gave up. Even without it, others find the path live. */
-  private async retakeLock(): Promise<void> {
-    try {
-      this.withdrawn.signal.throwIfAborted();
-      await this.takeLock(RELEASED_LOCK_MS);
-    } catch (error) {
-      if (!this.withdrawn.signal.aborted) {
-        console.error(
-          `a takeover of ${this.options.path} was given up, and its lock can't be had again: ${errorMessage(error)}`,
-        );
-      }
+    const { signal } = this.withdrawn;
+    const lock = await Lock.take(this.folder, this.options.path, this.owner, withinMs, signal);
+    if (signal.aborted) {
+      lock.release();
+      throw new SamehostError(`the server of ${this.options.path} was stopped while it started`);
     }
-    if (this.withdrawn.signal.aborted) {
-      this.releaseLock();
-    }
-  }
-
-  private async listenForSuccessors(): Promise<void> {
-    const path = controlPathOf(this.options.path);
-    if (path === undefined) {
-      return;
-    }
-    // As long as the server's own name, and never the same, as that is hexadecimal.
-    const privatePath = join(dirname(this.privatePath), `t${basename(this.privatePath).slice(1)}`);
-    this.control = { path, privatePath, listener: await listenForSuccessors(privatePath) };
-  }
-
-  private rename(privatePath: string, path: string): void {
-    this.identities.set(path, lstatSync(privatePath, { bigint: true }));
-    renameSync(privatePath, path);
-  }
-
-  /** Never while a successor may have the lock: what is at the path may be its own then, and a takeover is no loss. */
-  private isLost(): boolean {
-    return this.lock !== undefined && !this.isOwn(this.options.path);
-  }
-
-  private whenLost(): void {
-    const error = new SamehostError(
-      `someone has removed ${this.options.path}, or put another in its place: no new client finds this server; ` +
-        `start it again, and leave the file alone`,
-    );
-    if (this.options.onRemoved === "stop") {
-      this.failRemoved(error);
-    } else {
-      console.error(error.message);
-    }
-  }
-
-  private isOwn(path: string): boolean {
-    try {
-      const { dev, ino } = lstatSync(path, { bigint: true });
-      const own = this.identities.get(path);
-      return dev === own?.dev && ino === own.ino;
-    } catch {
-      return false;
-    }
-  }
-
-  private removeFiles(): void {
-    try {
-      for (const path of this.identities.keys()) {
-        if (this.isOwn(path)) {
-          unlinkSync(path);
-        }
-      }
-      this.removePrivateFolder();
-    } catch {
-      // On the way out there is nobody to tell, and the next server clears it away.
-    }
+    this.lock = lock;
   }
 
   private async refuseWhatIsNotStale(): Promise<void> {
     const { path } = this.options;
-    switch (await pathState(path)) {
+    const held = this.folder.at(this.name);
+    this.found = look(held);
+    switch (await pathState(held, path)) {
       case "not a socket":
         throw new SamehostError(`${path} exists and is not a socket; move it away or choose another path`);
       case "live":
@@ -259,8 +200,8 @@ export class SocketFile {
           return;
         }
         if (this.options.takeover) {
-          // Its server holds a lock that flock(1) does not see: Java has record locks alone.
-          this.predecessor = await Predecessor.ask(path);
+          // Somebody has removed the lock file that its server holds, or flock(1) does not see its lock: Java has record locks alone.
+          this.predecessor = await Predecessor.ask(this.folder, path);
           return;
         }
         throw new SocketInUseError(
@@ -277,57 +218,110 @@ export class SocketFile {
     }
   }
 
-  private refuseForeignControl(): void {
-    const control = controlPathOf(this.options.path);
-    if (control !== undefined && lstatSync(control, { throwIfNoEntry: false })?.isSocket() === false) {
-      throw new SamehostError(
-        `${control} is needed to hand ${this.options.path} over and is not a socket; ` +
+  private refuseWhatCameMeanwhile(): void {
+    if (!isSame(look(this.folder.at(this.name)), this.found)) {
+      throw new SocketInUseError(
+        `someone put another file at ${this.options.path} while this server started; it is kept: ` +
           `move it away or choose another path`,
       );
     }
   }
 
-  private makePrivateFolder(): void {
-    const folder = dirname(this.privatePath);
-    try {
-      this.removePrivateFolder();
-      mkdirSync(folder, { mode: 0o700 });
-    } catch (error) {
+  private refuseForeignControl(): void {
+    const { controlPath } = this;
+    if (controlPath !== undefined && look(this.folder.at(basename(controlPath)))?.isSocket() === false) {
       throw new SamehostError(
-        `cannot create ${folder} for the socket ${this.options.path}: ${errorMessage(error)}; ` +
-          `${describePermissions(folder)}; let this process write there`,
+        `${controlPath} is needed to hand ${this.options.path} over and is not a socket; ` +
+          `move it away or choose another path`,
       );
     }
   }
 
-  /** Removes what this server, or one that was killed while it started, left; safe, as it holds the lock. */
-  private removePrivateFolder(): void {
-    const folder = dirname(this.privatePath);
-    if (!existsSync(folder)) {
-      return;
+  private makePrivateFolder(): PrivateFolder {
+    const { path } = this.options;
+    if (this.predecessor === undefined) {
+      sweep(this.folder, this.privatePrefix); // a predecessor keeps its sockets' names in one
     }
-    for (const left of readdirSync(folder, { withFileTypes: true })) {
-      if (left.isSocket()) {
-        unlinkSync(join(folder, left.name));
-      }
+    try {
+      return (this.privateFolder = PrivateFolder.create(this.folder, this.privatePrefix));
+    } catch (error) {
+      throw new SamehostError(
+        `cannot create a private folder beside ${path}: ${errorMessage(error)}; ` +
+          `${describePermissions(dirname(path))}; let this process write there`,
+        { cause: error },
+      );
     }
-    rmdirSync(folder);
   }
-}
 
-/**
- * Where the socket is bound: a random name in a folder beside the path, which has a name of its own for each path. It must fit
- * into a socket's address too, so both names get shorter where the path is long.
- */
-function privatePathOf(path: string): string {
-  const parent = dirname(path);
-  const room = MAX_PATH_BYTES - Buffer.byteLength(parent) - "/./".length;
-  if (room < "ab".length) {
-    throw new SamehostError(`${path} leaves no room for a private name beside it; choose a folder with a shorter name`);
+  /**
+   * A path to bind. Its name is random, as libuv unlinks the name that it bound when a listener of Node.js closes, whatever is
+   * there by then.
+   */
+  private privatePathIn(folder: PrivateFolder): string {
+    const path = folder.at(randomName());
+    if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+      // Not on Linux, where the folder is a number. libuv would cut the path off in silence.
+      throw new SamehostError(
+        `${this.options.path} leaves no room for a private name beside it; choose a folder with a shorter name`,
+      );
+    }
+    return path;
   }
-  const socketLength = Math.min(SOCKET_NAME_LENGTH, Math.floor(room / 2));
-  const folderLength = Math.min(FOLDER_NAME_LENGTH, room - socketLength);
-  const folder = createHash("sha256").update(basename(path)).digest("hex").slice(0, folderLength);
-  const name = randomBytes(SOCKET_NAME_LENGTH).toString("hex").slice(0, socketLength);
-  return join(parent, `.${folder}`, name);
+
+  private listenToSuccessors(): void {
+    if (this.control !== undefined) {
+      this.successors = new Successors(this.control.listener, {
+        path: this.options.path,
+        release: () => this.release(),
+        retake: (withinMs) => this.retake(withinMs),
+        handedOver: this.handedOver,
+      });
+    }
+  }
+
+  /** Lets a successor have the lock; false where this server has none, as it goes. */
+  private release(): boolean {
+    if (this.lock === undefined) {
+      return false;
+    }
+    this.names.keep();
+    this.lock.release();
+    this.lock = undefined;
+    return true;
+  }
+
+  /** Tries to take the lock again when a successor has failed; true also where it is needed no more. */
+  private async retake(withinMs: number): Promise<boolean> {
+    const { signal } = this.withdrawn;
+    if (signal.aborted) {
+      return true;
+    }
+    try {
+      await this.takeLock(withinMs);
+    } catch (error) {
+      if (!(error instanceof SamehostError)) {
+        throw error;
+      }
+      return signal.aborted; // otherwise another process holds it, or no descriptor is left
+    }
+    await this.names.restore();
+    return true;
+  }
+
+  /** Never while a successor may have the lock: what is at the path may be its own then, and a takeover is no loss. */
+  private isLost(): boolean {
+    return this.lock !== undefined && !this.names.areKept && !this.names.isOwn(this.name, this.options.path);
+  }
+
+  private whenLost(): void {
+    const error = new SamehostError(
+      `someone has removed ${this.options.path}, or put another in its place: no new client finds this server; ` +
+        `start it again, and leave the file alone`,
+    );
+    if (this.options.onRemoved === "stop") {
+      this.failRemoved(error);
+    } else {
+      console.error(error.message);
+    }
+  }
 }

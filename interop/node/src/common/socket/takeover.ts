@@ -8,14 +8,26 @@
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { basename } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { MAX_PATH_BYTES } from "./address.js";
 import { errorMessage, SamehostError, SocketInUseError } from "./errors.js";
+import type { Folder } from "./folder.js";
 
 /** How long a server may take to release its lock, which takes it less than a millisecond. */
 const ANSWER_MS = 5000;
 
-const MAX_LINE_LENGTH = 4096;
+/** How long a successor may be silent without the lock, for which it tries for 2 s. */
+const SILENCE_MS = 5000;
+
+/** How long to wait for the lock before opening its file again: somebody may have removed that. */
+const RETAKE_MS = 2000;
+
+/** How long to wait before the next try where one fails at once, as no descriptor is left. */
+const PACE_MS = 500;
+
+const MAX_LINE_BYTES = 4096;
 
 type Event = "released" | "published";
 
@@ -26,7 +38,7 @@ export function controlPathOf(path: string): string | undefined {
 }
 
 /** Listens in the private folder, where nobody dials before the socket has its mode and its name. */
-export async function listenForSuccessors(privatePath: string): Promise<Server> {
+export async function listenForSuccessors(privatePath: string, path: string): Promise<Server> {
   const listener = createServer().listen(privatePath);
   try {
     await once(listener, "listening");
@@ -35,10 +47,12 @@ export async function listenForSuccessors(privatePath: string): Promise<Server> 
   } catch (error) {
     listener.close();
     throw new SamehostError(
-      `cannot listen for successors at ${privatePath}: ${errorMessage(error)}; make room on its file system`,
+      `cannot listen for successors of ${path}: ${errorMessage(error)}; make room on its file system`,
+      { cause: error },
     );
   }
-  return listener;
+  // An accept that fails, as no descriptor is left, would end the process if nobody heard of it.
+  return listener.on("error", () => undefined);
 }
 
 /** The server that has the path, as its successor meets it; it has released its lock. */
@@ -46,24 +60,27 @@ export class Predecessor {
   private constructor(private readonly connection: Socket) {}
 
   /** Has the server that has the path release its lock. */
-  static async ask(path: string): Promise<Predecessor> {
+  static async ask(folder: Folder, path: string): Promise<Predecessor> {
     const control = controlPathOf(path);
     if (control === undefined) {
       throw new SocketInUseError(`${path} can't be taken over: its name leaves no room for .takeover; stop its server`);
     }
-    const connection = connect(control);
-    connection.setTimeout(ANSWER_MS, () => {
+    const connection = connect(folder.at(basename(control)));
+    // For the answer alone: this server may take its time to start.
+    const deadline = setTimeout(() => {
       connection.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`));
-    });
+    }, ANSWER_MS);
     let answer: unknown;
     try {
       answer = await receive(connection);
     } catch (error) {
       throw new SocketInUseError(
         `${path} can't be taken over: nobody answers at ${control}: ${errorMessage(error)}; stop its server`,
+        { cause: error },
       );
+    } finally {
+      clearTimeout(deadline);
     }
-    connection.setTimeout(0); // it was for the answer alone: this server may take its time to start
     if (answer !== "released") {
       connection.destroy();
       throw new SocketInUseError(`${path} can't be taken over: its server goes, or another takes over; try again`);
@@ -84,10 +101,17 @@ export class Predecessor {
 
 /** What a server does when a successor asks. */
 export interface HandOver {
-  /** Lets the successor have the lock. */
-  release(): void;
-  /** Takes the lock again, as the successor has given up. */
-  retake(): Promise<void>;
+  /** The path, for the log. */
+  readonly path: string;
+  /** Lets the successor have the lock; false where there is none to release, as the server goes already. */
+  release(): boolean;
+  /**
+   * Tries to take the lock again, when a successor has failed.
+   *
+   * @param withinMs how long to try; 0 tries once
+   * @returns whether the lock is there, or needed no more
+   */
+  retake(withinMs: number): Promise<boolean>;
   /** The path is the successor's. */
   handedOver(): void;
 }
@@ -120,19 +144,50 @@ export class Successors {
   }
 
   private async answer(connection: Socket): Promise<void> {
-    if (connection.destroyed) {
+    if (connection.destroyed || !this.server.release()) {
+      connection.destroy();
       return;
     }
-    this.server.release();
     connection.write(line("released"));
-    // There is no deadline: a server may take long to start, and the system hangs up for one that dies.
-    const answer = await receive(connection).catch(() => undefined);
-    if (answer === "published") {
-      this.close();
-      this.server.handedOver();
-    } else {
-      connection.destroy();
-      await this.server.retake();
+    switch (await this.outcome(connection)) {
+      case "published":
+        this.close();
+        this.server.handedOver();
+        break;
+      case "failed":
+        connection.destroy();
+        await this.retake();
+        break;
+      case "silent":
+        connection.destroy();
+        console.error(`a successor that wanted to take ${this.server.path} over said nothing more`);
+    }
+  }
+
+  /** What becomes of a successor: it publishes, fails, or is silent and does not even hold the lock, which is taken again. */
+  private async outcome(connection: Socket): Promise<"published" | "failed" | "silent"> {
+    const answer = receive(connection).then(
+      (event) => (event === "published" ? event : "failed"),
+      () => "failed" as const,
+    );
+    for (;;) {
+      const first = await Promise.race([answer, pause(SILENCE_MS, "silent" as const, { ref: false })]);
+      if (first !== "silent" || (await this.server.retake(0))) {
+        return first;
+      }
+    }
+  }
+
+  private async retake(): Promise<void> {
+    let isWarned = false;
+    while (!(await this.server.retake(RETAKE_MS))) {
+      if (!isWarned) {
+        isWarned = true;
+        console.error(
+          `a takeover of ${this.server.path} failed, and its lock can't be had again; this server tries on`,
+        );
+      }
+      await pause(PACE_MS, undefined, { ref: false });
     }
   }
 }
@@ -144,16 +199,16 @@ function line(event: Event): string {
 /** The next event; undefined where the connection ends or says something else. The connection stays open. */
 function receive(connection: Socket): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    let text = "";
+    let said = Buffer.alloc(0);
     // Not `for await`, which closes the connection behind it.
-    const read = (chunk: string): void => {
-      text += chunk;
-      if (text.includes("\n") || text.length >= MAX_LINE_LENGTH) {
+    const read = (chunk: Buffer): void => {
+      said = Buffer.concat([said, chunk]);
+      if (chunk.includes("\n") || said.length >= MAX_LINE_BYTES) {
         connection.off("data", read);
-        resolve(eventOf(text));
+        resolve(eventOf(said));
       }
     };
-    connection.setEncoding("utf8").on("data", read);
+    connection.on("data", read);
     connection.on("error", reject); // not `once`: a later error that nobody hears would end the process
     connection.once("close", () => {
       resolve(undefined);
@@ -161,9 +216,9 @@ function receive(connection: Socket): Promise<unknown> {
   });
 }
 
-function eventOf(text: string): unknown {
+function eventOf(said: Buffer): unknown {
   try {
-    const message: unknown = JSON.parse(text);
+    const message: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(said));
     return typeof message === "object" && message !== null && "event" in message ? message.event : undefined;
   } catch {
     return undefined;

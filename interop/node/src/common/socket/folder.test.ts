@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
+
+import { Folder, openFolder } from "./folder.js";
+import { PrivateFolder, sweep } from "./private-folder.js";
+
+const PREFIX = ".0123abcd";
+
+let path: string;
+
+beforeEach(() => {
+  path = mkdtempSync(join(tmpdir(), "folder-"));
+});
+
+afterEach(() => {
+  rmSync(path, { recursive: true });
+});
+
+/** A socket that nobody listens on any more. */
+async function leaveSocket(at: string): Promise<void> {
+  const listener = createServer().listen(at);
+  await once(listener, "listening");
+  renameSync(at, `${at}.left`); // as closing removes the name that was bound
+  listener.close();
+}
+
+describe("the folder of a socket", () => {
+  const socket = (): string => join(path, "app.sock");
+
+  it("is refused where every user may write to it, unless it is trusted", (test: TestContext) => {
+    chmodSync(path, 0o777);
+    assert.throws(
+      () => openFolder(socket(), false),
+      /every user can replace the socket \S+app\.sock: \S+ has mode 0777/,
+    );
+    const said = test.mock.method(console, "error", () => undefined);
+    openFolder(socket(), true).close();
+    assert.equal(said.mock.callCount(), 1);
+  });
+
+  it("may be written to by every user where it has the sticky bit", () => {
+    chmodSync(path, 0o1777);
+    openFolder(socket(), false).close();
+  });
+
+  it("stays the same where someone puts another in its place", { skip: process.platform !== "linux" }, () => {
+    const opened = join(path, "opened");
+    mkdirSync(opened);
+    const folder = new Folder(opened);
+    renameSync(opened, join(path, "moved"));
+    mkdirSync(opened);
+    writeFileSync(folder.at("file"), "");
+    assert.deepEqual(readdirSync(opened), []);
+    assert.deepEqual(folder.names(), ["file"]);
+    folder.close();
+    assert.throws(() => folder.at("file"), /is closed/);
+  });
+});
+
+describe("a private folder", () => {
+  let parent: Folder;
+
+  beforeEach(() => {
+    parent = new Folder(path);
+  });
+
+  afterEach(() => {
+    parent.close();
+  });
+
+  it("has mode 0700, whatever the umask is, and is removed with its sockets", async () => {
+    const umask = process.umask(0o777);
+    const folder = PrivateFolder.create(parent, PREFIX);
+    process.umask(umask);
+    const [name] = readdirSync(path);
+    assert.match(name ?? "", /^\.0123abcd[0-9a-f]{8}$/);
+    assert.equal(statSync(join(path, name ?? "")).mode & 0o777, 0o700);
+    await leaveSocket(folder.at("socket"));
+    folder.remove();
+    folder.remove();
+    assert.deepEqual(readdirSync(path), []);
+  });
+
+  it("that was left is removed, and nothing that others may have put there", async () => {
+    const left = PrivateFolder.create(parent, PREFIX);
+    await leaveSocket(left.at("socket"));
+    left.close();
+
+    const others = join(path, "others");
+    mkdirSync(others, { mode: 0o700 });
+    await leaveSocket(join(others, "socket"));
+    symlinkSync(others, join(path, `${PREFIX}00000000`));
+    const open = join(path, `${PREFIX}00000001`);
+    mkdirSync(open);
+    chmodSync(open, 0o755);
+    const filled = join(path, `${PREFIX}00000002`);
+    mkdirSync(filled, { mode: 0o700 });
+    writeFileSync(join(filled, "data"), "");
+
+    sweep(parent, PREFIX);
+    assert.deepEqual(readdirSync(path).sort(), [
+      `${PREFIX}00000000`,
+      `${PREFIX}00000001`,
+      `${PREFIX}00000002`,
+      "others",
+    ]);
+    assert.ok(existsSync(join(others, "socket.left")) && existsSync(join(filled, "data")));
+  });
+});
