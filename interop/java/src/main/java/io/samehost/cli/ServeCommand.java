@@ -54,6 +54,11 @@ final class ServeCommand implements Callable<Integer> {
   private Duration grace;
 
   @Option(
+      names = "--trust-folder",
+      description = "Serve in a folder where every user may replace the socket, with a warning.")
+  private boolean trustFolder;
+
+  @Option(
       names = "--takeover",
       description = "Where a server has the path, take it over: that server drains and goes.")
   private boolean takeover;
@@ -82,7 +87,13 @@ final class ServeCommand implements Callable<Integer> {
     StopSignals signals = new StopSignals();
     List<ServerServiceDefinition> services = new ArrayList<>(InteropService.services());
     services.add(new GreeterService().bindService());
-    SocketServer server = SocketServer.start(socket, mode, group, takeover, services);
+    SocketServer server =
+        SocketServer.builder(socket, services)
+            .mode(mode)
+            .group(group)
+            .trustFolder(trustFolder)
+            .takeover(takeover)
+            .start();
     signals.beforeHalt(server::withdraw);
     Main.printJson(
         new Ready(

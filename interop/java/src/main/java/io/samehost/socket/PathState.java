@@ -10,7 +10,6 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
@@ -25,11 +24,6 @@ enum PathState {
   /** A socket is there and someone listens on it. */
   LIVE;
 
-  /** File types in the mode of inode(7). */
-  private static final int S_IFMT = 0170000;
-
-  private static final int S_IFSOCK = 0140000;
-
   /**
    * Looks, and dials where there is a socket; changes nothing and never waits for an answer.
    *
@@ -37,9 +31,29 @@ enum PathState {
    * for both. So servers are kept apart by a lock, not by this.
    */
   static PathState of(SocketPath socket) throws SamehostException {
-    Path path = socket.path();
+    return of(socket, socket.path());
+  }
+
+  /**
+   * Looks where a path relative to an open folder leads; see {@link #of(SocketPath)}.
+   *
+   * @param socket for the error message
+   */
+  static PathState of(SocketPath socket, Path path) throws SamehostException {
     try {
-      return isSocket(path) ? dial(socket) : NOT_A_SOCKET;
+      return at(path);
+    } catch (IOException e) {
+      throw new SamehostException(
+          "cannot look at %s: %s; check the folder it is in"
+              .formatted(socket.path(), Reasons.of(e)),
+          e);
+    }
+  }
+
+  /** Looks where a path leads; see {@link #of(SocketPath)}. */
+  static PathState at(Path path) throws IOException {
+    try {
+      return FileStatus.of(path).isSocket() ? dial(path) : NOT_A_SOCKET;
     } catch (NoSuchFileException e) {
       return ABSENT;
     } catch (AccessDeniedException e) {
@@ -48,22 +62,17 @@ enum PathState {
       if (!Files.isDirectory(path.getParent())) {
         return ABSENT;
       }
-      throw new SamehostException(
-          "cannot look at %s: %s; check the folder it is in".formatted(path, Reasons.of(e)), e);
+      throw e;
     }
   }
 
-  static boolean isSocket(Path path, LinkOption... options) throws IOException {
-    return ((Integer) Files.getAttribute(path, "unix:mode", options) & S_IFMT) == S_IFSOCK;
-  }
-
-  private static PathState dial(SocketPath socket) {
+  private static PathState dial(Path path) {
     ChannelFuture dialled =
         new Bootstrap()
             .group(EventLoops.SHARED)
             .channel(EpollDomainSocketChannel.class)
             .handler(new Silence())
-            .connect(socket.address())
+            .connect(new SocketPath(path).address())
             .awaitUninterruptibly();
     dialled.channel().close();
     if (dialled.isSuccess()) {
@@ -77,7 +86,7 @@ enum PathState {
       return STALE;
     }
     // What is left besides EACCES is EAGAIN: someone listens, and the queue of callers is full.
-    return Files.isWritable(socket.path()) ? LIVE : FORBIDDEN;
+    return Files.isWritable(path) ? LIVE : FORBIDDEN;
   }
 
   /** Whoever listens may hang up; otherwise Netty logs that with a stack trace. */

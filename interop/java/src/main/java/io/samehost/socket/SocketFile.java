@@ -8,39 +8,32 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.GroupPrincipal;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.security.SecureRandom;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.HexFormat;
-import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.logging.Logger;
-import java.util.stream.Stream;
 
 /**
  * One server's hold on a path, as PROTOCOL.md has it: {@link #claim}, bind, {@link #publish},
  * serve, {@link #withdraw}.
  *
- * <p>The socket is bound in a private folder beside the path, which nobody else may enter, is given
- * its mode and group there, and is renamed onto the path when it serves. So whoever finds a file at
- * the path finds one that serves, and never one with a wider mode.
+ * <p>The socket is bound in a private folder beside the path, is given its mode and group there,
+ * and is renamed onto the path when it serves. So whoever finds a file at the path finds one that
+ * serves, and never one with a wider mode.
+ *
+ * <p>Everything is named relative to folders that are held open: another user who may write to the
+ * folder can replace what he finds there, and still can't make the server change or remove a file
+ * of somebody else.
  */
 final class SocketFile {
 
-  /** Hexadecimal, so that two paths of one folder share a private folder once in 4 billion. */
-  private static final int FOLDER_DIGITS = 8;
-
-  /**
-   * Random ones. Netty removes the name that it bound when it closes a socket, whatever is there by
-   * then: a server that drains would take away what its successor has just bound.
-   */
-  private static final int NAME_DIGITS = 4;
+  /** Hexadecimal, so that two paths of one folder find each other's once in 4 billion. */
+  private static final int DIGEST_DIGITS = 8;
 
   /**
    * How long to try for a lock that was just released: a third server may hold it while it finds
@@ -52,21 +45,33 @@ final class SocketFile {
 
   private final SocketPath socket;
   private final String implementation;
+  private final boolean trustFolder;
   private final CompletableFuture<Void> takenOver = new CompletableFuture<>();
   private final CompletableFuture<Void> removed = new CompletableFuture<>();
-  private final Map<Path, Object> identities = new HashMap<>();
+  private Folder folder;
+  private PublicNames names;
+  private PrivateFolder privateFolder;
   private SocketPath bound;
   private Predecessor predecessor;
   private Successors successors;
   private RemovalWatch watch;
   private boolean withdrawn;
 
+  /** What was at the path when it was claimed; null where nothing was. */
+  private Object replaced;
+
   /** Null while a successor may have it. */
   private SocketLock lock;
 
-  SocketFile(SocketPath socket, String implementation) {
+  /**
+   * Touches nothing yet.
+   *
+   * @param trustFolder whether a folder that every user may write to is accepted
+   */
+  SocketFile(SocketPath socket, String implementation, boolean trustFolder) {
     this.socket = socket;
     this.implementation = implementation;
+    this.trustFolder = trustFolder;
   }
 
   /**
@@ -75,8 +80,10 @@ final class SocketFile {
    * @param takeover whether a server that has the path is asked to hand it over
    */
   synchronized SocketPath claim(boolean takeover) throws SamehostException {
-    bound = privatePath(socket.path());
+    folder = Folder.of(socket, trustFolder);
+    names = new PublicNames(folder, privatePrefix());
     takeLock(takeover);
+    replaced = FileStatus.identityAt(seen(socket));
     refuseWhatIsNotStale();
     refuseForeignControl();
     makePrivateFolder();
@@ -85,24 +92,17 @@ final class SocketFile {
 
   /** Gives the bound socket its group and mode, and renames it; from now on it is found. */
   synchronized void publish(int mode, GroupPrincipal group) throws SamehostException {
-    Path path = bound.path();
     SocketPath control = Takeover.controlPath(socket);
     try {
       if (group != null) {
-        Files.setAttribute(path, "posix:group", group);
+        Files.setAttribute(bound.path(), "posix:group", group);
       }
-      Files.setAttribute(path, "unix:mode", mode);
+      Files.setAttribute(bound.path(), "unix:mode", mode);
       if (control != null) {
-        SocketPath boundControl = privateControlPath();
-        successors =
-            new Successors(
-                boundControl, this::release, this::retake, () -> takenOver.complete(null));
-        // Whoever may dial it could make this server go.
-        Files.setAttribute(boundControl.path(), "unix:mode", 0600);
-        rename(boundControl.path(), control.path());
+        listenForSuccessors(control);
       }
-      rename(path, socket.path());
-      Files.delete(path.getParent());
+      refuseWhatHasComeSince();
+      names.give(bound.path(), nameOf(socket));
     } catch (IOException e) {
       throw new SamehostException(
           ("cannot publish %s with mode %04o and group %s: %s; %s;"
@@ -111,6 +111,7 @@ final class SocketFile {
                   socket.path(), mode, group, Reasons.of(e), Reasons.permissions(socket.path())),
           e);
     }
+    privateFolder.close();
     // Only now: whoever hears of it may remove or rename what is beside the path.
     if (predecessor != null) {
       predecessor.tellPublished();
@@ -135,7 +136,8 @@ final class SocketFile {
 
   /** Whether the file is not there any more; without the lock, a successor may have the path. */
   synchronized boolean isLost() {
-    return lock != null && !isOwn(socket.path());
+    // Not relative to the folder, which may have been renamed: clients look here.
+    return lock != null && !names.isOwn(nameOf(socket), socket.path());
   }
 
   /**
@@ -149,20 +151,28 @@ final class SocketFile {
     if (successors != null) {
       successors.close();
     }
-    // Without the lock, a successor could put its own there between the look and the removal.
-    if (lock != null) {
-      identities.keySet().forEach(this::removeIfOwn);
-      try {
-        removePrivateFolder();
-      } catch (IOException e) {
-        // The next server of this path clears it away.
-      }
-      lock.close();
-      lock = null;
-    }
     if (predecessor != null) {
       predecessor.close();
     }
+    if (folder != null) {
+      removeFiles();
+    }
+    if (lock != null) {
+      lock.close();
+      lock = null;
+    }
+  }
+
+  private void removeFiles() {
+    // Without the lock, a successor could put its own there between the look and the removal.
+    if (lock != null) {
+      names.remove();
+    }
+    names.forgetKept();
+    if (privateFolder != null) {
+      privateFolder.close();
+    }
+    folder.close();
   }
 
   private void lost() {
@@ -175,11 +185,12 @@ final class SocketFile {
 
   private void takeLock(boolean takeover) throws SamehostException {
     try {
-      lock = SocketLock.take(socket, implementation, Duration.ZERO);
-      if (!takeover || PathState.of(socket) != PathState.LIVE) {
+      lock = lockWithin(Duration.ZERO);
+      if (!takeover || PathState.of(socket, seen(socket)) != PathState.LIVE) {
         return;
       }
-      // Its server has only a flock(2), which the JDK does not see; or a takeover is under way.
+      // Its server has only a flock(2), which the JDK does not see, or its lock file was removed;
+      // or a takeover is under way, whose successor needs the lock.
       lock.close();
       lock = null;
     } catch (SocketInUseException e) {
@@ -187,39 +198,44 @@ final class SocketFile {
         throw e;
       }
     }
-    predecessor = Predecessor.ask(socket);
-    lock = SocketLock.take(socket, implementation, RELEASED_LOCK_PATIENCE);
+    predecessor = Predecessor.ask(socket, folder);
+    lock = lockWithin(RELEASED_LOCK_PATIENCE);
+  }
+
+  private SocketLock lockWithin(Duration patience) throws SamehostException {
+    return SocketLock.take(folder, socket, implementation, patience);
   }
 
   /** Lets a successor have the lock; false where this server goes. */
   private synchronized boolean release() {
-    if (withdrawn || takenOver.isDone()) {
+    if (lock == null) {
       return false;
     }
-    if (lock != null) { // it is null where it could not be taken again
-      lock.close();
-      lock = null;
-    }
+    names.keep();
+    lock.close();
+    lock = null;
     return true;
   }
 
-  /** Takes the lock again when a successor gave up; without it, others still find the path live. */
-  private synchronized void retake() {
+  /**
+   * Tries to take the lock again when a successor gave up; true also where it is needed no more.
+   */
+  private synchronized boolean retake() {
     if (withdrawn) {
-      return;
+      return true;
     }
     try {
-      lock = SocketLock.take(socket, implementation, RELEASED_LOCK_PATIENCE);
-    } catch (SamehostException e) {
-      LOG.warning(
-          "a takeover of %s was given up, and its lock can't be had again: %s"
-              .formatted(socket.path(), e.getMessage()));
+      lock = lockWithin(Duration.ZERO);
+    } catch (SamehostException e) { // another process holds it, or no descriptor is left
+      return false;
     }
+    names.restore();
+    return true;
   }
 
   private void refuseWhatIsNotStale() throws SamehostException {
     Path path = socket.path();
-    switch (PathState.of(socket)) {
+    switch (PathState.of(socket, seen(socket))) {
       case NOT_A_SOCKET ->
           throw new SamehostException(
               path + " exists and is not a socket; move it away or choose another path");
@@ -240,10 +256,19 @@ final class SocketFile {
     }
   }
 
+  private void refuseWhatHasComeSince() throws SamehostException {
+    if (!Objects.equals(FileStatus.identityAt(seen(socket)), replaced)) {
+      throw new SamehostException(
+          ("someone put another file at %s while this server started; it is kept:"
+                  + " move it away or choose another path")
+              .formatted(socket.path()));
+    }
+  }
+
   private void refuseForeignControl() throws SamehostException {
     SocketPath control = Takeover.controlPath(socket);
     try {
-      if (control == null || PathState.isSocket(control.path(), LinkOption.NOFOLLOW_LINKS)) {
+      if (control == null || FileStatus.of(seen(control), LinkOption.NOFOLLOW_LINKS).isSocket()) {
         return;
       }
     } catch (IOException e) {
@@ -256,103 +281,56 @@ final class SocketFile {
   }
 
   private void makePrivateFolder() throws SamehostException {
-    Path folder = bound.path().getParent();
+    if (predecessor == null) { // which keeps names of its sockets in one
+      PrivateFolder.sweep(folder, privatePrefix());
+    }
     try {
-      removePrivateFolder();
-      Files.createDirectory(
-          folder,
-          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+      privateFolder = PrivateFolder.create(folder, privatePrefix());
     } catch (IOException e) {
       throw new SamehostException(
-          "cannot create %s for the socket %s: %s; %s; let this process write there"
-              .formatted(folder, socket.path(), Reasons.of(e), Reasons.permissions(folder)),
+          "cannot create a private folder beside %s: %s; %s; let this process write there"
+              .formatted(
+                  socket.path(), Reasons.of(e), Reasons.permissions(socket.path().getParent())),
           e);
     }
+    bound = randomPath();
   }
 
-  /** Removes what this server, or one that was killed while it started, left: it holds the lock. */
-  private void removePrivateFolder() throws IOException {
-    Path folder = bound.path().getParent();
-    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
-      return;
-    }
-    try (Stream<Path> left = Files.list(folder)) {
-      for (Path each : left.toList()) {
-        if (PathState.isSocket(each, LinkOption.NOFOLLOW_LINKS)) {
-          Files.deleteIfExists(each);
-        }
-      }
-    }
-    Files.deleteIfExists(folder);
-  }
-
-  private void rename(Path bound, Path path) throws IOException {
-    identities.put(path, identityOf(bound));
-    Files.move(bound, path, StandardCopyOption.ATOMIC_MOVE);
-  }
-
-  private void removeIfOwn(Path path) {
-    try {
-      if (isOwn(path)) {
-        Files.delete(path);
-      }
-    } catch (IOException e) {
-      // Nothing is there, or the folder has changed hands: there is nothing of this server's left.
-    }
-  }
-
-  private boolean isOwn(Path path) {
-    try {
-      return identityOf(path).equals(identities.get(path));
-    } catch (IOException e) {
-      return false;
-    }
-  }
-
-  /** Device and inode: another file of the same name is somebody else's. */
-  private static Map<String, Object> identityOf(Path path) throws IOException {
-    return Files.readAttributes(path, "unix:dev,ino", LinkOption.NOFOLLOW_LINKS);
+  private void listenForSuccessors(SocketPath control) throws IOException {
+    SocketPath boundControl = randomPath();
+    successors =
+        new Successors(
+            socket, boundControl, this::release, this::retake, () -> takenOver.complete(null));
+    // Whoever may dial it could make this server go.
+    Files.setAttribute(boundControl.path(), "unix:mode", 0600);
+    names.give(boundControl.path(), nameOf(control));
   }
 
   /**
-   * Where the socket is bound: a random name, in a folder beside the path whose name depends on the
-   * path alone. It must fit into a socket's address too, so both get shorter where the path is
-   * long.
+   * Where to bind. Netty removes the name that it bound when it closes a socket, whatever is there
+   * by then; nothing else has this one.
    */
-  private static SocketPath privatePath(Path path) throws SamehostException {
-    Path folder = path.getParent();
-    int room = SocketPath.MAX_BYTES - bytes(folder).length - "/./".length();
-    if (room < 2) {
-      throw new SamehostException(
-          path
-              + " leaves no room for a private name beside it;"
-              + " choose a folder with a shorter name");
-    }
-    int nameLength = Math.min(NAME_DIGITS, room / 2);
-    String digits = HexFormat.of().formatHex(sha256(bytes(path.getFileName())));
-    String name =
-        HexFormat.of().toHexDigits(new SecureRandom().nextLong()).substring(0, nameLength);
-    return new SocketPath(
-        folder
-            .resolve("." + digits.substring(0, Math.min(room - nameLength, FOLDER_DIGITS)))
-            .resolve(name));
+  private SocketPath randomPath() {
+    return new SocketPath(privateFolder.resolve(PrivateFolder.randomName()));
   }
 
-  /** Where the socket for successors is bound: as long a name, and no hexadecimal digit. */
-  private SocketPath privateControlPath() {
-    String name = bound.path().getFileName().toString();
-    return new SocketPath(bound.path().resolveSibling("t" + name.substring(1)));
+  /** A path in the open folder. */
+  private Path seen(SocketPath path) {
+    return folder.resolve(nameOf(path));
   }
 
-  private static byte[] bytes(Path path) {
-    return path.toString().getBytes(UTF_8);
-  }
-
-  private static byte[] sha256(byte[] data) {
+  /** How the names of private folders begin, which depends on the path alone. */
+  private String privatePrefix() {
     try {
-      return MessageDigest.getInstance("SHA-256").digest(data);
+      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+      String digits = HexFormat.of().formatHex(sha256.digest(nameOf(socket).getBytes(UTF_8)));
+      return "." + digits.substring(0, DIGEST_DIGITS);
     } catch (NoSuchAlgorithmException e) {
       throw new AssertionError("every Java platform has SHA-256", e);
     }
+  }
+
+  private static String nameOf(SocketPath path) {
+    return path.path().getFileName().toString();
   }
 }

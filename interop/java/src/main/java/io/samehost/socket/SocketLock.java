@@ -10,12 +10,13 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
@@ -32,11 +33,14 @@ import java.util.concurrent.locks.LockSupport;
 final class SocketLock implements AutoCloseable {
 
   /**
-   * The files that this process holds locked. Such a file must not even be opened a second time:
-   * when any descriptor of it is closed, the process loses the lock (fcntl(2), and {@link FileLock}
-   * under "Platform dependencies").
+   * The folder and the name of each file that this process holds locked. Such a file must not even
+   * be opened a second time: when any descriptor of it is closed, the process loses the lock
+   * (fcntl(2), and {@link FileLock} under "Platform dependencies").
    */
-  private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+  private static final Set<List<Object>> HELD = ConcurrentHashMap.newKeySet();
+
+  private static final int MODE = 0600;
+  private static final int ROOT = 0;
 
   private static final int MAX_RECORD_BYTES = 4096;
 
@@ -45,21 +49,28 @@ final class SocketLock implements AutoCloseable {
 
   private final SocketPath socket;
   private final Path path;
+  private final List<Object> held;
   private final FileChannel file;
 
-  private SocketLock(SocketPath socket, Path path, FileChannel file) {
+  private SocketLock(SocketPath socket, Path path, List<Object> held, FileChannel file) {
     this.socket = socket;
     this.path = path;
+    this.held = held;
     this.file = file;
   }
 
-  /** Tries for so long while someone else holds the lock; once where there is no patience. */
-  static SocketLock take(SocketPath socket, String implementation, Duration patience)
+  /**
+   * Takes the lock of a socket.
+   *
+   * @param folder of the socket
+   * @param patience how long to try while someone else holds it; it is tried once at least
+   */
+  static SocketLock take(Folder folder, SocketPath socket, String implementation, Duration patience)
       throws SamehostException {
     long start = System.nanoTime();
     while (true) {
       try {
-        return take(socket, implementation);
+        return take(folder, socket, implementation);
       } catch (SocketInUseException e) {
         if (System.nanoTime() - start >= patience.toNanos()) {
           throw e;
@@ -69,21 +80,24 @@ final class SocketLock implements AutoCloseable {
     }
   }
 
-  private static SocketLock take(SocketPath socket, String implementation)
+  private static SocketLock take(Folder folder, SocketPath socket, String implementation)
       throws SamehostException {
     Path path = Path.of(socket.path() + ".lock");
-    if (!HELD.add(path)) {
+    Path name = folder.resolve(path.getFileName().toString());
+    List<Object> held = List.of(folder.status().identity(), path.getFileName());
+    if (!HELD.add(held)) {
       throw inUse(socket, path, "this process");
     }
     SocketLock lock = null;
     try {
-      lock = new SocketLock(socket, path, open(socket, path));
+      lock = new SocketLock(socket, path, held, open(name, path));
+      lock.refuseWhatOthersMayLock(name, folder.status().uid());
       lock.lock();
       lock.write(implementation);
       return lock;
     } catch (SamehostException e) {
       if (lock == null) {
-        HELD.remove(path);
+        HELD.remove(held);
       } else {
         lock.close();
       }
@@ -99,30 +113,66 @@ final class SocketLock implements AutoCloseable {
     } catch (IOException e) {
       // The system releases the lock all the same.
     }
-    HELD.remove(path);
+    HELD.remove(held);
   }
 
-  private static FileChannel open(SocketPath socket, Path path) throws SamehostException {
+  /**
+   * Someone may have put a FIFO there, for which the system does not wait: it is opened for both.
+   */
+  private static FileChannel open(Path name, Path path) throws SamehostException {
     try {
-      // 0600: whoever may open the file may lock it, and clients must not be able to.
       return FileChannel.open(
-          path,
+          name,
           Set.of(
               StandardOpenOption.READ,
               StandardOpenOption.WRITE,
               StandardOpenOption.CREATE,
               LinkOption.NOFOLLOW_LINKS),
           PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-    } catch (NoSuchFileException e) {
-      throw new SamehostException(
-          "no folder %s for the socket %s; create it or mount it"
-              .formatted(path.getParent(), socket.path()),
-          e);
     } catch (IOException e) {
       throw new SamehostException(
           "cannot open the lock file %s: %s; %s; let this process write there"
               .formatted(path, Reasons.of(e), Reasons.permissions(path)),
           e);
+    }
+  }
+
+  /**
+   * Refuses what is not this server's alone: whoever may open the file may lock it, and what has
+   * another name may be anybody's data.
+   */
+  private void refuseWhatOthersMayLock(Path name, int folderOwner) throws SamehostException {
+    try {
+      List<Integer> owners = List.of(ROOT, folderOwner, ProcessIds.effective().uid());
+      // First by its name, as a FIFO's descriptor can't be found; it may have been replaced since.
+      refuseUnlessLockFile(FileStatus.of(name, LinkOption.NOFOLLOW_LINKS), owners);
+      Path opened = Descriptors.pathTo(file, name);
+      FileStatus found = FileStatus.of(opened);
+      refuseUnlessLockFile(found, owners);
+      if (found.permissions() != MODE) { // whatever the umask is, and whoever has widened it
+        Files.setAttribute(opened, "unix:mode", MODE);
+      }
+    } catch (IOException e) {
+      throw new SamehostException(
+          "cannot keep others from holding the lock file %s: %s; run chmod %04o %s"
+              .formatted(path, Reasons.of(e), MODE, path),
+          e);
+    }
+  }
+
+  private void refuseUnlessLockFile(FileStatus found, List<Integer> owners)
+      throws SamehostException {
+    if (!found.isRegularFile() || found.links() != 1) {
+      throw new SamehostException(
+          ("%s is needed as a lock file and is no regular file with one name;"
+                  + " remove it, or choose another name for the socket")
+              .formatted(path));
+    }
+    if (!owners.contains(found.uid())) {
+      throw new SamehostException(
+          ("the lock file %s belongs to uid %s, who could keep this server from starting;"
+                  + " remove it, or choose a folder that only this user may write to")
+              .formatted(path, Integer.toUnsignedString(found.uid())));
     }
   }
 

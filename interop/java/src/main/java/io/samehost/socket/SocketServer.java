@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
 public final class SocketServer {
 
   /** How long connections have to close when their last call has been cut. */
-  private static final Duration CUT = Duration.ofSeconds(2);
+  private static final Duration CUT = Duration.ofSeconds(1);
 
   private final SocketFile file;
   private final HealthService health;
@@ -29,39 +29,85 @@ public final class SocketServer {
     this.server = server;
   }
 
-  /**
-   * Starts a server; when this returns, calls succeed.
-   *
-   * @param mode the permissions of the socket; connecting takes write permission
-   * @param group the group of the socket, or null for that of the process
-   * @param takeover whether a server that has the path is asked to hand it over
-   */
-  public static SocketServer start(
-      SocketPath socket,
-      int mode,
-      GroupPrincipal group,
-      boolean takeover,
-      List<ServerServiceDefinition> services)
-      throws SamehostException {
-    SocketFile file = new SocketFile(socket, Library.NAME + " " + Library.VERSION);
-    HealthService health = new HealthService(namesOf(services));
+  /** A server of these services, which {@link Builder#start} starts. */
+  public static Builder builder(SocketPath socket, List<ServerServiceDefinition> services) {
+    return new Builder(socket, services);
+  }
+
+  /** How a server serves, where it is not as usual. */
+  public static final class Builder {
+    private final SocketPath socket;
+    private final List<ServerServiceDefinition> services;
+    private int mode = 0660;
+    private GroupPrincipal group;
+    private boolean takeover;
+    private boolean trustFolder;
+
+    private Builder(SocketPath socket, List<ServerServiceDefinition> services) {
+      this.socket = socket;
+      this.services = List.copyOf(services);
+    }
+
+    /** The permissions of the socket, 0660 by default; connecting takes write permission. */
+    public Builder mode(int mode) {
+      this.mode = mode;
+      return this;
+    }
+
+    /** The group of the socket; by default, and where it is null, that of the process. */
+    public Builder group(GroupPrincipal group) {
+      this.group = group;
+      return this;
+    }
+
+    /** Whether a server that has the path is asked to hand it over. */
+    public Builder takeover(boolean takeover) {
+      this.takeover = takeover;
+      return this;
+    }
+
+    /**
+     * Whether to serve, with a warning, in a folder where every user may replace the socket, as it
+     * has mode o+w and no sticky bit; otherwise it is refused.
+     */
+    public Builder trustFolder(boolean trustFolder) {
+      this.trustFolder = trustFolder;
+      return this;
+    }
+
+    /** Starts the server; when this returns, calls succeed. */
+    public SocketServer start() throws SamehostException {
+      return SocketServer.start(this);
+    }
+  }
+
+  private static SocketServer start(Builder options) throws SamehostException {
+    SocketPath socket = options.socket;
+    SocketFile file =
+        new SocketFile(socket, Library.NAME + " " + Library.VERSION, options.trustFolder);
+    HealthService health = new HealthService(namesOf(options.services));
     Server server = null;
+    boolean started = false;
     try {
-      server = build(file.claim(takeover), services, health).start();
-      file.publish(mode, group);
+      server = build(file.claim(options.takeover), options.services, health).start();
+      file.publish(options.mode, options.group);
+      started = true;
       return new SocketServer(file, health, server);
-    } catch (IOException | SamehostException e) {
-      if (server != null) {
-        server.shutdownNow();
+    } catch (IOException e) {
+      throw new SamehostException(
+          ("the system refused a socket beside %s: %s;"
+                  + " check that its folder is on a file system with sockets and has space")
+              .formatted(
+                  // grpc-java's own message names the private path.
+                  socket.path(), (e.getCause() == null ? e : e.getCause()).getMessage()),
+          e);
+    } finally {
+      if (!started) {
+        if (server != null) {
+          server.shutdownNow();
+        }
+        file.withdraw();
       }
-      file.withdraw();
-      throw e instanceof SamehostException known
-          ? known
-          : new SamehostException(
-              ("the system refused a socket beside %s: %s;"
-                      + " check that its folder is on a file system with sockets and has space")
-                  .formatted(socket.path(), e.getMessage()),
-              e);
     }
   }
 

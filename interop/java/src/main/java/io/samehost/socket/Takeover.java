@@ -2,9 +2,11 @@ package io.samehost.socket;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import com.google.gson.Gson;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.bootstrap.ServerBootstrap;
 import io.netty.buffer.ByteBuf;
@@ -17,10 +19,14 @@ import io.netty.channel.ChannelOption;
 import io.netty.channel.SimpleChannelInboundHandler;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.group.ChannelGroup;
+import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.handler.codec.LineBasedFrameDecoder;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -28,7 +34,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.logging.Logger;
 
 /**
  * The hand-over of a path from the server that has it to its successor, as PROTOCOL.md has it under
@@ -43,12 +51,24 @@ final class Takeover {
   /** How long a server may take to release its lock, which takes it less than a millisecond. */
   private static final Duration PATIENCE = Duration.ofSeconds(5);
 
+  /** How long a successor may be silent without the lock, for which it tries for 2 s. */
+  private static final Duration SILENCE = Duration.ofSeconds(5);
+
+  /** How often to try for the lock when a successor has failed. */
+  private static final Duration PACE = Duration.ofMillis(50);
+
+  /** 2 s: a third server may hold the lock for a moment, while it finds the path live. */
+  private static final int TRIES_BEFORE_WARNING = 40;
+
   private static final int MAX_LINE_BYTES = 4096;
 
-  private static final String RELEASED = "released";
-  private static final String PUBLISHED = "published";
-  private static final String HUNG_UP = "";
-  private static final String TIMED_OUT = "timed out";
+  private static final JsonObject RELEASED = event("released");
+  private static final JsonObject PUBLISHED = event("published");
+
+  /** Said by nobody, and stands for all that is none of the messages. */
+  private static final JsonElement FAILED = JsonNull.INSTANCE;
+
+  private static final Logger LOG = Logger.getLogger(Takeover.class.getName());
 
   private Takeover() {}
 
@@ -60,6 +80,12 @@ final class Takeover {
         : null;
   }
 
+  private static JsonObject event(String name) {
+    JsonObject event = new JsonObject();
+    event.addProperty("event", name);
+    return event;
+  }
+
   /** The server that has the path, as its successor meets it; it has released its lock. */
   static final class Predecessor implements AutoCloseable {
     private final Connection connection;
@@ -68,8 +94,12 @@ final class Takeover {
       this.connection = connection;
     }
 
-    /** Asks it to release its lock. */
-    static Predecessor ask(SocketPath socket) throws SamehostException {
+    /**
+     * Asks it to release its lock.
+     *
+     * @param folder of the socket
+     */
+    static Predecessor ask(SocketPath socket, Folder folder) throws SamehostException {
       SocketPath control = controlPath(socket);
       if (control == null) {
         throw new SamehostException(
@@ -82,7 +112,8 @@ final class Takeover {
               .group(EventLoops.SHARED)
               .channel(EpollDomainSocketChannel.class)
               .handler(connection)
-              .connect(control.address())
+              .connect(
+                  new SocketPath(folder.resolve(control.path().getFileName().toString())).address())
               .awaitUninterruptibly();
       if (!dialled.isSuccess()) {
         Throwable cause = dialled.cause();
@@ -92,17 +123,13 @@ final class Takeover {
             // Netty's exception has no message there.
             cause instanceof FileNotFoundException ? "no such file" : cause.getMessage());
       }
-      String event =
-          connection
-              .event
-              .completeOnTimeout(TIMED_OUT, PATIENCE.toMillis(), TimeUnit.MILLISECONDS)
-              .join();
-      if (event.equals(RELEASED)) {
+      JsonElement answer = connection.hear(PATIENCE);
+      if (RELEASED.equals(answer)) {
         return new Predecessor(connection);
       }
       connection.close();
-      throw event.equals(TIMED_OUT)
-          ? nobodyAnswers(socket, control, TIMED_OUT)
+      throw answer == null
+          ? nobodyAnswers(socket, control, "timed out")
           : new SamehostException(
               "%s can't be taken over: its server goes, or another takes over; try again"
                   .formatted(socket.path()));
@@ -130,10 +157,15 @@ final class Takeover {
 
   /** Listens for successors, and answers one at a time until one has published. */
   static final class Successors implements AutoCloseable {
+    private final SocketPath socket;
     private final BooleanSupplier release;
-    private final Runnable retake;
+    private final BooleanSupplier retake;
     private final Runnable handedOver;
     private final Channel listener;
+
+    /** Whoever comes after the end is hung up on. */
+    private final ChannelGroup connections =
+        new DefaultChannelGroup(EventLoops.SHARED.next(), /* stayClosed= */ true);
 
     /** Not an event loop: to take the lock again may take a while. */
     private final ExecutorService turns =
@@ -142,14 +174,22 @@ final class Takeover {
     /**
      * Binds and listens; nobody is answered yet.
      *
+     * @param socket what is handed over, for the log
      * @param bound a private name that is renamed to {@link #controlPath}; a random one, as Netty
      *     removes what has it when this is closed
      * @param release releases the lock; false where this server goes
-     * @param retake takes the lock again, when a successor has given up
+     * @param retake tries to take the lock again, when a successor has given up; true where it is
+     *     had, or needed no more
      * @param handedOver is run when a successor has published
      */
-    Successors(SocketPath bound, BooleanSupplier release, Runnable retake, Runnable handedOver)
+    Successors(
+        SocketPath socket,
+        SocketPath bound,
+        BooleanSupplier release,
+        BooleanSupplier retake,
+        Runnable handedOver)
         throws IOException {
+      this.socket = socket;
       this.release = release;
       this.retake = retake;
       this.handedOver = handedOver;
@@ -175,7 +215,8 @@ final class Takeover {
     /** Listens no more, and hangs up on those that wait. */
     @Override
     public void close() {
-      listener.close().awaitUninterruptibly();
+      listener.close();
+      connections.close();
       turns.shutdown();
     }
 
@@ -185,12 +226,31 @@ final class Takeover {
           return;
         }
         successor.say(RELEASED);
-        // No deadline, as a server may take long to start; the system hangs up for one that dies.
-        if (successor.event.join().equals(PUBLISHED)) {
+        JsonElement heard;
+        while ((heard = successor.hear(SILENCE)) == null) { // as it may take long to start
+          if (retake.getAsBoolean()) {
+            LOG.warning(
+                "a successor that wanted to take %s over said nothing more"
+                    .formatted(socket.path()));
+            return;
+          }
+        }
+        if (heard.equals(PUBLISHED)) {
           handedOver.run();
         } else {
-          retake.run();
+          retakeHoweverLong();
         }
+      }
+    }
+
+    private void retakeHoweverLong() {
+      for (int tries = 1; !retake.getAsBoolean(); tries++) {
+        if (tries == TRIES_BEFORE_WARNING) {
+          LOG.warning(
+              "a takeover of %s failed, and another process holds its lock"
+                  .formatted(socket.path()));
+        }
+        LockSupport.parkNanos(PACE.toNanos());
       }
     }
 
@@ -199,6 +259,7 @@ final class Takeover {
       protected void initChannel(Channel channel) {
         Connection successor = new Connection();
         channel.pipeline().addLast(successor);
+        connections.add(channel);
         try {
           turns.execute(() -> handOver(successor));
         } catch (RejectedExecutionException e) { // this server goes
@@ -211,16 +272,19 @@ final class Takeover {
   /** Says lines, and hears one. */
   private static final class Connection extends SimpleChannelInboundHandler<ByteBuf>
       implements AutoCloseable {
-
-    /** What the other one has said first. */
-    final CompletableFuture<String> event = new CompletableFuture<>();
-
+    private final CompletableFuture<JsonElement> heard = new CompletableFuture<>();
     private Channel channel;
 
-    void say(String event) {
-      JsonObject line = new JsonObject();
-      line.addProperty("event", event);
-      channel.writeAndFlush(Unpooled.copiedBuffer(line + "\n", UTF_8)).awaitUninterruptibly();
+    void say(JsonObject event) {
+      channel.writeAndFlush(Unpooled.copiedBuffer(event + "\n", UTF_8)).awaitUninterruptibly();
+    }
+
+    /** What the other one has said first; null where it has said nothing within the patience. */
+    JsonElement hear(Duration patience) {
+      return heard
+          .copy()
+          .completeOnTimeout(null, patience.toMillis(), TimeUnit.MILLISECONDS)
+          .join();
     }
 
     @Override
@@ -231,27 +295,31 @@ final class Takeover {
     @Override
     public void handlerAdded(ChannelHandlerContext context) {
       channel = context.channel();
-      channel.pipeline().addFirst(new LineBasedFrameDecoder(MAX_LINE_BYTES));
+      channel
+          .pipeline()
+          .addFirst(
+              new LineBasedFrameDecoder(
+                  MAX_LINE_BYTES, /* stripDelimiter= */ true, /* failFast= */ true));
     }
 
     @Override
     protected void channelRead0(ChannelHandlerContext context, ByteBuf line) {
       try {
-        event.complete(
-            new Gson().fromJson(line.toString(UTF_8), JsonObject.class).get("event").getAsString());
-      } catch (JsonParseException | NullPointerException | IllegalStateException e) {
-        event.complete(HUNG_UP); // as it will, or as good as that
+        CharBuffer text = UTF_8.newDecoder().decode(line.nioBuffer()); // which refuses other bytes
+        heard.complete(JsonParser.parseString(text.toString()));
+      } catch (CharacterCodingException | JsonParseException e) {
+        heard.complete(FAILED);
       }
     }
 
     @Override
     public void channelInactive(ChannelHandlerContext context) {
-      event.complete(HUNG_UP);
+      heard.complete(FAILED);
     }
 
     @Override
     public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
-      event.complete(HUNG_UP);
+      heard.complete(FAILED);
     }
   }
 }

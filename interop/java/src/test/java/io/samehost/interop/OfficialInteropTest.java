@@ -35,7 +35,7 @@ public class OfficialInteropTest extends AbstractInteropTest {
     String running = System.getProperty("samehost.socket");
     socket = SocketPath.parse(running != null ? running : folder.getRoot() + "/interop.sock");
     if (running == null) {
-      server = SocketServer.start(socket, 0600, null, false, InteropService.services());
+      server = SocketServer.builder(socket, InteropService.services()).mode(0600).start();
     }
   }
 
