@@ -113,9 +113,11 @@ export class SocketFile {
 
   /** Gives the bound socket its group and mode and renames it onto the path; from now on it is found. */
   publish(): void {
-    const { path, mode, gid = process.getegid?.() ?? -1 } = this.options;
+    const { path, mode, gid } = this.options;
     try {
-      chownSync(this.boundPath, -1, gid);
+      if (gid !== undefined) {
+        chownSync(this.boundPath, -1, gid);
+      }
       chmodSync(this.boundPath, mode);
       // The socket for successors first: if this fails, or the process dies here, a predecessor still has its path.
       if (this.control !== undefined) {
@@ -128,7 +130,7 @@ export class SocketFile {
         throw error;
       }
       throw new SamehostError(
-        `cannot publish ${path} with mode ${formatMode(mode)} and group ${gid}: ` +
+        `cannot publish ${path} with mode ${formatMode(mode)} and group ${gid ?? "unchanged"}: ` +
           `${errorMessage(error)}; ${describePermissions(path)}; only a group that this process is in can be given`,
         { cause: error },
       );
