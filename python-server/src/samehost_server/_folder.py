@@ -107,7 +107,12 @@ class PrivateFolder(Folder):
         self.token = secrets.token_hex(_TOKEN_BYTES)
         self._name = prefix + self.token
         (parent / self._name).mkdir(mode=stat.S_IRWXU)
-        super().__init__(parent / self._name, os.O_NOFOLLOW)
+        try:
+            super().__init__(parent / self._name, os.O_NOFOLLOW)
+        except OSError:  # no descriptor is left, for example
+            with contextlib.suppress(OSError):
+                (parent / self._name).rmdir()
+            raise
         if not _is_private(self.status()):
             self.close()
             raise PermissionError(errno.EPERM, f"someone replaced {self._name}")

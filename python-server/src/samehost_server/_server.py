@@ -27,7 +27,8 @@ class Server(ServerBase):
         address: `unix:/absolute/path`, or the path; at most 107 bytes.
         services: servicers, each an instance of a class derived from a generated `...Servicer`.
         mode: permissions of the socket. Connecting takes *write* permission (unix(7)).
-        group: name or number of the group that owns the socket; by default the process's own, or that of a set-gid folder.
+        group: name or number of the group that owns the socket; by default the process's own, or that of a set-gid
+            folder.
         trust_folder: serve in a folder that every user may write to, where any of them can replace the socket.
             By default it is refused, unless its sticky bit is set.
         takeover: where a server has the path, take it over: that server hands its lock over, drains and goes,

@@ -74,20 +74,12 @@ class SocketFile:
         """
         self._folder = open_folder(self._path, trusted=self._trust_folder)
         self._closing.callback(self._folder.close)
-        try:
-            lock = self._take_lock(0)
-        except SocketInUseError:
-            if not takeover:
-                raise
-            self._predecessor = Predecessor(self._path)
-            lock = self._take_lock(_LOCK_SECONDS)
+        lock = self._take_over() if takeover else self._take_lock(0)
         with self._changing:
             if self._withdrawn:  # by someone who did not wait
                 lock.release()
                 raise BindError(f"the server of {self._path} was stopped while it started")
             self._lock = lock
-        if takeover and not self._predecessor and self._state() is PathState.LIVE:
-            self._predecessor = Predecessor(self._path)  # someone has removed the lock file that it holds
         self._refuse_what_is_not_stale()
         self._refuse_foreign_control()
         self._make_private_folder()
@@ -108,14 +100,14 @@ class SocketFile:
             if self._gid is not None:
                 os.chown(self._bound, -1, self._gid)
             self._bound.chmod(self._mode)
-            if control:
-                self._control = _listen(self._private / control.name)
-                self._rename(self._private / control.name, control.name)
             if _look(self._folder / self._path.name) not in (None, self._found):
                 raise SocketInUseError(
                     f"someone put another file at {self._path} while this server started; it is kept: move it away or "
                     f"choose another path"
                 )
+            if control:
+                self._control = _listen(self._private / control.name)
+                self._rename(self._private / control.name, control.name)
             self._rename(self._bound, self._path.name)
         except OSError as error:
             raise BindError(
@@ -123,6 +115,8 @@ class SocketFile:
                 f"{describe_permissions(self._path)}; only a group that this process is in can be given"
             ) from error
         self._private.remove()
+        if not self._predecessor:  # which keeps its sockets' names in such a folder
+            sweep(self._folder, self._prefix)
         # Only now: whoever hears of it may remove or rename what is beside the path.
         if self._predecessor:
             self._predecessor.tell_published()
@@ -185,6 +179,20 @@ class SocketFile:
 
     def _take_lock(self, seconds: float) -> Lock:
         return Lock(self._folder, self._path, self._owner, seconds)
+
+    def _take_over(self) -> Lock:
+        try:
+            lock = self._take_lock(0)
+        except SocketInUseError:
+            pass
+        else:
+            if self._state() is not PathState.LIVE:
+                return lock
+            # Someone has removed the lock file that the server there holds, or another successor is faster. It may be
+            # waiting for this lock.
+            lock.release()
+        self._predecessor = Predecessor(self._path)
+        return self._take_lock(_LOCK_SECONDS)
 
     def _state(self) -> PathState:
         return path_state(SocketAddress(self._folder / self._path.name))
@@ -272,8 +280,6 @@ class SocketFile:
                 )
 
     def _make_private_folder(self) -> None:
-        if not self._predecessor:  # which keeps its sockets' names in one
-            sweep(self._folder, self._prefix)
         try:
             self._private = PrivateFolder(self._folder, self._prefix)
         except OSError as error:

@@ -143,7 +143,8 @@ class Successors:
                     break
                 except TimeoutError:
                     if self._retake():  # it does not even hold the lock
-                        _LOG.warning("a successor that wanted to take %s over said nothing more", self._path)
+                        if not self._closed.is_set():
+                            _LOG.warning("a successor that wanted to take %s over said nothing more", self._path)
                         return False
         tries = 0
         while not self._retake():
