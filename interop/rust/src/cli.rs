@@ -42,6 +42,9 @@ pub enum Command {
         /// Seconds that calls have to finish after a signal or a takeover.
         #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = parse_seconds, allow_hyphen_values = true)]
         grace: Duration,
+        /// Serve in a folder that every user may write to.
+        #[arg(long)]
+        trust_folder: bool,
         /// Take the path over from a server that has it, which drains and goes.
         #[arg(long)]
         takeover: bool,

@@ -3,15 +3,21 @@
 //! The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
 //! there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
 //! never one with a wider mode: a `chmod` after `bind` on the path itself leaves a window for both.
+//!
+//! Everything is named relative to folders that are held open: another user who may write to the folder can replace what
+//! he finds there, and still can't make the server change or remove a file of somebody else.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
+    ffi::OsStr,
     fs,
     future::pending,
-    io::{self, Write},
-    mem,
+    io, mem,
     os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
+        fs::{FileTypeExt, PermissionsExt, chown},
+        net,
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -19,22 +25,27 @@ use std::{
 
 use clap::ValueEnum;
 use nix::unistd::Gid;
-use sha2::{Digest, Sha256};
-use tokio::{net::UnixListener, select};
+use tokio::{net::UnixListener, select, time::sleep};
+use tracing::warn;
 
 use crate::{
-    address::{MAX_PATH_BYTES, SocketAddress},
+    address::SocketAddress,
+    folder::{Folder, FolderError, PrivateFolder, private_prefix, sweep},
     lock::{Lock, LockError},
     probe::{PathState, describe_permissions, path_state},
-    takeover::{self, Predecessor, Successor, TakeoverError, control_path},
+    public_name::{Identity, PublicName, identity},
+    takeover::{self, Predecessor, Said, Successor, TakeoverError, control_path},
     watch,
 };
 
 /// How long to try for a lock that was just released: a third server may hold it while it finds the path live.
 const RELEASED_LOCK_TIME: Duration = Duration::from_secs(2);
 
-/// Hexadecimal digits, so that two paths of one folder share a private name once in 4 billion.
-const PRIVATE_NAME_LENGTH: usize = 8;
+/// How often to try for the lock when a successor has failed, until it can be had.
+const RETAKE_PACE: Duration = Duration::from_millis(50);
+
+/// 2 s: a third server may hold the lock for a moment, while it finds the path live.
+const TRIES_BEFORE_WARNING: u32 = 40;
 
 /// What a server does when someone removes its path or puts something else there, so that no new client finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,19 +56,39 @@ pub enum OnRemoved {
     Stop,
 }
 
-/// One server's hold on a path: `claim`, `bind`, serve, `publish`, wait for a signal or `taken_over`, and `withdraw`,
-/// which dropping it does too.
+/// How a server takes its path, and who may connect.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the lock file says of the server, for error messages.
+    pub implementation: String,
+    /// Permissions of the socket; connecting takes write permission.
+    pub mode: u32,
+    /// Group of the socket; none stands for the process's.
+    pub group: Option<Gid>,
+    /// Serve also in a folder where every user can replace the socket.
+    pub trust_folder: bool,
+    /// Take the path over from a server that has it.
+    pub takeover: bool,
+}
+
+/// One server's hold on a path: `bind`, serve, `publish`, wait for a signal or `taken_over`, and `withdraw`, which
+/// dropping it does too.
 ///
 /// Nobody else removes the file: unix(7) leaves it to the caller, and neither tokio's listener nor tonic does it.
 #[derive(Debug)]
 pub struct SocketFile {
-    public: OwnFile,
-    private: PathBuf,
-    implementation: String,
+    path: PathBuf,
+    options: Options,
+    folder: Folder,
     hold: Hold,
-    predecessor: Option<Predecessor>,
+    public: PublicName,
     /// Where successors dial; none where the path leaves no room for its name.
-    control: Option<OwnFile>,
+    control: Option<PublicName>,
+    /// What was at the path before this server.
+    found: Option<Identity>,
+    predecessor: Option<Predecessor>,
+    /// Where the sockets are until they are published.
+    private: Option<PrivateFolder>,
     successors: Option<UnixListener>,
 }
 
@@ -65,158 +96,175 @@ pub struct SocketFile {
 #[derive(Debug)]
 enum Hold {
     Held(Lock),
-    /// A successor may have it, or someone who kept it from being taken again.
-    Released,
+    /// A successor may have the lock. The folder has further names of both sockets meanwhile, as it may die with theirs.
+    Released {
+        kept: Option<PrivateFolder>,
+    },
     Withdrawn,
-}
-
-/// A file that this process puts at a path.
-#[derive(Debug)]
-struct OwnFile {
-    path: PathBuf,
-    /// Device and inode.
-    identity: Option<(u64, u64)>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Takeover(#[from] TakeoverError),
     #[error("{0} exists and is not a socket; move it away or choose another path")]
-    NotASocket(String),
+    NotASocket(PathBuf),
     #[error(
         "{0} has a server already: someone answers there without holding {0}.lock; stop that server or choose \
          another path"
     )]
-    Live(String),
+    Live(PathBuf),
     #[error(
         "{path} may have a server: this process is not allowed to ask; {permissions}; remove the file if nobody \
          serves there"
     )]
-    Forbidden { path: String, permissions: String },
+    Forbidden { path: PathBuf, permissions: String },
     #[error("cannot look at {path}: {source}; check the folder it is in")]
-    Look { path: String, source: io::Error },
-    #[error("{control} is needed to hand {path} over and is not a socket; move it away or choose another path")]
-    ForeignControl { path: String, control: String },
-    #[error("{0} leaves no room for a private name beside it; choose a folder with a shorter name")]
-    NoRoom(String),
-    #[error("cannot create {folder} for the socket {path}: {source}; {permissions}; let this process write there")]
-    Folder { folder: String, path: String, permissions: String, source: io::Error },
+    Look { path: PathBuf, source: io::Error },
+    #[error("{path}.takeover is needed to hand {path} over and is not a socket; move it away or choose another path")]
+    ForeignControl { path: PathBuf },
+    #[error("cannot create a private folder beside {path}: {source}; {permissions}; let this process write there")]
+    PrivateFolder { path: PathBuf, permissions: String, source: io::Error },
     #[error(
         "the system refused a socket beside {path}: {source}; check that its folder is on a file system with sockets \
          and has space"
     )]
-    Bind { path: String, source: io::Error },
+    Bind { path: PathBuf, source: io::Error },
+    #[error(
+        "someone put another file at {0} while this server started; it is kept: move it away or choose another path"
+    )]
+    Changed(PathBuf),
     #[error(
         "cannot publish {path} with mode {mode:04o}: {source}; {permissions}; only a group that this process is in \
          can be given"
     )]
-    Publish { path: String, mode: u32, permissions: String, source: io::Error },
+    Publish { path: PathBuf, mode: u32, permissions: String, source: io::Error },
     #[error(
         "someone has removed {0}, or put another in its place: no new client finds this server; start it again, and \
          leave the file alone"
     )]
-    Removed(String),
+    Removed(PathBuf),
 }
 
 impl SocketFile {
-    /// Locks the path, and makes sure that nothing is there but, perhaps, a stale socket.
+    /// Locks the path, makes sure that nothing is there but, perhaps, a stale socket, and binds a socket that does not
+    /// block where nobody else can enter.
     ///
     /// The lock comes first: what the path looks like says nothing about a server that is just starting. With
     /// `takeover`, a server that holds it is asked to hand it over.
-    pub async fn claim(address: &SocketAddress, implementation: String, takeover: bool) -> Result<Self, ListenError> {
+    pub async fn bind(address: &SocketAddress, options: Options) -> Result<(Self, net::UnixListener), ListenError> {
         let path = address.path();
-        let private = private_path(path)?;
-        let (lock, predecessor) = match Lock::take(path, &implementation) {
-            Err(LockError::Held { .. }) if takeover => {
-                let predecessor = Predecessor::ask_to_release(path).await?;
-                (Lock::take_within(RELEASED_LOCK_TIME, path, &implementation).await?, Some(predecessor))
+        let folder = Folder::of_socket(path, options.trust_folder)?;
+        let (lock, predecessor) = match Lock::take(&folder, path, &options.implementation) {
+            Err(LockError::Held { .. }) if options.takeover => {
+                let predecessor = Predecessor::ask_to_release(&folder, path).await?;
+                let lock = Lock::take_within(RELEASED_LOCK_TIME, &folder, path, &options.implementation).await?;
+                (lock, Some(predecessor))
             }
             taken => (taken?, None),
         };
-        let file = Self {
-            public: OwnFile::new(path.to_owned()),
-            private,
-            implementation,
+        let name = |path: &Path| PublicName::new(&folder, path.file_name().unwrap_or_default().to_owned());
+        let mut this = Self {
+            path: path.to_owned(),
+            public: name(path),
+            control: control_path(path).as_deref().map(name),
+            options,
+            folder: folder.clone(),
             hold: Hold::Held(lock),
+            found: None,
             predecessor,
-            control: control_path(path).map(OwnFile::new),
+            private: None,
             successors: None,
         };
-        file.refuse_unless_free().await?;
-        Ok(file)
+        this.look().await?;
+        let listener = this.bind_in_private()?;
+        Ok((this, listener))
     }
 
-    async fn refuse_unless_free(&self) -> Result<(), ListenError> {
-        let path = self.name();
-        match path_state(&self.public.path).await {
-            Ok(PathState::Live) if self.predecessor.is_some() => {}
-            Ok(PathState::Absent | PathState::Stale) => {}
-            Ok(PathState::NotASocket) => return Err(ListenError::NotASocket(path)),
-            Ok(PathState::Live) => return Err(ListenError::Live(path)),
-            Ok(PathState::Forbidden) => {
-                return Err(ListenError::Forbidden { path, permissions: describe_permissions(&self.public.path) });
+    /// Refuses anything at the path but a stale socket, or a server that hands it over.
+    async fn look(&mut self) -> Result<(), ListenError> {
+        let path = self.path.clone();
+        let public = self.public.path();
+        self.found = identity(&public).ok();
+        let state = path_state(&public).await.map_err(|source| ListenError::Look { path: path.clone(), source })?;
+        match state {
+            PathState::Absent | PathState::Stale => {}
+            PathState::Live if self.predecessor.is_some() => {}
+            // Someone has removed the lock file that its server holds.
+            PathState::Live if self.options.takeover => {
+                self.predecessor = Some(Predecessor::ask_to_release(&self.folder, &path).await?);
             }
-            Err(source) => return Err(ListenError::Look { path, source }),
+            PathState::Live => return Err(ListenError::Live(path)),
+            PathState::NotASocket => return Err(ListenError::NotASocket(path)),
+            PathState::Forbidden => {
+                return Err(ListenError::Forbidden { permissions: describe_permissions(&path), path });
+            }
         }
-        match self.control.as_ref().map(|control| (control, fs::symlink_metadata(&control.path))) {
-            Some((control, Ok(found))) if !found.file_type().is_socket() => {
-                Err(ListenError::ForeignControl { path, control: control.path.display().to_string() })
-            }
+        match self.control.as_ref().map(|control| fs::symlink_metadata(control.path())) {
+            Some(Ok(found)) if !found.file_type().is_socket() => Err(ListenError::ForeignControl { path }),
             _ => Ok(()),
         }
     }
 
-    /// Binds the socket where nobody else can enter, and the one for successors.
-    pub fn bind(&mut self) -> Result<UnixListener, ListenError> {
-        let folder = self.private_folder();
-        self.remove_private_folder().and_then(|()| fs::DirBuilder::new().mode(0o700).create(folder)).map_err(
-            |source| ListenError::Folder {
-                folder: folder.display().to_string(),
-                path: self.name(),
-                permissions: describe_permissions(folder),
-                source,
-            },
-        )?;
-        self.try_bind().map_err(|source| ListenError::Bind { path: self.name(), source })
+    fn bind_in_private(&mut self) -> Result<net::UnixListener, ListenError> {
+        // A predecessor keeps names of its sockets in such a folder.
+        if self.predecessor.is_none() {
+            sweep(&self.folder, &self.private_prefix());
+        }
+        let private = self.create_private_folder().map_err(|source| ListenError::PrivateFolder {
+            path: self.path.clone(),
+            permissions: describe_permissions(self.path.parent().unwrap_or(&self.path)),
+            source,
+        })?;
+        let listener =
+            self.try_bind(&private).map_err(|source| ListenError::Bind { path: self.path.clone(), source })?;
+        self.private = Some(private);
+        Ok(listener)
     }
 
-    fn try_bind(&mut self) -> io::Result<UnixListener> {
-        if self.control.is_some() {
-            self.successors = Some(takeover::listen(&self.private_control())?);
+    fn try_bind(&mut self, private: &PrivateFolder) -> io::Result<net::UnixListener> {
+        if let Some(control) = &self.control {
+            self.successors = Some(takeover::listen(&control.private(private))?);
         }
-        UnixListener::bind(&self.private)
+        let listener = net::UnixListener::bind(private.socket())?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
     }
 
     /// Gives the socket its mode and group and renames it onto the path; from now on it is found.
-    pub async fn publish(&mut self, mode: u32, group: Option<Gid>) -> Result<(), ListenError> {
-        self.try_publish(mode, group).map_err(|source| ListenError::Publish {
-            path: self.name(),
-            mode,
-            permissions: describe_permissions(&self.public.path),
-            source,
-        })?;
+    pub async fn publish(&mut self) -> Result<(), ListenError> {
+        let Some(private) = self.private.take() else { return Ok(()) };
+        self.prepare(&private).map_err(|source| self.publish_error(source))?;
+        if identity(&self.public.path()).ok() != self.found {
+            return Err(ListenError::Changed(self.path.clone()));
+        }
+        self.public.take_from(&private.socket()).map_err(|source| self.publish_error(source))?;
+        drop(private); // before a successor can have the lock, as the folder is its own then
         if let Some(predecessor) = self.predecessor.take() {
             predecessor.tell_published().await;
         }
         Ok(())
     }
 
-    fn try_publish(&mut self, mode: u32, group: Option<Gid>) -> io::Result<()> {
-        if let Some(group) = group {
-            chown(&self.private, None, Some(group.as_raw()))?;
+    /// Everything but the path itself. If that fails, or the process dies here, a predecessor still has its path.
+    fn prepare(&mut self, private: &PrivateFolder) -> io::Result<()> {
+        if let Some(group) = self.options.group {
+            chown(private.socket(), None, Some(group.as_raw()))?;
         }
-        fs::set_permissions(&self.private, fs::Permissions::from_mode(mode))?;
-        // First the socket for successors: if this fails, or the process dies here, a predecessor still has its path.
-        let private_control = self.private_control();
-        if let Some(control) = &mut self.control {
-            control.rename_from(&private_control)?;
+        fs::set_permissions(private.socket(), fs::Permissions::from_mode(self.options.mode))?;
+        match &mut self.control {
+            Some(control) => control.take_from(&control.private(private)),
+            None => Ok(()),
         }
-        self.public.rename_from(&self.private)?;
-        // Before a successor can have the lock, as the folder is its own then.
-        self.remove_private_folder()
+    }
+
+    fn publish_error(&self, source: io::Error) -> ListenError {
+        let permissions = describe_permissions(&self.path);
+        ListenError::Publish { path: self.path.clone(), mode: self.options.mode, permissions, source }
     }
 
     /// Answers successors, one at a time, and ends when one serves at the path, or when someone has removed the path and
@@ -227,32 +275,20 @@ impl SocketFile {
         let mut is_watched = true;
         loop {
             // While a successor is answered nobody looks: what is at the path may be its own then, and that is no loss.
-            let mut successor = select! {
+            let successor = select! {
                 successor = self.next_successor() => successor,
                 () = watch::until(|| !self.public.is_own()), if is_watched => {
-                    let removed = ListenError::Removed(self.name());
+                    let removed = ListenError::Removed(self.path.clone());
                     if on_removed == OnRemoved::Stop {
                         return Err(removed);
                     }
-                    let _ = writeln!(io::stderr(), "{removed}");
+                    warn!("{removed}");
                     is_watched = false;
                     continue;
                 }
             };
-            self.hold = Hold::Released;
-            if successor.publishes().await {
+            if self.hand_over(successor).await {
                 return Ok(());
-            }
-            match Lock::take_within(RELEASED_LOCK_TIME, &self.public.path, &self.implementation).await {
-                Ok(lock) => self.hold = Hold::Held(lock),
-                // Even without it, others find the path live.
-                Err(error) => {
-                    let _ = writeln!(
-                        io::stderr(),
-                        "a takeover of {} was given up, and its lock can't be had again: {error}",
-                        self.public.path.display()
-                    );
-                }
             }
         }
     }
@@ -264,309 +300,111 @@ impl SocketFile {
         }
     }
 
+    /// Lets a successor have the lock, and says whether it has published; if not, this server has everything again.
+    async fn hand_over(&mut self, mut successor: Successor) -> bool {
+        self.hold = Hold::Released { kept: self.keep_names().ok() }; // which releases the lock
+        let mut said = match successor.tell_released().await {
+            Ok(()) => successor.listen().await,
+            Err(_) => Said::Other,
+        };
+        while said == Said::Nothing {
+            // A successor that is starting holds the lock.
+            if let Ok(lock) = self.take_lock() {
+                warn!(
+                    "a successor that was to take over {} does not respond; its connection is closed",
+                    self.path.display()
+                );
+                self.resume(lock).await;
+                return false;
+            }
+            said = successor.listen().await;
+        }
+        if said == Said::Published {
+            self.hold = Hold::Withdrawn; // the names are the successor's
+            return true;
+        }
+        drop(successor);
+        let lock = self.retake_lock().await;
+        self.resume(lock).await;
+        false
+    }
+
+    fn keep_names(&self) -> io::Result<PrivateFolder> {
+        let kept = self.create_private_folder()?;
+        for name in self.names() {
+            name.keep(&kept);
+        }
+        Ok(kept)
+    }
+
+    /// Serves on when a successor has failed, whatever it has done to the names.
+    async fn resume(&mut self, lock: Lock) {
+        if let Hold::Released { kept: Some(kept) } = mem::replace(&mut self.hold, Hold::Held(lock)) {
+            for name in self.names() {
+                name.restore(&kept).await;
+            }
+        }
+    }
+
+    fn take_lock(&self) -> Result<Lock, LockError> {
+        Lock::take(&self.folder, &self.path, &self.options.implementation)
+    }
+
+    /// Tries until it succeeds: another process may hold the lock, or this one may have no file descriptor left.
+    async fn retake_lock(&self) -> Lock {
+        let mut tries = 0;
+        loop {
+            match self.take_lock() {
+                Ok(lock) => return lock,
+                Err(error) => {
+                    tries += 1;
+                    if tries == TRIES_BEFORE_WARNING {
+                        warn!(
+                            "a takeover of {} failed, and its lock cannot be taken again yet: {error}",
+                            self.path.display()
+                        );
+                    }
+                }
+            }
+            sleep(RETAKE_PACE).await;
+        }
+    }
+
     /// Removes the path if it is still this server's own, and releases the lock; doing it twice is harmless.
     pub fn withdraw(&mut self) {
         self.successors = None; // hangs up on those that wait
+        self.private = None;
         let lock = match mem::replace(&mut self.hold, Hold::Withdrawn) {
             Hold::Held(lock) => Some(lock),
-            // A successor has it, whose the files are then, or has given it up.
-            Hold::Released => Lock::take(&self.public.path, &self.implementation).ok(),
+            // A successor has it, whose the names are then, or has not taken it yet.
+            Hold::Released { .. } => self.take_lock().ok(),
             Hold::Withdrawn => None,
         };
         if lock.is_some() {
-            self.public.remove_if_own();
-            if let Some(control) = &self.control {
-                control.remove_if_own();
+            for name in self.names() {
+                name.remove_if_own();
             }
-            let _ = self.remove_private_folder();
         }
         // Last, so that it finds the lock released.
         drop(lock);
         self.predecessor = None;
     }
 
-    /// Removes what this server, or one that was killed while it started, left; safe, as it holds the lock.
-    fn remove_private_folder(&self) -> io::Result<()> {
-        let left = match fs::read_dir(self.private_folder()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            left => left?,
-        };
-        for entry in left {
-            let entry = entry?;
-            // Others give their sockets other names.
-            if entry.file_type()?.is_socket() {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        fs::remove_dir(self.private_folder())
+    fn names(&self) -> impl Iterator<Item = &PublicName> {
+        self.control.iter().chain([&self.public])
     }
 
-    fn private_folder(&self) -> &Path {
-        self.private.parent().unwrap_or(&self.private)
+    fn create_private_folder(&self) -> io::Result<PrivateFolder> {
+        PrivateFolder::create(&self.folder, &self.private_prefix())
     }
 
-    /// Where the socket for successors is bound.
-    fn private_control(&self) -> PathBuf {
-        self.private.with_file_name("t")
-    }
-
-    fn name(&self) -> String {
-        self.public.path.display().to_string()
+    fn private_prefix(&self) -> String {
+        private_prefix(self.path.file_name().unwrap_or(OsStr::new("")))
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         self.withdraw();
-    }
-}
-
-impl OwnFile {
-    fn new(path: PathBuf) -> Self {
-        Self { path, identity: None }
-    }
-
-    fn rename_from(&mut self, private: &Path) -> io::Result<()> {
-        let found = fs::symlink_metadata(private)?;
-        self.identity = Some((found.dev(), found.ino()));
-        fs::rename(private, &self.path)
-    }
-
-    /// Needs the lock: a successor could else put its own file there between the look and the removal.
-    fn remove_if_own(&self) {
-        if self.is_own() {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-
-    fn is_own(&self) -> bool {
-        let found = fs::symlink_metadata(&self.path).ok().map(|found| (found.dev(), found.ino()));
-        found.is_some() && found == self.identity
-    }
-}
-
-/// Where the socket is bound: `s` in a folder beside the path, with a name of its own for each path.
-///
-/// It must fit into a socket's address too, so the folder's name gets shorter where the path is long.
-fn private_path(path: &Path) -> Result<PathBuf, ListenError> {
-    let folder = path.parent().unwrap_or(path);
-    let name = path.file_name().unwrap_or_default();
-    let taken = folder.as_os_str().len() + "/./s".len();
-    let room = MAX_PATH_BYTES.saturating_sub(taken).min(PRIVATE_NAME_LENGTH);
-    if room == 0 {
-        return Err(ListenError::NoRoom(path.display().to_string()));
-    }
-    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(name.as_bytes()).into();
-    let digits = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
-    Ok(folder.join(format!(".{}", &digits[..room])).join("s"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net;
-
-    use tempfile::{TempDir, tempdir};
-    use tokio::{join, select, task::yield_now, time::timeout};
-
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    fn folder_and_address() -> (TempDir, SocketAddress) {
-        let folder = tempdir().unwrap();
-        let address = folder.path().join("server.sock").to_str().unwrap().parse().unwrap();
-        (folder, address)
-    }
-
-    async fn claim(address: &SocketAddress) -> Result<SocketFile, ListenError> {
-        SocketFile::claim(address, "test".into(), false).await
-    }
-
-    async fn take_over(address: &SocketAddress) -> Result<SocketFile, ListenError> {
-        SocketFile::claim(address, "successor".into(), true).await
-    }
-
-    async fn publish(address: &SocketAddress) -> (SocketFile, UnixListener) {
-        let mut file = claim(address).await.unwrap();
-        let listener = file.bind().unwrap();
-        file.publish(0o600, None).await.unwrap();
-        (file, listener)
-    }
-
-    fn names(folder: &TempDir) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[tokio::test]
-    async fn a_socket_is_public_from_publish_to_withdraw() {
-        let (folder, address) = folder_and_address();
-        let mut file = claim(&address).await.unwrap();
-        let _listener = file.bind().unwrap();
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Absent);
-        file.publish(0o600, None).await.unwrap();
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-        assert_eq!(fs::metadata(address.path()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(names(&folder), ["server.sock", "server.sock.lock", "server.sock.takeover"]);
-        file.withdraw();
-        assert_eq!(names(&folder), ["server.sock.lock"]);
-    }
-
-    #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_so_is_what_a_killed_server_left() {
-        let (_folder, address) = folder_and_address();
-        drop(net::UnixListener::bind(address.path()).unwrap());
-        let private = private_path(address.path()).unwrap();
-        fs::create_dir(private.parent().unwrap()).unwrap();
-        drop(net::UnixListener::bind(private.with_file_name("a1b2")).unwrap());
-        let _served = publish(&address).await;
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-    }
-
-    #[tokio::test]
-    async fn a_path_with_a_server_is_refused() {
-        let (_folder, address) = folder_and_address();
-        let _served = publish(&address).await;
-        let error = claim(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::Lock(LockError::Held { .. })), "{error}");
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-    }
-
-    #[tokio::test]
-    async fn a_path_with_a_server_that_knows_no_lock_is_refused() {
-        let (_folder, address) = folder_and_address();
-        let _stranger = net::UnixListener::bind(address.path()).unwrap();
-        let error = claim(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::Live(_)), "{error}");
-    }
-
-    #[tokio::test]
-    async fn what_is_no_socket_or_no_lock_file_is_kept() {
-        let (folder, address) = folder_and_address();
-        fs::write(address.path(), "dear diary").unwrap();
-        let error = claim(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::NotASocket(_)), "{error}");
-        assert_eq!(fs::read_to_string(address.path()).unwrap(), "dear diary");
-
-        let lock = folder.path().join("server.sock.lock");
-        fs::write(&lock, "versions = 1\n").unwrap();
-        let error = claim(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::Lock(LockError::Foreign { .. })), "{error}");
-        assert_eq!(fs::read_to_string(lock).unwrap(), "versions = 1\n");
-
-        let (folder, address) = folder_and_address();
-        let control = folder.path().join("server.sock.takeover");
-        fs::write(&control, "dear diary").unwrap();
-        let error = claim(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::ForeignControl { .. }), "{error}");
-        assert_eq!(fs::read_to_string(control).unwrap(), "dear diary");
-    }
-
-    #[tokio::test]
-    async fn only_its_own_socket_is_removed() {
-        let (_folder, address) = folder_and_address();
-        let (file, _listener) = publish(&address).await;
-        fs::remove_file(address.path()).unwrap();
-        let _successor = net::UnixListener::bind(address.path()).unwrap();
-        drop(file);
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-    }
-
-    #[tokio::test]
-    async fn a_successor_has_the_path_and_its_predecessor_leaves_it_alone() {
-        let (folder, address) = folder_and_address();
-        let (mut first, _listener) = publish(&address).await;
-        let successor = async {
-            let mut second = take_over(&address).await.unwrap();
-            let listener = second.bind().unwrap();
-            second.publish(0o600, None).await.unwrap();
-            (second, listener)
-        };
-        let (taken_over, (mut second, _listener)) =
-            timeout(PATIENCE, async { join!(first.taken_over(OnRemoved::Stop), successor) }).await.unwrap();
-        taken_over.unwrap();
-        drop(first);
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-        assert_eq!(names(&folder), ["server.sock", "server.sock.lock", "server.sock.takeover"]);
-        second.withdraw();
-        assert_eq!(names(&folder), ["server.sock.lock"]);
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_to_stop_when_its_path_is_removed_fails() {
-        let (folder, address) = folder_and_address();
-        let (mut file, _listener) = publish(&address).await;
-        fs::remove_file(address.path()).unwrap();
-        fs::write(address.path(), "dear diary").unwrap();
-        let error = timeout(PATIENCE, file.taken_over(OnRemoved::Stop)).await.unwrap().unwrap_err();
-        assert!(matches!(error, ListenError::Removed(_)), "{error}");
-        file.withdraw();
-        assert_eq!(names(&folder), ["server.sock", "server.sock.lock"]);
-    }
-
-    #[tokio::test]
-    async fn a_server_that_serves_on_when_its_path_is_removed_can_be_taken_over() {
-        let (_folder, address) = folder_and_address();
-        let (mut first, _listener) = publish(&address).await;
-        fs::remove_file(address.path()).unwrap();
-        let successor = async {
-            let mut second = take_over(&address).await.unwrap();
-            let listener = second.bind().unwrap();
-            second.publish(0o600, None).await.unwrap();
-            (second, listener)
-        };
-        let (taken_over, _second) =
-            timeout(PATIENCE, async { join!(first.taken_over(OnRemoved::Serve), successor) }).await.unwrap();
-        taken_over.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_server_whose_successor_gives_up_has_its_lock_again() {
-        let (folder, address) = folder_and_address();
-        let (mut first, _listener) = publish(&address).await;
-        let gives_up = async {
-            drop(take_over(&address).await.unwrap());
-            while !matches!(claim(&address).await, Err(ListenError::Lock(LockError::Held { .. }))) {
-                yield_now().await; // nobody tells when the lock is taken again
-            }
-            drop(take_over(&address).await.unwrap());
-        };
-        timeout(PATIENCE, async {
-            select! {
-                _ = first.taken_over(OnRemoved::Stop) => panic!("nobody has published"),
-                () = gives_up => {}
-            }
-        })
-        .await
-        .unwrap();
-        assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-        first.withdraw();
-        assert_eq!(names(&folder), ["server.sock.lock"]);
-    }
-
-    #[tokio::test]
-    async fn a_takeover_without_an_answer_says_so() {
-        let (_folder, address) = folder_and_address();
-        let _starting = claim(&address).await.unwrap();
-        let error = take_over(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::Takeover(TakeoverError::NoAnswer { .. })), "{error}");
-
-        let (folder, _) = folder_and_address();
-        let length = MAX_PATH_BYTES - folder.path().as_os_str().len() - "/".len();
-        let path = folder.path().join("s".repeat(length));
-        let address = path.to_str().unwrap().parse().unwrap();
-        let _served = publish(&address).await;
-        let error = take_over(&address).await.unwrap_err();
-        assert!(matches!(error, ListenError::Takeover(TakeoverError::NoRoom(_))), "{error}");
-    }
-
-    #[test]
-    fn the_private_path_fits_into_an_address() {
-        let longest = PathBuf::from(format!("/{}/server.sock", "d".repeat(MAX_PATH_BYTES - "//server.sock".len())));
-        assert!(private_path(&longest).unwrap().as_os_str().len() <= MAX_PATH_BYTES);
-        let no_room = PathBuf::from(format!("/{}/s", "d".repeat(MAX_PATH_BYTES - "//s".len())));
-        assert!(matches!(private_path(&no_room), Err(ListenError::NoRoom(_))));
     }
 }

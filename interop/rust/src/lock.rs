@@ -1,9 +1,9 @@
 //! The exclusive lock on a sidecar file that keeps two servers off one path.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process,
     time::{Duration, Instant},
@@ -12,12 +12,15 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, fcntl},
     libc,
-    unistd::gethostname,
+    unistd::{geteuid, gethostname},
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::probe::describe_permissions;
+use crate::{folder::Folder, probe::describe_permissions};
+
+/// Whoever may open the file may lock it, and nobody else must be able to.
+const MODE: u32 = 0o600;
 
 /// How often to try: the system tells no one when a lock is released but whoever waits without a deadline.
 const PACE: Duration = Duration::from_millis(5);
@@ -45,29 +48,38 @@ struct Owner {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("no folder {folder} for the socket {socket}; create it or mount it")]
-    NoFolder { folder: String, socket: String },
     #[error("cannot open the lock file {lock}: {source}; {permissions}; let this process write there")]
-    Open { lock: String, permissions: String, source: io::Error },
-    #[error("{socket} has a server already: {owner} holds {lock}; stop that server or choose another path")]
-    Held { socket: String, owner: String, lock: String },
-    #[error("cannot lock {lock}: {source}; choose a folder on a file system that has locks")]
-    Lock { lock: String, source: io::Error },
+    Open { lock: PathBuf, permissions: String, source: io::Error },
     #[error(
-        "{lock} is needed as a lock file and holds something else; choose another name for the socket, \
-         or move that file away"
+        "{0} is needed as a lock file and is no regular file with one name; remove it, or choose another name for the \
+         socket"
     )]
-    Foreign { lock: String },
+    NotAFile(PathBuf),
+    #[error(
+        "the lock file {lock} belongs to uid {uid}, who could keep this server from starting; remove it, or choose a \
+         folder that only this user may write to"
+    )]
+    ForeignOwner { lock: PathBuf, uid: u32 },
+    #[error("the lock file {lock} has mode {mode:04o}, and others could hold it; run chmod 600 {lock}")]
+    Mode { lock: PathBuf, mode: u32 },
+    #[error("{socket} has a server already: {owner} holds {lock}; stop that server or choose another path")]
+    Held { socket: PathBuf, owner: String, lock: PathBuf },
+    #[error("cannot lock {lock}: {source}; choose a folder on a file system that has locks")]
+    Lock { lock: PathBuf, source: io::Error },
+    #[error(
+        "{0} is needed as a lock file and holds something else; choose another name for the socket, or move that file \
+         away"
+    )]
+    Foreign(PathBuf),
     #[error("cannot write to the lock file {lock}: {source}; check the space on its file system")]
-    Write { lock: String, source: io::Error },
+    Write { lock: PathBuf, source: io::Error },
 }
 
 impl Lock {
-    /// Takes the lock of a socket without waiting, and writes down who holds it.
-    pub fn take(socket: &Path, implementation: &str) -> Result<Self, LockError> {
-        let path = lock_path(socket);
-        let lock = path.display().to_string();
-        let file = open(socket, &path)?;
+    /// Takes the lock of a socket in a folder without waiting, and writes down who holds it.
+    pub fn take(folder: &Folder, socket: &Path, implementation: &str) -> Result<Self, LockError> {
+        let lock = lock_path(socket);
+        let file = open(folder, &lock)?;
         match try_lock(&file) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
@@ -75,22 +87,27 @@ impl Lock {
                     || "someone".into(),
                     |owner| format!("{}, process {} on host {},", owner.implementation, owner.pid, owner.host),
                 );
-                return Err(LockError::Held { socket: socket.display().to_string(), owner, lock });
+                return Err(LockError::Held { socket: socket.to_owned(), owner, lock });
             }
             Err(source) => return Err(LockError::Lock { lock, source }),
         }
         match write_owner(&file, implementation) {
             Ok(true) => Ok(Self { _file: file }),
-            Ok(false) => Err(LockError::Foreign { lock }),
+            Ok(false) => Err(LockError::Foreign(lock)),
             Err(source) => Err(LockError::Write { lock, source }),
         }
     }
 
     /// Tries for so long while someone else holds the lock.
-    pub async fn take_within(time: Duration, socket: &Path, implementation: &str) -> Result<Self, LockError> {
+    pub async fn take_within(
+        time: Duration,
+        folder: &Folder,
+        socket: &Path,
+        implementation: &str,
+    ) -> Result<Self, LockError> {
         let deadline = Instant::now() + time;
         loop {
-            match Self::take(socket, implementation) {
+            match Self::take(folder, socket, implementation) {
                 Err(LockError::Held { .. }) if Instant::now() < deadline => sleep(PACE).await,
                 ended => return ended,
             }
@@ -105,22 +122,32 @@ fn lock_path(socket: &Path) -> PathBuf {
     path.into()
 }
 
-fn open(socket: &Path, path: &Path) -> Result<File, LockError> {
-    OpenOptions::new()
+/// Opens a lock file that nobody else can lock, and makes one where there is none.
+fn open(folder: &Folder, lock: &Path) -> Result<File, LockError> {
+    let open_error =
+        |source| LockError::Open { lock: lock.to_owned(), permissions: describe_permissions(lock), source };
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o600) // whoever may open the file may lock it, and clients must not be able to
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => LockError::NoFolder {
-                folder: socket.parent().unwrap_or(socket).display().to_string(),
-                socket: socket.display().to_string(),
-            },
-            _ => LockError::Open { lock: path.display().to_string(), permissions: describe_permissions(path), source },
-        })
+        .mode(MODE)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK) // someone may have put a FIFO there
+        .open(folder.join(lock.file_name().unwrap_or_default()))
+        .map_err(open_error)?;
+    let found = file.metadata().map_err(open_error)?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Err(LockError::NotAFile(lock.to_owned()));
+    }
+    let owners = [geteuid().as_raw(), 0, folder.metadata().map_err(open_error)?.uid()];
+    if !owners.contains(&found.uid()) {
+        return Err(LockError::ForeignOwner { lock: lock.to_owned(), uid: found.uid() });
+    }
+    let mode = found.mode() & 0o7777;
+    match file.set_permissions(Permissions::from_mode(MODE)) {
+        Err(_) if mode != MODE => Err(LockError::Mode { lock: lock.to_owned(), mode }),
+        _ => Ok(file),
+    }
 }
 
 /// Takes both kinds; POSIX lets a record lock say EAGAIN or EACCES where someone else has it.
@@ -159,4 +186,73 @@ fn write_owner(file: &File, implementation: &str) -> io::Result<bool> {
     file.set_len(0)?;
     file.write_all_at(&line, 0)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, hard_link},
+        os::unix::fs::symlink,
+    };
+
+    use nix::{sys::stat::Mode, unistd::mkfifo};
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+
+    struct Place {
+        _temporary: TempDir,
+        folder: Folder,
+        socket: PathBuf,
+        lock: PathBuf,
+    }
+
+    fn place() -> Place {
+        let temporary = tempdir().unwrap();
+        let socket = temporary.path().join("server.sock");
+        let folder = Folder::of_socket(&socket, false).unwrap();
+        Place { folder, lock: lock_path(&socket), socket, _temporary: temporary }
+    }
+
+    impl Place {
+        fn take(&self) -> Result<Lock, LockError> {
+            Lock::take(&self.folder, &self.socket, "test")
+        }
+    }
+
+    #[test]
+    fn one_at_a_time_holds_the_lock() {
+        let place = place();
+        let held = place.take().unwrap();
+        let error = place.take().unwrap_err();
+        assert!(matches!(error, LockError::Held { .. }), "{error}");
+        assert!(error.to_string().contains("test, process"), "{error}");
+        drop(held);
+        place.take().unwrap();
+    }
+
+    #[test]
+    fn nobody_else_can_hold_the_lock() {
+        let place = place();
+        fs::write(&place.lock, "").unwrap();
+        fs::set_permissions(&place.lock, Permissions::from_mode(0o666)).unwrap();
+        let _held = place.take().unwrap();
+        assert_eq!(fs::metadata(&place.lock).unwrap().mode() & 0o7777, MODE);
+    }
+
+    #[test]
+    fn what_is_no_file_with_one_name_is_refused() {
+        let place = place();
+        let secret = place.folder.join("secret");
+        fs::write(&secret, "").unwrap();
+        symlink(&secret, &place.lock).unwrap();
+        assert!(matches!(place.take(), Err(LockError::Open { .. })));
+        fs::remove_file(&place.lock).unwrap();
+        hard_link(&secret, &place.lock).unwrap();
+        assert!(matches!(place.take(), Err(LockError::NotAFile(_))));
+        fs::remove_file(&place.lock).unwrap();
+        mkfifo(&place.lock, Mode::S_IRWXU).unwrap();
+        assert!(matches!(place.take(), Err(LockError::NotAFile(_))));
+        assert_eq!(fs::read(secret).unwrap(), b"");
+    }
 }

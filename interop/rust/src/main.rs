@@ -7,6 +7,7 @@ mod deadline;
 mod deadline_layer;
 mod diagnosis;
 mod dial;
+mod folder;
 mod greet;
 mod greeter;
 mod interop;
@@ -14,15 +15,19 @@ mod listen;
 mod lock;
 mod probe;
 mod proto;
+mod public_name;
 mod serve;
 mod takeover;
 mod watch;
+mod workers;
 
 use std::{io, process::ExitCode};
 
 use cli::Command;
+use listen::Options;
+use tracing::Level;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let command = match cli::parse() {
         Ok(command) => command,
@@ -43,8 +48,10 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<bool> {
     match command {
-        Command::Serve { socket, mode, group, grace, takeover, on_removed } => {
-            serve::serve(&socket, mode, group, grace, takeover, on_removed).await.map(|()| true)
+        Command::Serve { socket, mode, group, grace, trust_folder, takeover, on_removed } => {
+            tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(io::stderr).init();
+            let options = Options { implementation: serve::implementation(), mode, group, trust_folder, takeover };
+            serve::serve(&socket, options, grace, on_removed).await.map(|()| true)
         }
         Command::Greet { socket, name, timeout } => greet::greet(&socket, name, timeout).await.map(|()| true),
         Command::Interop { socket, cases } => interop::runner::run(&socket, &cases).await,

@@ -3,13 +3,13 @@
 use std::{
     future::pending,
     io::{self, Write},
+    os::unix::net,
     process,
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use async_stream::stream;
-use nix::unistd::Gid;
 use serde::Serialize;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -33,13 +33,14 @@ use crate::{
         orca::{LoadReports, OpenRca},
         service::InteropService,
     },
-    listen::{OnRemoved, SocketFile},
+    listen::{OnRemoved, Options, SocketFile},
     proto::{
         FILE_DESCRIPTOR_SET,
         grpc::testing::test_service_server,
         samehost::greeter::v1::greeter_service_server::{self, GreeterServiceServer},
         xds::service::orca::v3::open_rca_service_server::{self, OpenRcaServiceServer},
     },
+    workers::Workers,
 };
 
 const TONIC_VERSION: &str = env!("TONIC_VERSION");
@@ -54,13 +55,18 @@ const MOVE_TIME: Duration = Duration::from_millis(500);
 const SERVICES: [&str; 3] =
     [greeter_service_server::SERVICE_NAME, test_service_server::SERVICE_NAME, open_rca_service_server::SERVICE_NAME];
 
+/// What the lock file says of this server.
+pub fn implementation() -> String {
+    format!("tonic {TONIC_VERSION}")
+}
+
 /// Serves until a signal, a takeover or the removal of its path, and stops as PROTOCOL.md has it.
+///
+/// It runs in another thread than the handlers: however long those block theirs, signals are heard and the stop ends.
 pub async fn serve(
     address: &SocketAddress,
-    mode: u32,
-    group: Option<Gid>,
+    options: Options,
     grace: Duration,
-    takeover: bool,
     on_removed: OnRemoved,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
@@ -68,13 +74,12 @@ pub async fn serve(
     report(&health, ServingStatus::Serving).await;
     let router = router(&health)?;
 
-    let mut file = SocketFile::claim(address, format!("tonic {TONIC_VERSION}"), takeover).await?;
-    let listener = file.bind()?;
+    let (mut file, listener) = SocketFile::bind(address, options).await?;
     let stopping = CancellationToken::new();
-    let connections = connections(listener, stopping.clone());
-    // It ends with the connections, and only a server that expects a signal waits for the calls on them.
-    let mut server = tokio::spawn(router.serve_with_incoming_shutdown(connections, pending()));
-    file.publish(mode, group).await?;
+    let workers =
+        Workers::new().with_context(|| format!("cannot start threads to serve {address}; raise this user's limits"))?;
+    let mut server = workers.spawn(run(router, listener, stopping.clone()));
+    file.publish().await?;
     announce(address)?;
 
     let stopped = select! {
@@ -92,6 +97,16 @@ pub async fn serve(
     }
     // What is still in progress is cut when the process ends.
     Ok(stopped?)
+}
+
+async fn run(
+    router: Router<Stack<DeadlineLayer, Identity>>,
+    listener: net::UnixListener,
+    stopping: CancellationToken,
+) -> anyhow::Result<()> {
+    let connections = connections(UnixListener::from_std(listener)?, stopping);
+    // It ends with the connections, and only a server that expects a signal waits for the calls on them.
+    Ok(router.serve_with_incoming_shutdown(connections, pending()).await?)
 }
 
 fn router(health: &HealthReporter) -> anyhow::Result<Router<Stack<DeadlineLayer, Identity>>> {

@@ -12,20 +12,25 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::AsyncWriteExt,
     net::{UnixListener, UnixStream},
     time::{sleep, timeout},
 };
+use tokio_stream::StreamExt;
+use tokio_util::codec::{Framed, LinesCodec};
 
-use crate::address::MAX_PATH_BYTES;
+use crate::{address::MAX_PATH_BYTES, folder::Folder};
 
 /// How long a server may take to release its lock, which takes it less than a millisecond.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
+/// How long a successor may be silent without the lock, for which it tries for 2 s.
+const SILENCE_TIME: Duration = Duration::from_secs(5);
+
 /// For as long as a process has no file descriptor left, accept(2) fails at once, again and again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-const MAX_LINE_BYTES: u64 = 4096;
+const MAX_LINE_BYTES: usize = 4096;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -37,11 +42,11 @@ enum Message {
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
     #[error("{0} can't be taken over: its name leaves no room for .takeover; stop its server")]
-    NoRoom(String),
+    NoRoom(PathBuf),
     #[error("{path} can't be taken over: nobody answers at {control}: {source}; stop its server")]
-    NoAnswer { path: String, control: String, source: io::Error },
+    NoAnswer { path: PathBuf, control: PathBuf, source: io::Error },
     #[error("{0} can't be taken over: its server goes, or another takes over; try again")]
-    Refused(String),
+    Refused(PathBuf),
 }
 
 /// Where a server listens for its successor; none where the name would be too long for a socket.
@@ -61,64 +66,119 @@ pub fn listen(private: &Path) -> io::Result<UnixListener> {
 
 /// The server that has the path and has released its lock. Dropped, it takes the lock again and serves on.
 #[derive(Debug)]
-pub struct Predecessor(UnixStream);
+pub struct Predecessor(Peer);
 
 impl Predecessor {
-    pub async fn ask_to_release(path: &Path) -> Result<Self, TakeoverError> {
-        let name = path.display().to_string();
-        let Some(control) = control_path(path) else { return Err(TakeoverError::NoRoom(name)) };
-        let no_answer = |source| TakeoverError::NoAnswer {
-            path: path.display().to_string(),
-            control: control.display().to_string(),
-            source,
+    pub async fn ask_to_release(folder: &Folder, path: &Path) -> Result<Self, TakeoverError> {
+        let Some(control) = control_path(path) else { return Err(TakeoverError::NoRoom(path.to_owned())) };
+        let dialled = UnixStream::connect(folder.join(control.file_name().unwrap_or_default())).await;
+        let no_answer = |source| TakeoverError::NoAnswer { path: path.to_owned(), control, source };
+        let mut peer = match dialled {
+            Ok(connection) => Peer::new(connection),
+            Err(source) => return Err(no_answer(source)),
         };
-        let mut connection = UnixStream::connect(&control).await.map_err(no_answer)?;
-        match timeout(ANSWER_TIME, receive(&mut connection)).await {
-            Ok(Ok(Message::Released)) => Ok(Self(connection)),
-            Ok(_) => Err(TakeoverError::Refused(name)), // a server that goes resets the connections that wait
+        match timeout(ANSWER_TIME, peer.receive()).await {
+            Ok(Some(Message::Released)) => Ok(Self(peer)),
+            Ok(_) => Err(TakeoverError::Refused(path.to_owned())), // a server that goes resets those that wait
             Err(_) => Err(no_answer(io::ErrorKind::TimedOut.into())),
         }
     }
 
     /// Makes it drain and go.
     pub async fn tell_published(mut self) {
-        let _ = send(&mut self.0, &Message::Published).await; // if it does not hear it, it has gone already
+        let _ = self.0.send(&Message::Published).await; // if it does not hear it, it has gone already
     }
 }
 
 /// A server that is to have the path. Dropped, it knows that this one goes, or lets nobody take over for now.
 #[derive(Debug)]
-pub struct Successor(UnixStream);
+pub struct Successor(Peer);
+
+/// What a successor has said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It serves at the path.
+    Published,
+    /// It has failed, died, or says something that no successor does.
+    Other,
+    /// It is starting, or hangs.
+    Nothing,
+}
 
 impl Successor {
     /// The next one that dials; cancel safe.
     pub async fn accept(listener: &UnixListener) -> Self {
         loop {
             match listener.accept().await {
-                Ok((connection, _)) => return Self(connection),
+                Ok((connection, _)) => return Self(Peer::new(connection)),
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
         }
     }
 
-    /// Tells it that the lock is released, and whether it has published since; if not, it has given up or died.
-    ///
-    /// There is no deadline, as a server may take its time to start; the system ends the connection of one that dies.
-    pub async fn publishes(&mut self) -> bool {
-        send(&mut self.0, &Message::Released).await.is_ok()
-            && receive(&mut self.0).await.is_ok_and(|message| message == Message::Published)
+    pub async fn tell_released(&mut self) -> io::Result<()> {
+        self.0.send(&Message::Released).await
+    }
+
+    /// Listens to it for some seconds.
+    pub async fn listen(&mut self) -> Said {
+        match timeout(SILENCE_TIME, self.0.receive()).await {
+            Ok(Some(Message::Published)) => Said::Published,
+            Ok(_) => Said::Other,
+            Err(_) => Said::Nothing,
+        }
     }
 }
 
-async fn send(connection: &mut UnixStream, message: &Message) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    connection.write_all(&line).await
+/// The other end of a connection.
+#[derive(Debug)]
+struct Peer(Framed<UnixStream, LinesCodec>);
+
+impl Peer {
+    fn new(connection: UnixStream) -> Self {
+        Self(Framed::new(connection, LinesCodec::new_with_max_length(MAX_LINE_BYTES)))
+    }
+
+    async fn send(&mut self, message: &Message) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.0.get_mut().write_all(&line).await
+    }
+
+    /// The next message; none where the connection ends or says anything else. Cancel safe.
+    async fn receive(&mut self) -> Option<Message> {
+        let line = self.0.next().await?.ok()?;
+        serde_json::from_str(&line).ok()
+    }
 }
 
-/// The next line; the end of the connection is an error, as it says nothing.
-async fn receive(connection: &mut UnixStream) -> io::Result<Message> {
-    let mut line = String::new();
-    BufReader::new(connection.take(MAX_LINE_BYTES)).read_line(&mut line).await?;
-    Ok(serde_json::from_str(&line)?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn hears(line: &[u8]) -> Said {
+        let (server, mut client) = UnixStream::pair().unwrap();
+        client.write_all(line).await.unwrap();
+        drop(client);
+        Successor(Peer::new(server)).listen().await
+    }
+
+    #[tokio::test]
+    async fn only_published_is_published() {
+        assert_eq!(hears(b"{\"event\":\"published\"}\n").await, Said::Published);
+        let nested = [b"[".repeat(4000).as_slice(), b"\n"].concat();
+        for rubbish in [&b"{}\n"[..], b"\xff\n", b"{\"event\":\"released\"}\n", b"", &nested, &[b'x'; 10_000]] {
+            assert_eq!(hears(rubbish).await, Said::Other, "{}", rubbish.escape_ascii());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_may_come_in_parts() {
+        let (server, mut client) = UnixStream::pair().unwrap();
+        let mut peer = Peer::new(server);
+        client.write_all(b"{\"event\":").await.unwrap();
+        timeout(Duration::from_millis(50), peer.receive()).await.unwrap_err();
+        client.write_all(b"\"published\"}\n").await.unwrap();
+        assert_eq!(peer.receive().await, Some(Message::Published));
+    }
 }

@@ -1,0 +1,262 @@
+//! Folders that are held open, so that nobody can put another in the place of one between two steps.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
+    io,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        },
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nix::{libc, unistd::geteuid};
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use crate::probe::describe_permissions;
+
+/// `O_PATH` needs no permission to read the folder. Only Linux has it.
+#[cfg(target_os = "linux")]
+const OPEN_FLAGS: i32 = libc::O_DIRECTORY | libc::O_PATH;
+#[cfg(not(target_os = "linux"))]
+const OPEN_FLAGS: i32 = libc::O_DIRECTORY;
+
+const PRIVATE_MODE: u32 = 0o700;
+const GROUP_AND_OTHERS: u32 = 0o077;
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// An open folder, closed with its last clone.
+///
+/// Linux resolves `/proc/self/fd/N/name` from the open descriptor, whatever has happened to the folder's own name. Where
+/// there is no such file system, as on macOS, paths are ordinary ones.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    #[error("no folder {folder} for the socket {socket}; create it or mount it")]
+    Missing { folder: PathBuf, socket: PathBuf },
+    #[error("cannot open the folder of {socket}: {source}; {permissions}")]
+    Open { socket: PathBuf, permissions: String, source: io::Error },
+    #[error(
+        "every user can replace the socket {socket}: {folder} has mode {mode:04o}; run chmod o-w {folder}, or give \
+         --trust-folder if you trust everyone who can reach it"
+    )]
+    Untrusted { folder: PathBuf, socket: PathBuf, mode: u32 },
+}
+
+impl Folder {
+    /// Opens the folder of a socket. One that every user may write to is refused unless `trusted`: they can replace the
+    /// sockets in it, unless its sticky bit is set (unlink(2)).
+    pub fn of_socket(socket: &Path, trusted: bool) -> Result<Self, FolderError> {
+        let path = socket.parent().unwrap_or(socket);
+        let (this, found) =
+            Self::open(path, 0).and_then(|this| this.metadata().map(|found| (this, found))).map_err(|source| {
+                let socket = socket.to_owned();
+                match source.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                        FolderError::Missing { folder: path.to_owned(), socket }
+                    }
+                    _ => FolderError::Open { socket, permissions: describe_permissions(path), source },
+                }
+            })?;
+        let mode = found.mode() & 0o7777;
+        if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
+            if !trusted {
+                return Err(FolderError::Untrusted { folder: path.to_owned(), socket: socket.to_owned(), mode });
+            }
+            warn!("every user can replace the socket {}: its folder has mode {mode:04o}", socket.display());
+        }
+        Ok(this)
+    }
+
+    fn open(path: &Path, flags: i32) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS | flags).open(path)?;
+        let held = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let path = if held.exists() { held } else { path.to_owned() };
+        Ok(Self { file: Arc::new(file), path })
+    }
+
+    /// The path of what is in the folder, valid while this is open.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Owner and mode.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    fn remove_sockets(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_socket() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A new folder in another one, which only this user may enter. Dropping it removes it with the sockets in it.
+#[derive(Debug)]
+pub struct PrivateFolder {
+    folder: Folder,
+    parent: Folder,
+    name: String,
+    token: String,
+}
+
+impl PrivateFolder {
+    /// Makes a folder whose name begins with the prefix, so that `sweep` finds it when its server was killed.
+    pub fn create(parent: &Folder, prefix: &str) -> io::Result<Self> {
+        let token = format!("{:08x}", getrandom::u32()?);
+        let name = format!("{prefix}{token}");
+        let path = parent.join(&name);
+        DirBuilder::new().mode(PRIVATE_MODE).create(&path)?;
+        let folder = open_private(&path).inspect_err(|_| {
+            let _ = fs::remove_dir(&path);
+        })?;
+        let this = Self { folder, parent: parent.clone(), name, token };
+        // Whatever the umask is.
+        fs::set_permissions(&this.folder.path, Permissions::from_mode(PRIVATE_MODE))?;
+        Ok(this)
+    }
+
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Where to bind a socket that gets another name when it serves.
+    pub fn socket(&self) -> PathBuf {
+        self.join(&self.token)
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        let _ = self.folder.remove_sockets();
+        let _ = fs::remove_dir(self.parent.join(&self.name));
+    }
+}
+
+/// How the names of a socket's private folders begin; two sockets of one folder share it once in 4 billion.
+pub fn private_prefix(socket: &OsStr) -> String {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(socket.as_bytes()).into();
+    format!(".{:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
+/// Removes the private folders of servers that were killed; safe only for who holds the lock. What can't be removed
+/// harms nobody.
+pub fn sweep(parent: &Folder, prefix: &str) {
+    let Ok(entries) = fs::read_dir(&parent.path) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().as_bytes().starts_with(prefix.as_bytes())) {
+        if let Ok(left) = open_private(&entry.path())
+            && left.remove_sockets().is_ok()
+        {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// Opens a folder in which nobody else can have put anything, as only this user may enter it.
+fn open_private(path: &Path) -> io::Result<Folder> {
+    let folder = Folder::open(path, libc::O_NOFOLLOW)?;
+    let found = folder.metadata()?;
+    if found.uid() != geteuid().as_raw() || found.mode() & GROUP_AND_OTHERS != 0 {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "someone else may enter it"));
+    }
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+
+    const PREFIX: &str = ".01234567";
+
+    fn opened() -> (TempDir, Folder) {
+        let folder = tempdir().unwrap();
+        let opened = Folder::of_socket(&folder.path().join("server.sock"), false).unwrap();
+        (folder, opened)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn only_a_folder_where_every_user_can_replace_the_socket_is_refused() {
+        let folder = tempdir().unwrap();
+        let socket = folder.path().join("server.sock");
+        for mode in [0o700, 0o775, 0o1777] {
+            set_mode(folder.path(), mode);
+            Folder::of_socket(&socket, false).unwrap();
+        }
+        set_mode(folder.path(), 0o777);
+        let error = Folder::of_socket(&socket, false).unwrap_err();
+        assert!(matches!(error, FolderError::Untrusted { mode: 0o777, .. }), "{error}");
+        Folder::of_socket(&socket, true).unwrap();
+    }
+
+    #[test]
+    fn a_folder_stays_open_when_it_is_renamed() {
+        let (temporary, folder) = opened();
+        let renamed = temporary.path().with_extension("renamed");
+        fs::rename(temporary.path(), &renamed).unwrap();
+        fs::write(folder.join("name"), "").unwrap();
+        assert!(renamed.join("name").exists());
+        fs::rename(renamed, temporary.path()).unwrap();
+    }
+
+    #[test]
+    fn a_private_folder_is_removed_with_its_sockets() {
+        let (temporary, folder) = opened();
+        let private = PrivateFolder::create(&folder, PREFIX).unwrap();
+        assert_eq!(private.folder.metadata().unwrap().mode() & 0o7777, PRIVATE_MODE);
+        drop(UnixListener::bind(private.socket()).unwrap());
+        drop(private);
+        assert_eq!(fs::read_dir(temporary).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_what_a_killed_server_left_is_swept() {
+        let (temporary, folder) = opened();
+        let at = |name: &str| temporary.path().join(format!("{PREFIX}{name}"));
+        for (name, mode) in [("killed", 0o700), ("shared", 0o750), ("data", 0o700), ("victim", 0o700)] {
+            fs::create_dir(at(name)).unwrap();
+            set_mode(&at(name), mode);
+            drop(UnixListener::bind(at(name).join("s")).unwrap());
+        }
+        fs::write(at("data").join("diary"), "").unwrap();
+        let victim = temporary.path().join("victim");
+        fs::rename(at("victim"), &victim).unwrap();
+        symlink(&victim, at("link")).unwrap();
+        sweep(&folder, PREFIX);
+        assert!(!at("killed").exists());
+        assert!(at("shared").join("s").exists());
+        assert!(at("data").join("diary").exists());
+        assert!(victim.join("s").exists());
+        assert!(at("link").is_symlink());
+    }
+
+    #[test]
+    fn the_prefix_is_the_same_in_every_language() {
+        // printf server.sock | sha256sum
+        assert_eq!(private_prefix(OsStr::new("server.sock")), ".7154b8f7");
+    }
+}
