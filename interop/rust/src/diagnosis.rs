@@ -39,14 +39,14 @@ pub enum CallError {
     Forbidden { path: String, permissions: String },
     #[error("{0} is not a socket; give the path that the server was started with")]
     NotASocket(String),
-    #[error("cannot look at {path}: {source}; check the folder it is in")]
-    Look { path: String, source: io::Error },
+    #[error("cannot look at {path}: {cause}; check the folder it is in")]
+    Look { path: String, cause: io::Error },
     #[error(
         "what listens on {0} did not speak within {HANDSHAKE:?}; see whether it is a gRPC server, and whether it hangs"
     )]
     Silent(String),
-    #[error("what listens on {path} hung up: {source}; see whether it is a gRPC server")]
-    HungUp { path: String, source: io::Error },
+    #[error("what listens on {path} hung up: {cause}; see whether it is a gRPC server")]
+    HungUp { path: String, cause: io::Error },
     #[error(
         "what listens on {path} does not speak HTTP/2: it began with \"{answer}\"; give the path of a gRPC server \
          without TLS"
@@ -110,7 +110,7 @@ async fn diagnose(address: &SocketAddress) -> Result<(), CallError> {
         Ok(PathState::Stale) => Err(CallError::Stale(name)),
         Ok(PathState::Forbidden) => Err(CallError::Forbidden { path: name, permissions: describe_permissions(path) }),
         Ok(PathState::NotASocket) => Err(CallError::NotASocket(name)),
-        Err(source) => Err(CallError::Look { path: name, source }),
+        Err(cause) => Err(CallError::Look { path: name, cause }),
     }
 }
 
@@ -126,7 +126,7 @@ async fn shake_hands(path: &Path) -> Result<(), CallError> {
     });
     match read.await {
         Err(_) => Err(CallError::Silent(name)),
-        Ok(Err(source)) => Err(CallError::HungUp { path: name, source }),
+        Ok(Err(cause)) => Err(CallError::HungUp { path: name, cause }),
         Ok(Ok(FRAME_HEADER_BYTES)) if answer[TYPE_OFFSET] == SETTINGS => Ok(()),
         Ok(Ok(_)) => Err(CallError::OtherProtocol { path: name, answer: answer.escape_ascii().to_string() }),
     }

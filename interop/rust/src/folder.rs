@@ -46,8 +46,8 @@ pub struct Folder {
 pub enum FolderError {
     #[error("no folder {folder} for the socket {socket}; create it or mount it")]
     Missing { folder: PathBuf, socket: PathBuf },
-    #[error("cannot open the folder of {socket}: {source}; {permissions}")]
-    Open { socket: PathBuf, permissions: String, source: io::Error },
+    #[error("cannot open the folder of {socket}: {cause}; {permissions}")]
+    Open { socket: PathBuf, permissions: String, cause: io::Error },
     #[error(
         "every user can replace the socket {socket}: {folder} has mode {mode:04o}; run chmod o-w {folder}, or give \
          --trust-folder if you trust everyone who can reach it"
@@ -61,13 +61,13 @@ impl Folder {
     pub fn of_socket(socket: &Path, trusted: bool) -> Result<Self, FolderError> {
         let path = socket.parent().unwrap_or(socket);
         let (this, found) =
-            Self::open(path, 0).and_then(|this| this.metadata().map(|found| (this, found))).map_err(|source| {
+            Self::open(path, 0).and_then(|this| this.metadata().map(|found| (this, found))).map_err(|cause| {
                 let socket = socket.to_owned();
-                match source.kind() {
+                match cause.kind() {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                         FolderError::Missing { folder: path.to_owned(), socket }
                     }
-                    _ => FolderError::Open { socket, permissions: describe_permissions(path), source },
+                    _ => FolderError::Open { socket, permissions: describe_permissions(path), cause },
                 }
             })?;
         let mode = found.mode() & 0o7777;

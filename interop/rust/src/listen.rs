@@ -123,26 +123,26 @@ pub enum ListenError {
          serves there"
     )]
     Forbidden { path: PathBuf, permissions: String },
-    #[error("cannot look at {path}: {source}; check the folder it is in")]
-    Look { path: PathBuf, source: io::Error },
+    #[error("cannot look at {path}: {cause}; check the folder it is in")]
+    Look { path: PathBuf, cause: io::Error },
     #[error("{path}.takeover is needed to hand {path} over and is not a socket; move it away or choose another path")]
     ForeignControl { path: PathBuf },
-    #[error("cannot create a private folder beside {path}: {source}; {permissions}; let this process write there")]
-    PrivateFolder { path: PathBuf, permissions: String, source: io::Error },
+    #[error("cannot create a private folder beside {path}: {cause}; {permissions}; let this process write there")]
+    PrivateFolder { path: PathBuf, permissions: String, cause: io::Error },
     #[error(
-        "the system refused a socket beside {path}: {source}; check that its folder is on a file system with sockets \
+        "the system refused a socket beside {path}: {cause}; check that its folder is on a file system with sockets \
          and has space"
     )]
-    Bind { path: PathBuf, source: io::Error },
+    Bind { path: PathBuf, cause: io::Error },
     #[error(
         "someone put another file at {0} while this server started; it is kept: move it away or choose another path"
     )]
     Changed(PathBuf),
     #[error(
-        "cannot publish {path} with mode {mode:04o}: {source}; {permissions}; only a group that this process is in \
+        "cannot publish {path} with mode {mode:04o}: {cause}; {permissions}; only a group that this process is in \
          can be given"
     )]
-    Publish { path: PathBuf, mode: u32, permissions: String, source: io::Error },
+    Publish { path: PathBuf, mode: u32, permissions: String, cause: io::Error },
     #[error(
         "someone has removed {0}, or put another in its place: no new client finds this server; start it again, and \
          leave the file alone"
@@ -190,7 +190,7 @@ impl SocketFile {
         let path = self.path.clone();
         let public = self.public.path();
         self.found = identity(&public).ok();
-        let state = path_state(&public).await.map_err(|source| ListenError::Look { path: path.clone(), source })?;
+        let state = path_state(&public).await.map_err(|cause| ListenError::Look { path: path.clone(), cause })?;
         match state {
             PathState::Absent | PathState::Stale => {}
             PathState::Live if self.predecessor.is_some() => {}
@@ -215,13 +215,12 @@ impl SocketFile {
         if self.predecessor.is_none() {
             sweep(&self.folder, &self.private_prefix());
         }
-        let private = self.create_private_folder().map_err(|source| ListenError::PrivateFolder {
+        let private = self.create_private_folder().map_err(|cause| ListenError::PrivateFolder {
             path: self.path.clone(),
             permissions: describe_permissions(self.path.parent().unwrap_or(&self.path)),
-            source,
+            cause,
         })?;
-        let listener =
-            self.try_bind(&private).map_err(|source| ListenError::Bind { path: self.path.clone(), source })?;
+        let listener = self.try_bind(&private).map_err(|cause| ListenError::Bind { path: self.path.clone(), cause })?;
         self.private = Some(private);
         Ok(listener)
     }
@@ -238,11 +237,11 @@ impl SocketFile {
     /// Gives the socket its mode and group and renames it onto the path; from now on it is found.
     pub async fn publish(&mut self) -> Result<(), ListenError> {
         let Some(private) = self.private.take() else { return Ok(()) };
-        self.prepare(&private).map_err(|source| self.publish_error(source))?;
+        self.prepare(&private).map_err(|cause| self.publish_error(cause))?;
         if identity(&self.public.path()).ok() != self.found {
             return Err(ListenError::Changed(self.path.clone()));
         }
-        self.public.take_from(&private.socket()).map_err(|source| self.publish_error(source))?;
+        self.public.take_from(&private.socket()).map_err(|cause| self.publish_error(cause))?;
         drop(private); // before a successor can have the lock, as the folder is its own then
         if let Some(predecessor) = self.predecessor.take() {
             predecessor.tell_published().await;
@@ -262,9 +261,9 @@ impl SocketFile {
         }
     }
 
-    fn publish_error(&self, source: io::Error) -> ListenError {
+    fn publish_error(&self, cause: io::Error) -> ListenError {
         let permissions = describe_permissions(&self.path);
-        ListenError::Publish { path: self.path.clone(), mode: self.options.mode, permissions, source }
+        ListenError::Publish { path: self.path.clone(), mode: self.options.mode, permissions, cause }
     }
 
     /// Answers successors, one at a time, and ends when one serves at the path, or when someone has removed the path and

@@ -48,8 +48,8 @@ struct Owner {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("cannot open the lock file {lock}: {source}; {permissions}; let this process write there")]
-    Open { lock: PathBuf, permissions: String, source: io::Error },
+    #[error("cannot open the lock file {lock}: {cause}; {permissions}; let this process write there")]
+    Open { lock: PathBuf, permissions: String, cause: io::Error },
     #[error(
         "{0} is needed as a lock file and is no regular file with one name; remove it, or choose another name for the \
          socket"
@@ -64,15 +64,15 @@ pub enum LockError {
     Mode { lock: PathBuf, mode: u32 },
     #[error("{socket} has a server already: {owner} holds {lock}; stop that server or choose another path")]
     Held { socket: PathBuf, owner: String, lock: PathBuf },
-    #[error("cannot lock {lock}: {source}; choose a folder on a file system that has locks")]
-    Lock { lock: PathBuf, source: io::Error },
+    #[error("cannot lock {lock}: {cause}; choose a folder on a file system that has locks")]
+    Lock { lock: PathBuf, cause: io::Error },
     #[error(
         "{0} is needed as a lock file and holds something else; choose another name for the socket, or move that file \
          away"
     )]
     Foreign(PathBuf),
-    #[error("cannot write to the lock file {lock}: {source}; check the space on its file system")]
-    Write { lock: PathBuf, source: io::Error },
+    #[error("cannot write to the lock file {lock}: {cause}; check the space on its file system")]
+    Write { lock: PathBuf, cause: io::Error },
 }
 
 impl Lock {
@@ -89,12 +89,12 @@ impl Lock {
                 );
                 return Err(LockError::Held { socket: socket.to_owned(), owner, lock });
             }
-            Err(source) => return Err(LockError::Lock { lock, source }),
+            Err(cause) => return Err(LockError::Lock { lock, cause }),
         }
         match write_owner(&file, implementation) {
             Ok(true) => Ok(Self { _file: file }),
             Ok(false) => Err(LockError::Foreign(lock)),
-            Err(source) => Err(LockError::Write { lock, source }),
+            Err(cause) => Err(LockError::Write { lock, cause }),
         }
     }
 
@@ -124,8 +124,7 @@ fn lock_path(socket: &Path) -> PathBuf {
 
 /// Opens a lock file that nobody else can lock, and makes one where there is none.
 fn open(folder: &Folder, lock: &Path) -> Result<File, LockError> {
-    let open_error =
-        |source| LockError::Open { lock: lock.to_owned(), permissions: describe_permissions(lock), source };
+    let open_error = |cause| LockError::Open { lock: lock.to_owned(), permissions: describe_permissions(lock), cause };
     let file = OpenOptions::new()
         .read(true)
         .write(true)

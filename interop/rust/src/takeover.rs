@@ -43,8 +43,8 @@ enum Message {
 pub enum TakeoverError {
     #[error("{0} can't be taken over: its name leaves no room for .takeover; stop its server")]
     NoRoom(PathBuf),
-    #[error("{path} can't be taken over: nobody answers at {control}: {source}; stop its server")]
-    NoAnswer { path: PathBuf, control: PathBuf, source: io::Error },
+    #[error("{path} can't be taken over: nobody answers at {control}: {cause}; stop its server")]
+    NoAnswer { path: PathBuf, control: PathBuf, cause: io::Error },
     #[error("{0} can't be taken over: its server goes, or another takes over; try again")]
     Refused(PathBuf),
 }
@@ -72,10 +72,10 @@ impl Predecessor {
     pub async fn ask_to_release(folder: &Folder, path: &Path) -> Result<Self, TakeoverError> {
         let Some(control) = control_path(path) else { return Err(TakeoverError::NoRoom(path.to_owned())) };
         let dialled = UnixStream::connect(folder.join(control.file_name().unwrap_or_default())).await;
-        let no_answer = |source| TakeoverError::NoAnswer { path: path.to_owned(), control, source };
+        let no_answer = |cause| TakeoverError::NoAnswer { path: path.to_owned(), control, cause };
         let mut peer = match dialled {
             Ok(connection) => Peer::new(connection),
-            Err(source) => return Err(no_answer(source)),
+            Err(cause) => return Err(no_answer(cause)),
         };
         match timeout(ANSWER_TIME, peer.receive()).await {
             Ok(Some(Message::Released)) => Ok(Self(peer)),
