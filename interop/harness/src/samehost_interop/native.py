@@ -1,7 +1,7 @@
 """Runs what the peers' own languages check them with: `python -m samehost_interop.native lint|test|needs [PEER ...]`.
 
 It runs in the root of the repository, two peers at a time, and names the peers that it leaves out because their
-toolchain is missing. With `needs` it does no more than that.
+toolchain is missing. With `needs` it does no more than that. The examples of a language count as a peer of that name.
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ from samehost_interop.cells import select
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import ConfigurationError, MissingToolchainError, PeerError
 from samehost_interop.peers import Peer, load_peers
+
+_TABLES = (Path("interop/peers.toml"), Path("examples/examples.toml"))
 
 _PEERS_AT_ONCE = 2
 """Most compilers and linters keep one core busy."""
@@ -33,17 +36,23 @@ def main(key: str, globs: Sequence[str]) -> None:
     The exit code is 0 if all succeeded, 1 if not, or if a toolchain is missing where SAMEHOST_REQUIRE=all.
     """
     try:
-        peers = load_peers(Path("interop/peers.toml"))
-        names = select("the peer", globs, list(peers))
+        tables = [load_peers(file) for file in _TABLES]
+        names = select("the peer", globs, list(dict.fromkeys(chain.from_iterable(tables))))
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
+    selected = [[peers[name] for name in names if name in peers] for peers in tables]
     if key == "needs":
-        content = [_check(peers[name], check_toolchain, ()) for name in names]
+        content = [_check(peer, check_toolchain, ()) for peer in chain.from_iterable(selected)]
     else:
-        builds = Builds(Path("build/native"), uuid.uuid4().hex, Deadlines.build)
-        commands = {name: getattr(peers[name], key) for name in names}
+        run = uuid.uuid4().hex
         with ThreadPoolExecutor(_PEERS_AT_ONCE) as pool:
-            checks = [pool.submit(_check, peers[name], builds.prepare, each) for name, each in commands.items() if each]
+            checks = [
+                pool.submit(_check, peer, prepare, commands)
+                for peers in selected
+                for prepare in [Builds(Path("build/native"), run, Deadlines.build).prepare]
+                for peer in peers
+                if (commands := getattr(peer, key))
+            ]
         content = [check.result() for check in checks]
     sys.exit(0 if all(content) else 1)
 
@@ -76,7 +85,7 @@ def _run(peer: Peer, command: Sequence[str]) -> bool:
         print(f"{peer.name}: cannot start {command[0]!r}: {error.strerror}; install it", file=sys.stderr)
         return False
     # In one piece, as another peer's commands run at the same time.
-    print(f"{peer.name}: {' '.join(command)}\n{done.stdout}", end="", flush=True)
+    print(f"{peer.folder.name}/{peer.name}: {' '.join(command)}\n{done.stdout}", end="", flush=True)
     return done.returncode == 0
 
 

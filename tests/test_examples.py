@@ -1,0 +1,86 @@
+"""The examples: every client greets every server over one socket, and each README shows the files as they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from running import make_stale, required
+from samehost_interop.build import Builds
+from samehost_interop.child_process import ChildProcess
+from samehost_interop.deadlines import Deadlines
+from samehost_interop.errors import MissingToolchainError
+from samehost_interop.peers import Peer, load_peers
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+PEERS = load_peers(EXAMPLES / "examples.toml")
+LANGUAGES = sorted(file.parent.name for file in EXAMPLES.glob("*/README.md"))
+LINES = 40
+"""What an example may have at most: more is no simple one."""
+
+SHOWN = re.compile(r"^\[`(?P<file>[^`]+)`\]\((?P=file)\)[^\n]*\n\n```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A file in a README: a link to it, and its text in a block."""
+
+
+@pytest.fixture(scope="session")
+def builds(testrun_uid: str) -> Builds:
+    """Builds each example once for all workers of this run."""
+    return Builds(ROOT / "build" / "examples", testrun_uid, Deadlines.build)
+
+
+@pytest.mark.timeout(2 * Deadlines.build, func_only=True)
+@pytest.mark.parametrize("server", PEERS)
+def test_every_client_greets_the_server(server: str, path: Path, builds: Builds, subtests: pytest.Subtests) -> None:
+    prepare(builds, PEERS[server])
+    clients = starting_with(server)
+    for client in clients:
+        with subtests.test(f"{client} builds"):
+            prepare(builds, PEERS[client])
+    make_stale(path)
+    with ChildProcess([*PEERS[server].serve, str(path)], EXAMPLES) as process:
+        said = process.read_line(Deadlines.ready)
+        assert said == f"listening on {path}\n", process.explain(f"{server} printed {said!r}")
+        for client in clients:
+            with subtests.test(f"{client}->{server}"):
+                prepare(builds, PEERS[client])
+                assert greet(PEERS[client], path) == f"Hello, {client}!\n"
+
+
+def greet(client: Peer, path: Path) -> str:
+    """Runs a client and returns what it prints, and where it fails, why."""
+    with ChildProcess([*client.client, str(path), client.name], client.folder) as process:
+        try:
+            printed = "".join(iter(lambda: process.read_line(Deadlines.ready), ""))
+            code = process.wait(Deadlines.ready)
+        except TimeoutError:
+            return process.explain(f"still ran after {Deadlines.ready:g} s")
+        return printed if code == 0 else process.explain(f"exit code {code} after {printed!r}")
+
+
+def prepare(builds: Builds, peer: Peer) -> None:
+    """Builds an example, or skips it where its tools are missing and may be."""
+    try:
+        builds.prepare(peer)
+    except MissingToolchainError as error:
+        pytest.fail(str(error)) if required() else pytest.skip(str(error))
+
+
+def starting_with(server: str) -> list[str]:
+    """All names from this one on, and around: so two workers build two examples at a time, and not each the same."""
+    names = list(PEERS)
+    return names[names.index(server) :] + names[: names.index(server)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_readme_shows_a_server_and_a_client_as_they_are(language: str) -> None:
+    example = EXAMPLES / language
+    shown = {each["file"]: each["text"] for each in SHOWN.finditer((example / "README.md").read_text("utf-8"))}
+    assert shown == {file: (example / file).read_text("utf-8") for file in shown}
+    assert len(shown) >= 2, "the README shows no server and client"
+    assert {file: text.count("\n") for file, text in shown.items() if text.count("\n") > LINES} == {}
+
+
+def test_each_language_has_a_row_in_the_table() -> None:
+    linked = re.findall(r"^\| \[[^]]+\]\(([\w-]+)\)", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(linked) == LANGUAGES
