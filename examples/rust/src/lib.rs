@@ -1,0 +1,3 @@
+//! The stubs, which build.rs generates.
+
+tonic::include_proto!("samehost.greeter.v1");
