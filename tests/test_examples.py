@@ -1,6 +1,8 @@
 """The examples: every client greets every server over one socket, and each README shows the files as they are."""
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,42 @@ def test_a_readme_shows_a_server_and_a_client_as_they_are(language: str) -> None
 def test_each_language_has_a_row_in_the_table() -> None:
     linked = re.findall(r"^\| \[[^]]+\]\(([\w-]+)\)", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(linked) == LANGUAGES
+
+
+def of_dotnet(folder: Path) -> set[tuple[str, str]]:
+    locks = [json.loads(file.read_text("utf-8")) for file in folder.glob("**/packages.lock.json")]
+    frameworks = [packages for lock in locks for packages in lock["dependencies"].values()]
+    return {
+        (name, each["resolved"]) for packages in frameworks for name, each in packages.items() if "resolved" in each
+    }
+
+
+def of_go(folder: Path) -> set[tuple[str, str]]:
+    return set(re.findall(r"^\s*(\S+/\S+) (v\S+)", (folder / "go.mod").read_text("utf-8"), re.MULTILINE))
+
+
+def of_java(folder: Path) -> set[tuple[str, str]]:
+    pom = (folder / "pom.xml").read_text("utf-8")
+    plugins = re.findall(r"<artifactId>(\S+-plugin)</artifactId>\s*<version>([\d.]+)</version>", pom)
+    return {*plugins, *re.findall(r"<([\w.-]+\.version)>(.*?)</", pom)}
+
+
+def of_node(folder: Path) -> set[tuple[str, str]]:
+    packages = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
+    return {(name.rpartition("node_modules/")[2], each["version"]) for name, each in packages.items() if name}
+
+
+def of_rust(folder: Path) -> set[tuple[str, str]]:
+    packages = tomllib.loads((folder / "Cargo.lock").read_text("utf-8"))["package"]
+    return {(each["name"], each["version"]) for each in packages if "source" in each}
+
+
+VERSIONS = {"dotnet": of_dotnet, "go": of_go, "java": of_java, "node": of_node, "rust": of_rust}
+"""How to find what a project locks."""
+
+
+@pytest.mark.parametrize("language", VERSIONS)
+def test_an_example_has_the_versions_of_the_peer(language: str) -> None:
+    versions, known = (VERSIONS[language](ROOT / top / language) for top in ("examples", "interop"))
+    assert versions, "no version found"
+    assert versions <= known, f"only in the example: {sorted(versions - known)}"
