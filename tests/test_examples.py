@@ -13,6 +13,7 @@ from samehost_interop.child_process import ChildProcess
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import MissingToolchainError
 from samehost_interop.peers import Peer, load_peers
+from samehost_interop.socket_suite.neighbours import reading_authorities
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -46,7 +47,18 @@ def test_every_client_greets_the_server(server: str, path: Path, builds: Builds,
         for client in clients:
             with subtests.test(f"{client}->{server}"):
                 prepare(builds, PEERS[client])
-                assert greet(PEERS[client], path) == f"Hello, {client}!\n"
+                expected, came = f"Hello, {client}!\n", greet(PEERS[client], path)
+                if came != expected:
+                    pytest.fail(f"expected {expected!r}; what came:\n{came}", pytrace=False)
+
+
+@pytest.mark.timeout(Deadlines.build, func_only=True)
+@pytest.mark.parametrize("client", PEERS)
+def test_the_authority_of_a_client_is_localhost(client: str, path: Path, builds: Builds) -> None:
+    prepare(builds, PEERS[client])
+    with reading_authorities(path) as authorities:
+        said = greet(PEERS[client], path)
+    assert authorities == {"localhost"}, said
 
 
 def greet(client: Peer, path: Path) -> str:
