@@ -96,7 +96,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format and style of Python, the contract and the peers; `lint -- --fix` mends what it can of Python."""
+    """Check format and style of Python, contract, peers and examples; `lint -- --fix` mends what it can of Python."""
     install_workspace(session)
     fix = "--fix" in session.posargs
     session.run("ruff", "format", *([] if fix else ["--check"]), ".")
