@@ -43,6 +43,7 @@ CLIENTS = {
     "second-name": "echo {arguments}; " + DIAL.format(act='s.send(b"?")', path="/run/samehost/server.sock:0"),
     "fails": "echo no such luck {arguments}; exit 7",
     "hangs": "echo waiting {arguments}; exec sleep 1000",
+    "leaves": "case '{arguments}' in *=empty_unary) touch /tmp/left; sleep 1000; esac; [ ! -e /tmp/left ]",
     "kills": "echo {arguments}; " + DIAL.format(act='s.send(b"!"); s.recv(1)', path="/run/samehost/server.sock"),
 }
 
@@ -143,6 +144,17 @@ def test_each_client_has_its_own_result_and_the_rest_goes_on(project: Project) -
     }.items():
         assert said in cells[f"official-{client}->sound:large_unary"]["detail"]
     assert "killed by a client" in cells["official-kills->sound:empty_unary"]["detail"]
+
+
+def test_a_case_finds_nothing_that_a_failed_one_has_left(project: Project) -> None:
+    project.clients("leaves")
+    # What is known to fail is not tried once more with a server of its own, which would take a new container too.
+    (project.folder / "interop" / "known_failing.toml").write_text(
+        '[[known_failing]]\ncells = ["*leaves*:empty_unary"]\nreason = "It hangs."\nlink = "https://example.org"\n'
+    )
+    output, cells = project.run("--container-seconds=2", "-n", "0", "-p", "no:randomly")
+    results = {cell["case"]: cell["result"] for cell in cells.values()}
+    assert results == {"empty_unary": "known_failing", "large_unary": "passed"}, output
 
 
 def test_a_server_that_is_never_ready_fails_its_cells(project: Project) -> None:

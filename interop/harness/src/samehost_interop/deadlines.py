@@ -23,4 +23,4 @@ class Deadlines:
     """What `docker stop` gives before SIGKILL, and so PROTOCOL.md."""
 
     container: float = 180
-    """One case of one of gRPC's own client images with the start of its container, as grpc's own runner has it."""
+    """One case of one of gRPC's own client images, as grpc's own runner has it."""

@@ -2,16 +2,16 @@
 
 import functools
 import json
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
-import requests
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 
@@ -49,7 +49,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Finished:
-    """A container that has ended, or was killed at its deadline: then the exit code is None."""
+    """A command that has ended, or was killed at its deadline: then the exit code is None."""
 
     code: int | None
     log: str
@@ -158,15 +158,45 @@ class Engine:
         with self.running(image, command, volumes=volumes, user=f"10001:{GROUP}", **_CONFINED, **options) as container:
             yield container
 
-    def finish(self, container: Container, seconds: float) -> Finished:
-        """Waits for a container's end; one that is still there at the deadline is killed."""
-        code: int | None = None
-        try:
-            code = int(container.wait(timeout=seconds)["StatusCode"])
-        except (requests.Timeout, requests.ConnectionError):  # which of them depends on where the SDK is caught waiting
+    def idle(self, image: str, **options: Any) -> AbstractContextManager[Container]:
+        """A container that does nothing until `execute` runs commands in it."""
+        return self.running(image, ["sleep", "infinity"], **options)
+
+    def execute(self, container: Container, command: Sequence[str], seconds: float) -> Finished:
+        """Run a command in a running container, and wait until it ends.
+
+        At the deadline the container is killed as a whole, because Docker cannot kill one command and its children.
+
+        Raises:
+            PeerError: the container does not run.
+        """
+        pace, expired = threading.Event(), threading.Event()
+
+        def expire() -> None:
+            expired.set()
             with suppress(APIError):
                 container.kill()
-        return Finished(code, container.logs().decode(errors="replace"))
+
+        timer = threading.Timer(seconds, expire)
+        timer.start()
+        try:
+            execution = self._client.api.exec_create(container.id, list(command))["Id"]
+            log: bytes = self._client.api.exec_start(execution)
+            # A command may close its output before it ends.
+            while (state := self._client.api.exec_inspect(execution))["Running"] and not expired.is_set():
+                pace.wait(0.05)
+        except APIError as error:
+            raise PeerError(f"cannot run {shlex.join(command)} in a container: {error.explanation or error}") from error
+        finally:
+            timer.cancel()
+            timer.join()
+        return Finished(None if expired.is_set() else state["ExitCode"], log.decode(errors="replace"))
+
+    def is_running(self, container: Container, seconds: float) -> bool:
+        """Whether a container runs: it runs a command, because the state that Docker reports is a moment old."""
+        with suppress(PeerError):
+            return self.execute(container, ["true"], seconds).code == 0
+        return False
 
     def wait_for_ready(self, name: str, container: Container, seconds: float) -> dict[str, Any]:
         """Reads a container's first line of stdout, which is the ready line.

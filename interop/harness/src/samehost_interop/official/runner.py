@@ -1,4 +1,4 @@
-"""Runs gRPC's client images against our servers: a server in its container, a client container for each case."""
+"""Runs gRPC's client images against our servers: a container for the server, and one for all cases of the client."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,10 @@ class RunningServer:
 
 
 class OfficialRunner:
-    """Answers for one cell at a time; a server is started when its first cell is asked for.
+    """Answers for one cell at a time, and starts a server or a client's container when a cell first needs it.
+
+    A client's container is used again for the next case of the same client and server, unless a case failed in it: so
+    nothing that a failed case leaves behind can disturb another case.
 
     Args:
         clients: the official clients by name.
@@ -59,9 +62,10 @@ class OfficialRunner:
         self._run = run
         self._deadlines = deadlines
         self._engine: Engine | None = None
-        self._stack = ExitStack()
+        self._server_stack, self._client_stack = ExitStack(), ExitStack()
         self._server: RunningServer | PeerError | None = None
         self._serves: tuple[str, str] | None = None
+        self._client: tuple[str, Container] | None = None
 
     def result(self, cell: Cell) -> CaseResult:
         """How the cell went.
@@ -98,10 +102,15 @@ class OfficialRunner:
         ]
 
     def stop(self) -> None:
-        """Stops the server that runs."""
+        """Stops the server that runs, and the client that calls it."""
+        self._stop_client()
         self._server = None
         self._serves = None
-        self._stack.close()
+        self._server_stack.close()
+
+    def _stop_client(self) -> None:
+        self._client = None
+        self._client_stack.close()
 
     def abandon(self) -> None:
         """Stops what runs; what a run that was killed leaves is removed by its label."""
@@ -125,7 +134,7 @@ class OfficialRunner:
             self.stop()
             self._serves = serves
             try:
-                self._server = self._stack.enter_context(self._serving(engine, self._servers[name], client))
+                self._server = self._server_stack.enter_context(self._serving(engine, self._servers[name], client))
             except PeerError as error:
                 self._server = error
         if not isinstance(self._server, RunningServer):
@@ -157,43 +166,57 @@ class OfficialRunner:
             with certificates.made_for_the_run() as folder:
                 yield folder
             return
-        command = ["bash", "-c", tls.certificates]
-        with engine.running(
-            self._image(engine, client).reference, command, working_dir=client.folder, network_mode="none"
-        ) as container:
-            printed = engine.finish(container, self._deadlines.container).log
+        image = self._image(engine, client).reference
+        with engine.idle(image, working_dir=client.folder, network_mode="none") as container:
+            printed = engine.execute(container, ["bash", "-c", tls.certificates], self._deadlines.container).log
         with certificates.out_of(printed) as folder:
             yield folder
 
-    def _run_case(
-        self, engine: Engine, client: OfficialClient, image: Image, case: str, server: RunningServer
-    ) -> CaseResult:
-        started = time.monotonic()
+    def _get_client(self, engine: Engine, client: OfficialClient, image: Image, server: RunningServer) -> Container:
+        """The container of that client; another client's is removed."""
+        if self._client is None or self._client[0] != client.name:
+            self._stop_client()
+            self._client = client.name, self._client_stack.enter_context(self._calling(engine, client, image, server))
+        return self._client[1]
+
+    @contextmanager
+    def _calling(
+        self, engine: Engine, client: OfficialClient, image: Image, server: RunningServer
+    ) -> Iterator[Container]:
         with ExitStack() as stack:
             network = "none"
-            host, port = f"unix://{SOCKET}", 0
             if client.reach is Reach.BRIDGE:
                 built = engine.build(self._root, _BRIDGE_DOCKERFILE)
                 bridge = stack.enter_context(
                     engine.confined(built, ["--socket", SOCKET], server.volume, mode="ro", entrypoint=_BRIDGE)
                 )
                 engine.wait_for_ready("the bridge", bridge, self._deadlines.ready)
-                network, host, port = f"container:{bridge.id}", "127.0.0.1", 8080
-            container = stack.enter_context(
-                engine.running(
+                network = f"container:{bridge.id}"
+            yield stack.enter_context(
+                engine.idle(
                     image.reference,
-                    ["bash", "-c", client.command_line(case, host, port)],
                     working_dir=client.folder,
                     network_mode=network,
                     group_add=[str(GROUP)],
                     volumes=mounts(server.volume, "ro", server.tls_folder),
                 )
             )
-            finished = engine.finish(container, self._deadlines.container)
-        milliseconds = round((time.monotonic() - started) * 1000, 1)
+
+    def _run_case(
+        self, engine: Engine, client: OfficialClient, image: Image, case: str, server: RunningServer
+    ) -> CaseResult:
+        host, port = ("127.0.0.1", 8080) if client.reach is Reach.BRIDGE else (f"unix://{SOCKET}", 0)
+        with ExitStack() as on_failure:
+            on_failure.callback(self._stop_client)
+            container = self._get_client(engine, client, image, server)
+            started = time.monotonic()
+            command = ["bash", "-c", client.command_line(case, host, port)]
+            finished = engine.execute(container, command, self._deadlines.container)
+            milliseconds = round((time.monotonic() - started) * 1000, 1)
+            if finished.code == 0:
+                on_failure.pop_all()
         log = finished.log.strip()[-_TAIL_CHARACTERS:]
-        server.container.reload()
-        if server.container.status != "running":
+        if not engine.is_running(server.container, self._deadlines.ready):
             said = server.container.logs().decode(errors="replace").strip()[-_TAIL_CHARACTERS:]
             self.stop()  # so that the next case finds a new one
             raise PeerError(f"server {server.name} ended during {case}; it said:\n{said}\nthe client said:\n{log}")
