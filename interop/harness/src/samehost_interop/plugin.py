@@ -1,4 +1,4 @@
-"""The pytest plugin of the matrix: options, one test per cell, one worker per server, the report.
+"""The pytest plugin of the matrix: options, one test per cell, the workers that run them, the report.
 
 Load it with `-p samehost_interop.plugin`; `python -m samehost_interop` does.
 """
@@ -200,19 +200,20 @@ def turns(request: pytest.FixtureRequest) -> Turns:
     return request.config.stash[_TURNS]
 
 
-class ServerScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped, so its class is Any
-    """Gives all cells of a server to one worker, so that it is started once; a suite's that starts its own, any."""
+class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped, so its class is Any
+    """Gives a worker all cells of one of the suite's units."""
 
     def _split_scope(self, nodeid: str) -> str:
-        _, arrow, cell = nodeid.partition("->")
-        shared = arrow and self.config.stash[_MATRIX].suite.shares_servers
-        return cell.partition(":")[0] if shared else nodeid
+        client, arrow, cell = nodeid.partition("->")
+        server = cell.partition(":")[0]
+        unit = self.config.stash[_MATRIX].suite.unit if arrow else "cell"
+        return {"server": server, "pair": client + arrow + server, "cell": nodeid}[unit]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ServerScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> UnitScheduling:
     """The order of work under pytest-xdist."""
-    return ServerScheduling(config, log)
+    return UnitScheduling(config, log)
 
 
 def _cell(item: pytest.Item | None) -> Cell | None:

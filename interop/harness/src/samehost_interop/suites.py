@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from samehost_interop import socket_suite
 from samehost_interop.build import Builds
@@ -73,8 +73,8 @@ class Suite(ABC):
     """A suite of the peers; its name is that of its report too."""
 
     name: ClassVar[str]
-    shares_servers: ClassVar[bool]
-    """Whether one server serves all of its cells, so that they must be asked for one after the other."""
+    unit: ClassVar[Literal["server", "pair", "cell"]]
+    """What a worker takes as a whole: all cells of a server, which is then started once, all of a pair, or one cell."""
 
     peers: Mapping[str, Peer]
 
@@ -140,7 +140,7 @@ class InteropSuite(Suite):
     """gRPC's official cases, every client with every server."""
 
     name = "interop"
-    shares_servers = True
+    unit = "server"
     cases = CASES
 
     def cells(self) -> list[Cell]:
@@ -156,7 +156,7 @@ class SocketSuite(Suite):
     """The socket cases: servers with one client and the reference successors, clients with the reference servers."""
 
     name = "socket"
-    shares_servers = False
+    unit = "cell"
     cases = socket_suite.CASES
 
     def cells(self) -> list[Cell]:
@@ -179,7 +179,7 @@ class OfficialSuite(Suite):
     """gRPC's own client images with our servers in containers: the reference servers, or those that are named."""
 
     name = "official"
-    shares_servers = True
+    unit = "pair"
     official: Mapping[str, OfficialClient]
 
     @property
