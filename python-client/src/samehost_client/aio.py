@@ -53,7 +53,8 @@ async def connect(
     ```
 
     Or `channel = await aio.connect(...)`, and close it. Arguments, errors and behavior are those of
-    samehost_client.connect; the interceptors are instances of grpc.aio.UnaryUnaryClientInterceptor and its like.
+    samehost_client.connect; the interceptors are instances of grpc.aio.UnaryUnaryClientInterceptor and its like, each
+    of which grpc.aio uses for one kind of call.
     """
     address = SocketAddress.parse(address)
     timeout = check_wait(wait)
