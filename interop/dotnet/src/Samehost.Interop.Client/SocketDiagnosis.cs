@@ -23,13 +23,13 @@ public static class SocketDiagnosis
 
     /// <summary>Whether no server that starts later could help.</summary>
     public static bool WaitingIsVain(UnixSocketAddress address) =>
-        SocketPath.Look(address) is SocketPathState.NotASocket or SocketPathState.Forbidden;
+        SocketPath.Look(address.Path) is SocketPathState.NotASocket or SocketPathState.Forbidden;
 
     /// <summary>Says why nobody can be reached at the path, by looking and dialling; null where someone listens.</summary>
     public static SamehostException? WhyUnreachable(UnixSocketAddress address)
     {
         var path = address.Path;
-        var reason = SocketPath.Look(address) switch
+        var reason = SocketPath.Look(address.Path) switch
         {
             SocketPathState.Absent when !Directory.Exists(address.Folder) =>
                 $"no socket at {path}: there is no folder {address.Folder}; create it or mount it here",

@@ -32,6 +32,10 @@ internal static class ServeCommand
             HelpName = "NAME|GID",
             CustomParser = result => CommandLine.Parse<uint?>(result, text => UnixGroup.Parse(text)),
         };
+        var trustFolder = new Option<bool>("--trust-folder")
+        {
+            Description = "Serve in a folder that every user may write to.",
+        };
         var takeover = new Option<bool>("--takeover")
         {
             Description = "Take the path over from a server that serves there.",
@@ -45,12 +49,13 @@ internal static class ServeCommand
 
         var command = new Command("serve", "Serves Greeter, grpc.testing.TestService, health and reflection.")
         {
-            socket, mode, group, takeover, onRemoved, grace,
+            socket, mode, group, trustFolder, takeover, onRemoved, grace,
         };
         command.SetAction((parsed, _) => ServeAsync(parsed.GetRequiredValue(socket), new SocketListenerOptions
         {
             Mode = parsed.GetValue(mode),
             GroupId = parsed.GetValue(group),
+            TrustFolder = parsed.GetValue(trustFolder),
             TakeOver = parsed.GetValue(takeover),
             StopWhenRemoved = parsed.GetValue(onRemoved) == "stop",
             Grace = parsed.GetValue(grace),
@@ -61,7 +66,6 @@ internal static class ServeCommand
     private static async Task<int> ServeAsync(UnixSocketAddress address, SocketListenerOptions options)
     {
         await using var server = Build(address, options);
-        using var secondSignal = new SecondSignal(server.Services.GetRequiredService<SocketFile>());
         try
         {
             await server.StartAsync();
@@ -113,6 +117,7 @@ internal static class ServeCommand
         builder.Services.Configure<HealthCheckPublisherOptions>(publisher => publisher.Delay = TimeSpan.Zero);
 
         builder.Services
+            .AddSingleton<IHostLifetime, SignalLifetime>()
             .AddSingleton<LoadReports>()
             .AddHttpContextAccessor()
             .AddOptions<GrpcServiceOptions<InteropService>>()

@@ -13,20 +13,13 @@ namespace Samehost.Interop.Server;
 /// <remarks>
 /// The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
 /// there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
-/// never one with a wider mode.
+/// never one with a wider mode. All is named relative to folders that are held open: another user who may write to the
+/// folder can replace what is there, and can't make the server change or remove a file of somebody else.
 /// </remarks>
 public sealed class SocketFile : IDisposable
 {
-    private const UnixFileMode OnlyUser = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
-    /// <summary>Hexadecimal digits: two paths of one folder share a private name once in 4 billion.</summary>
-    private const int FolderNameLength = 8;
-
-    /// <summary>
-    /// Random digits: a socket that is disposed of unlinks the name it was bound to, whatever is there by then, and a server
-    /// that drains would take away what its successor has just bound.
-    /// </summary>
-    private const int SocketNameLength = 4;
+    /// <summary>Hexadecimal digits: two paths of one folder find each other's private folders once in 4 billion.</summary>
+    private const int DigestLength = 8;
 
     /// <summary>
     /// How long to try for a lock that was just released: a third server may hold it while it finds the path live.
@@ -40,35 +33,38 @@ public sealed class SocketFile : IDisposable
     private static readonly TimeSpan WatchPace = TimeSpan.FromSeconds(1);
 
     private readonly UnixSocketAddress _address;
-    private readonly UnixFileMode _mode;
-    private readonly uint? _groupId;
+    private readonly SocketListenerOptions _options;
     private readonly string _implementation;
-    private readonly bool _takeOver;
-    private readonly string _privateFolder;
-    private readonly string _privatePath;
+    private readonly ILogger _logger;
+    private readonly string _name;
     private readonly string? _controlPath;
-    private readonly Dictionary<string, FileIdentity> _published = [];
+    private readonly string _privatePrefix;
 
     /// <summary>Held while names and the lock change hands: successors and signals come when they like.</summary>
     private readonly Lock _changing = new();
-    private SocketLock? _lock;
     private bool _withdrawn;
 
-    private SocketTakeover.Predecessor? _predecessor;
+    private Folder? _folder;
+    private SocketLock? _lock;
+    private FileIdentity? _found;
+    private PrivateFolder? _private;
+    private string? _boundPath;
+    private PublishedNames? _names;
+
+    private Predecessor? _predecessor;
     private Socket? _control;
 
     /// <summary>Prepares to hold a path; nothing is touched yet.</summary>
-    /// <exception cref="SamehostException">The path leaves no room for a private name beside it.</exception>
     public SocketFile(
-        UnixSocketAddress address, UnixFileMode mode, uint? groupId, string implementation, bool takeOver = false)
+        UnixSocketAddress address, SocketListenerOptions options, string implementation, ILogger<SocketFile> logger)
     {
         _address = address;
-        _mode = mode;
-        _groupId = groupId;
+        _options = options;
         _implementation = implementation;
-        _takeOver = takeOver;
+        _logger = logger;
+        _name = Path.GetFileName(address.Path);
         _controlPath = SocketTakeover.ControlPathOf(address);
-        (_privateFolder, _privatePath) = PrivateNamesOf(address);
+        _privatePrefix = $".{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_name)))[..DigestLength]}";
     }
 
     /// <summary>Where the file is while the server serves.</summary>
@@ -84,73 +80,76 @@ public sealed class SocketFile : IDisposable
         {
             lock (_changing)
             {
-                return _lock is not null && !IsOwn(_address.Path);
+                // By the path and not in the open folder, which may have been replaced too.
+                return _lock is not null && _names is not null && !_names.IsOwn(
+                    _name, FileStatus.ReadLink(_address.Path, out var status) == 0 ? status.Identity : null);
             }
         }
     }
 
+    private Folder HeldFolder => _folder ?? throw new InvalidOperationException("the path is not claimed");
+
     /// <summary>Locks the path, refuses one that is in use or takes it over, and makes the private folder.</summary>
     /// <exception cref="SamehostException">
-    /// Another server holds the path, something else is there, or the folder can't be written to.
+    /// Another server holds the path, something else is there, or the folder can't be written to, or by every user.
     /// </exception>
     public async Task ClaimAsync(CancellationToken cancellationToken = default)
     {
+        _folder = Folder.OpenFor(_address, _options.TrustFolder, _logger);
         try
         {
             await LockAsync(TimeSpan.Zero, cancellationToken);
         }
-        catch (SocketInUseException) when (_takeOver)
+        catch (SocketInUseException) when (_options.TakeOver)
         {
-            _predecessor = await SocketTakeover.Predecessor.AskAsync(_address, cancellationToken);
+            _predecessor = await Predecessor.AskAsync(_address, cancellationToken);
             await LockAsync(LockTime, cancellationToken);
         }
 
+        if (_options.TakeOver && _predecessor is null && _folder.Look(_name) == SocketPathState.Live)
+        {
+            // Someone has removed the lock file that it holds.
+            _predecessor = await Predecessor.AskAsync(_address, cancellationToken);
+        }
+
         RefuseWhatIsNotStale();
-        try
-        {
-            RemovePrivateFolder();
-            Directory.CreateDirectory(_privateFolder, OnlyUser);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new SamehostException(
-                $"cannot create {_privateFolder} for the socket {_address.Path}: {error.Message}; "
-                + $"{SocketPath.DescribePermissions(_address.Folder)}; let this process write there",
-                error);
-        }
+        MakePrivateFolder();
     }
 
     /// <summary>Binds the socket where nobody else can reach it, and gives it its group and mode.</summary>
     /// <exception cref="SamehostException">The system refuses the socket, the group or the mode.</exception>
     public Socket Bind()
     {
+        _boundPath = NewPrivatePath();
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            socket.Bind(new UnixDomainSocketEndPoint(_privatePath));
+            socket.Bind(new UnixDomainSocketEndPoint(_boundPath));
             // The group first: chown(2) may clear bits of the mode.
-            if (_groupId is { } groupId
-                && NativeMethods.ChangeOwner(_privatePath, NativeMethods.KeepUser, groupId) != 0)
+            if (_options.GroupId is { } groupId
+                && NativeMethods.ChangeOwner(_boundPath, NativeMethods.KeepUser, groupId) != 0)
             {
                 throw new IOException(Marshal.GetLastPInvokeErrorMessage());
             }
 
-            File.SetUnixFileMode(_privatePath, _mode);
+            File.SetUnixFileMode(_boundPath, _options.Mode);
             return socket;
         }
         catch (Exception error) when (error is SocketException or IOException or UnauthorizedAccessException)
         {
             socket.Dispose();
             throw new SamehostException(
-                $"cannot make the socket {_address.Path} with mode {SocketPath.Octal(_mode)} and group "
-                + $"{_groupId?.ToString() ?? "its own"}: {error.Message}; "
+                $"cannot make the socket {_address.Path} with mode {SocketPath.Octal(_options.Mode)} and group "
+                + $"{_options.GroupId?.ToString() ?? "its own"}: {Explain(error)}; "
                 + $"{SocketPath.DescribePermissions(_address.Path)}; only a group that this process is in can be given",
                 error);
         }
     }
 
     /// <summary>Renames the socket, which serves by now, onto the path: from here on it is found.</summary>
-    /// <exception cref="SamehostException">The system refuses the name.</exception>
+    /// <exception cref="SamehostException">
+    /// The system refuses the name, or someone has put something there since <see cref="ClaimAsync"/>.
+    /// </exception>
     public void Publish()
     {
         try
@@ -158,26 +157,33 @@ public sealed class SocketFile : IDisposable
             if (_controlPath is not null)
             {
                 // Before the predecessor is told: as it goes, it removes the file that is there while it is its own.
-                _control = ListenForSuccessors(out var privateControl);
-                Rename(privateControl, _controlPath);
+                var privateControl = NewPrivatePath();
+                _control = Successors.Listen(privateControl);
+                Rename(privateControl, Path.GetFileName(_controlPath));
             }
 
-            Rename(_privatePath, _address.Path);
-            _predecessor?.TellPublished();
-            Directory.Delete(_privateFolder);
+            RefuseWhatIsNew();
+            Rename(_boundPath!, _name);
         }
-        catch (Exception error) when (error is SocketException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is SocketException or UnauthorizedAccessException
+            || (error is IOException and not SamehostException))
         {
             throw new SamehostException(
-                $"cannot publish {_address.Path}: {error.Message}; {SocketPath.DescribePermissions(_address.Path)}; "
+                $"cannot publish {_address.Path}: {Explain(error)}; {SocketPath.DescribePermissions(_address.Path)}; "
                 + "let this process write there",
                 error);
         }
+
+        lock (_changing)
+        {
+            _private?.Remove();
+        }
+
+        _predecessor?.TellPublished();
     }
 
     /// <summary>Waits for a successor, and hands the path over to it; for one that gives up, the next.</summary>
     /// <returns>Whether a successor has the path; otherwise there will be none.</returns>
-    /// <exception cref="SamehostException">A successor gave up, and the lock can't be had again.</exception>
     public async Task<bool> HandOverAsync(CancellationToken cancellationToken)
     {
         if (_control is null)
@@ -187,7 +193,8 @@ public sealed class SocketFile : IDisposable
 
         using (_control) // nobody may wait for an answer that does not come
         {
-            IsHandedOver = await SocketTakeover.HandOverAsync(_control, Release, RetakeAsync, cancellationToken);
+            var successors = new Successors(_address, _control, Release, Retake, _logger);
+            IsHandedOver = await successors.HandOverAsync(cancellationToken);
             return IsHandedOver;
         }
     }
@@ -213,31 +220,20 @@ public sealed class SocketFile : IDisposable
     {
         lock (_changing)
         {
-            if (!_withdrawn && !IsHandedOver && _published.Count > 0)
+            if (_names is { Any: true } && !IsHandedOver)
             {
-                TakeBackLock();
+                Retake(); // a successor that was told it may have the lock need not have it yet
             }
 
             _withdrawn = true;
-            try
+            if (_lock is not null)
             {
-                // Without the lock the names and the private folder are a successor's, which may put its own there between
-                // a look and a removal.
-                if (_lock is not null)
-                {
-                    foreach (var path in _published.Keys)
-                    {
-                        RemoveIfOwn(path);
-                    }
-
-                    RemovePrivateFolder();
-                }
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                // The folder is gone, or no longer ours: the next server finds a stale file, which it replaces.
+                // Without the lock, a successor may put its own there between a look and a removal.
+                _names?.Remove();
             }
 
+            _names?.Forget();
+            _private?.Remove();
             _lock?.Dispose();
             _lock = null;
         }
@@ -246,7 +242,17 @@ public sealed class SocketFile : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Withdraw();
+        lock (_changing)
+        {
+            Withdraw();
+            _names?.Dispose();
+            _names = null;
+            _private?.Dispose();
+            _private = null;
+            _folder?.Dispose();
+            _folder = null;
+        }
+
         _control?.Dispose();
         _predecessor?.Dispose();
     }
@@ -260,7 +266,8 @@ public sealed class SocketFile : IDisposable
             {
                 lock (_changing)
                 {
-                    _lock = _withdrawn ? null : new SocketLock(_address, _implementation);
+                    RefuseWhenWithdrawn();
+                    _lock = NewLock();
                     return;
                 }
             }
@@ -271,88 +278,53 @@ public sealed class SocketFile : IDisposable
         }
     }
 
-    /// <summary>Takes the lock if a successor that was told it may have it has not; called under <c>_changing</c>.</summary>
-    private void TakeBackLock()
-    {
-        try
-        {
-            _lock ??= new SocketLock(_address, _implementation);
-        }
-        catch (SamehostException)
-        {
-            // The successor's, and so are the names.
-        }
-    }
+    private SocketLock NewLock() => new(HeldFolder, _address, _implementation);
 
     /// <summary>Lets a successor have the lock; false where this server has none, as it goes.</summary>
     private bool Release()
     {
         lock (_changing)
         {
-            var held = _lock is not null;
-            _lock?.Dispose();
+            if (_lock is null)
+            {
+                return false;
+            }
+
+            _names?.Keep();
+            _lock.Dispose();
             _lock = null;
-            return held;
+            return true;
         }
     }
 
-    /// <summary>Takes the lock again when a successor gave up; without it, others still find the path live.</summary>
-    private async Task RetakeAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            await LockAsync(LockTime, cancellationToken);
-        }
-        catch (SamehostException error)
-        {
-            throw new SamehostException(
-                $"a takeover of {_address.Path} was given up, and its lock can't be had again: {error.Message}", error);
-        }
-    }
-
-    /// <summary>A socket that only this server's own user may dial, and that listens before it gets its public name.</summary>
-    private Socket ListenForSuccessors(out string privatePath)
-    {
-        privatePath = _privatePath[..^1] + "t"; // the other one's digits are hexadecimal
-        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            listener.Bind(new UnixDomainSocketEndPoint(privatePath));
-            File.SetUnixFileMode(privatePath, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            listener.Listen();
-            return listener;
-        }
-        catch
-        {
-            listener.Dispose();
-            throw;
-        }
-    }
-
-    private void Rename(string privatePath, string path)
+    /// <summary>Tries to take the lock again when a successor gave up; true also where it is needed no more.</summary>
+    private bool Retake()
     {
         lock (_changing)
         {
-            _ = FileStatus.ReadLink(privatePath, out var status);
-            _published[path] = status.Identity;
-            File.Move(privatePath, path, overwrite: true);
+            if (_withdrawn)
+            {
+                return true;
+            }
+
+            try
+            {
+                _lock ??= NewLock();
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                return false; // another process holds it, or no descriptor is left
+            }
+
+            _names?.Restore();
+            return true;
         }
     }
-
-    private void RemoveIfOwn(string path)
-    {
-        if (IsOwn(path))
-        {
-            File.Delete(path);
-        }
-    }
-
-    private bool IsOwn(string path) =>
-        FileStatus.ReadLink(path, out var status) == 0 && status.Identity == _published[path];
 
     private void RefuseWhatIsNotStale()
     {
-        switch (SocketPath.Look(_address))
+        _found = HeldFolder.IdentityOf(_name);
+        switch (HeldFolder.Look(_name))
         {
             case SocketPathState.NotASocket:
                 throw new SamehostException(
@@ -367,7 +339,9 @@ public sealed class SocketFile : IDisposable
                     + $"{SocketPath.DescribePermissions(_address.Path)}; remove the file if nobody serves there");
         }
 
-        if (_controlPath is not null && FileStatus.ReadLink(_controlPath, out var control) == 0 && !control.IsSocket)
+        if (_controlPath is not null
+            && FileStatus.ReadLink(HeldFolder.At(Path.GetFileName(_controlPath)), out var control) == 0
+            && !control.IsSocket)
         {
             throw new SamehostException(
                 $"{_controlPath} is needed to hand {_address.Path} over and is not a socket; "
@@ -375,44 +349,66 @@ public sealed class SocketFile : IDisposable
         }
     }
 
-    /// <summary>Removes what this server, or one that was killed while it started, left; safe, as it holds the lock.</summary>
-    private void RemovePrivateFolder()
+    private void MakePrivateFolder()
     {
-        var folder = new DirectoryInfo(_privateFolder);
-        if (!folder.Exists)
+        if (_predecessor is null) // which keeps further names of its sockets in one
         {
-            return;
+            PrivateFolder.Sweep(HeldFolder, _privatePrefix);
         }
 
-        // Of a symbolic link only the link goes: what is behind it is somebody else's.
-        foreach (var file in folder.LinkTarget is null ? folder.GetFiles() : [])
+        try
         {
-            if (FileStatus.ReadLink(file.FullName, out var status) == 0 && status.IsSocket)
+            lock (_changing)
             {
-                file.Delete();
+                RefuseWhenWithdrawn();
+                _private = new PrivateFolder(HeldFolder, _privatePrefix);
+                _names = new PublishedNames(HeldFolder, _privatePrefix);
             }
         }
-
-        folder.Delete();
-    }
-
-    /// <summary>
-    /// The folder's name depends on the path alone, so that the next server finds what one that was killed has left. Both
-    /// names get shorter where the path is long, as the private path must fit into a socket's address too.
-    /// </summary>
-    private static (string Folder, string Socket) PrivateNamesOf(UnixSocketAddress address)
-    {
-        var room = UnixSocketAddress.MaxPathBytes - Encoding.UTF8.GetByteCount(address.Folder) - "/./".Length;
-        if (room < "ab".Length)
+        catch (Exception error) when (error is UnauthorizedAccessException
+            || (error is IOException and not SamehostException))
         {
             throw new SamehostException(
-                $"{address.Path} leaves no room for a private name beside it; choose a folder with a shorter name");
+                $"cannot create a private folder beside {_address.Path}: {Explain(error)}; "
+                + $"{SocketPath.DescribePermissions(_address.Folder)}; let this process write there",
+                error);
         }
+    }
 
-        var socketLength = Math.Min(SocketNameLength, room / 2);
-        var name = Encoding.UTF8.GetBytes(Path.GetFileName(address.Path));
-        var digest = Convert.ToHexStringLower(SHA256.HashData(name));
-        var folder = Path.Combine(address.Folder, $".{digest[..Math.Min(room - socketLength, FolderNameLength)]}");
-        return (folder, Path.Combine(folder, RandomNumberGenerator.GetHexString(socketLength, lowercase: true)));
+    private string NewPrivatePath() =>
+        _private?.NewPath() ?? throw new InvalidOperationException("the path is not claimed");
+
+    private void RefuseWhatIsNew()
+    {
+        if (HeldFolder.IdentityOf(_name) != _found)
+        {
+            throw new SocketInUseException(
+                $"someone put another file at {_address.Path} while this server started; it is kept: move it away or "
+                + "choose another path");
+        }
+    }
+
+    private void RefuseWhenWithdrawn()
+    {
+        if (_withdrawn)
+        {
+            throw new SamehostException($"the server of {_address.Path} was stopped while it started");
+        }
+    }
+
+    private void Rename(string privatePath, string name)
+    {
+        lock (_changing)
+        {
+            RefuseWhenWithdrawn();
+            _names!.Publish(privatePath, name);
+        }
+    }
+
+    /// <summary>What went wrong, with paths that people know.</summary>
+    private string Explain(Exception error)
+    {
+        var message = _private?.Explain(error.Message) ?? error.Message;
+        return HeldFolder.Explain(message);
     }
 }

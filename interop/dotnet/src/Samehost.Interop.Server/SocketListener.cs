@@ -4,32 +4,6 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace Samehost.Interop.Server;
 
-/// <summary>Who may connect to a server's socket, and how its calls end.</summary>
-public sealed class SocketListenerOptions
-{
-    /// <summary>Permissions of the socket. Connecting takes <em>write</em> permission (unix(7)).</summary>
-    public UnixFileMode Mode { get; set; } = UnixFileMode.UserRead | UnixFileMode.UserWrite
-        | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
-
-    /// <summary>The group of the socket; null is the process's own.</summary>
-    public uint? GroupId { get; set; }
-
-    /// <summary>
-    /// Take the path over from a server that serves there, of whatever language: it hands its lock over, drains and goes,
-    /// and its <see cref="Grace"/> must outlast its longest call. Where no server is, it makes no difference.
-    /// </summary>
-    public bool TakeOver { get; set; }
-
-    /// <summary>
-    /// Stop, and exit with 1, when someone removes the socket or puts another in its place. Otherwise that is logged, and
-    /// the server goes on for those that are connected.
-    /// </summary>
-    public bool StopWhenRemoved { get; set; }
-
-    /// <summary>How long calls in progress have to finish when the server stops.</summary>
-    public TimeSpan Grace { get; set; } = TimeSpan.FromSeconds(5);
-}
-
 /// <summary>Lets Kestrel serve gRPC on a Unix domain socket.</summary>
 public static partial class SocketListener
 {
@@ -37,12 +11,10 @@ public static partial class SocketListener
     /// <example>
     /// <code>builder.WebHost.ListenOnSocket(UnixSocketAddress.Parse("unix:/run/app/app.sock"));</code>
     /// </example>
-    /// <exception cref="SamehostException">The path leaves no room for a private name beside it.</exception>
     public static IWebHostBuilder ListenOnSocket(
         this IWebHostBuilder webHost, UnixSocketAddress address, SocketListenerOptions? options = null)
     {
         options ??= new SocketListenerOptions();
-        var file = new SocketFile(address, options.Mode, options.GroupId, GrpcLibrary.Description, options.TakeOver);
         var drain = new ConnectionDrain();
         return webHost
             .ConfigureKestrel(kestrel =>
@@ -59,17 +31,19 @@ public static partial class SocketListener
                 kestrel.Limits.MinResponseDataRate = null;
             })
             .ConfigureServices(services => services
-                .AddSingleton(_ => file) // by a factory: what a container has made itself, it disposes of
+                .AddSingleton(container => new SocketFile(
+                    address, options, GrpcLibrary.Description, container.GetRequiredService<ILogger<SocketFile>>()))
                 .AddSingleton(drain)
                 .AddSingleton(options)
                 .AddSingleton<IStartupFilter>(drain)
                 .AddHostedService<SocketLifetime>()
-                .Configure<SocketTransportOptions>(transport => transport.CreateBoundListenSocket = endPoint =>
+                // So long Kestrel waits for calls in progress; then it aborts their connections.
+                .Configure<HostOptions>(host => host.ShutdownTimeout = options.Grace)
+                .AddOptions<SocketTransportOptions>()
+                .Configure<SocketFile>((transport, file) => transport.CreateBoundListenSocket = endPoint =>
                     endPoint is UnixDomainSocketEndPoint && endPoint.ToString() == address.Path
                         ? file.Bind()
-                        : SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint))
-                // So long Kestrel waits for calls in progress; then it aborts their connections.
-                .Configure<HostOptions>(host => host.ShutdownTimeout = options.Grace));
+                        : SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint)));
     }
 
     /// <summary>Keeps the file in step with the server around it.</summary>
@@ -114,10 +88,6 @@ public static partial class SocketListener
             {
                 // The server goes by itself.
             }
-            catch (Exception error) when (error is SamehostException or SocketException)
-            {
-                LogNoSuccessor(error.Message);
-            }
         }
 
         private async Task WatchAsync()
@@ -144,9 +114,6 @@ public static partial class SocketListener
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
         public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        [LoggerMessage(LogLevel.Warning, "there will be no successor: {Reason}")]
-        private partial void LogNoSuccessor(string reason);
 
         [LoggerMessage(LogLevel.Warning, "someone has removed {Path}, or put another in its place: "
             + "no new client finds this server; start it again, and leave the file alone")]

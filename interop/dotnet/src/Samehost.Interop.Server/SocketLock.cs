@@ -27,12 +27,21 @@ public sealed class SocketInUseException(string message, Exception? innerExcepti
 /// The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
 /// locks a new one.
 /// </para>
+/// <para>
+/// Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode 0600, of
+/// this user, of root or of the folder's owner.
+/// </para>
 /// </remarks>
 internal sealed class SocketLock : IDisposable
 {
-    private const int NoSuchFile = 2; // ENOENT
     private const int WouldBlock = 11; // EAGAIN
     private const int AccessDenied = 13; // EACCES, which POSIX lets a record lock say too
+    private const int IsFolder = 21; // EISDIR
+    private const int IsLink = 40; // ELOOP
+
+    private const uint Root = 0;
+
+    private const UnixFileMode OnlyUser = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private const int MaxOwnerBytes = 4096;
 
@@ -42,14 +51,17 @@ internal sealed class SocketLock : IDisposable
 
     /// <summary>Takes the lock, and writes down who has it.</summary>
     /// <exception cref="SocketInUseException">Someone else holds it.</exception>
-    /// <exception cref="SamehostException">The file can't be opened, or it is no lock file.</exception>
-    public SocketLock(UnixSocketAddress address, string implementation)
+    /// <exception cref="SamehostException">
+    /// The file can't be opened, is no lock file, or is another user's.
+    /// </exception>
+    public SocketLock(Folder folder, UnixSocketAddress address, string implementation)
     {
         _address = address;
         _path = address.Path + ".lock";
-        _file = Open();
+        _file = Open(folder.At(Path.GetFileName(_path)));
         try
         {
+            RefuseWhatOthersMayLock(folder.Status().UserId);
             Take();
             Write(new LockOwner(Environment.ProcessId, Environment.MachineName, implementation));
         }
@@ -62,26 +74,56 @@ internal sealed class SocketLock : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private SafeFileHandle Open()
+    private SafeFileHandle Open(string heldPath)
     {
-        if (new FileInfo(_path).LinkTarget is not null)
-        {
-            throw Foreign();
-        }
-
-        // Whoever may open the file may lock it, and clients must not be able to.
-        const UnixFileMode OnlyUser = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        var file = NativeMethods.OpenFile(_path, NativeMethods.ReadWriteOrCreate, OnlyUser);
+        var file = NativeMethods.OpenFile(
+            heldPath, NativeMethods.ReadWriteOrCreate | NativeMethods.DoNotFollowLinks, OnlyUser);
         if (!file.IsInvalid)
         {
             return file;
         }
 
         var error = Marshal.GetLastPInvokeError();
-        throw new SamehostException(error == NoSuchFile
-            ? $"no folder {_address.Folder} for the socket {_address.Path}; create it or mount it"
-            : $"cannot open the lock file {_path}: {Marshal.GetPInvokeErrorMessage(error)}; "
+        throw error is IsFolder or IsLink
+            ? NotRegular()
+            : new SamehostException(
+                $"cannot open the lock file {_path}: {Marshal.GetPInvokeErrorMessage(error)}; "
                 + $"{SocketPath.DescribePermissions(_path)}; let this process write there");
+    }
+
+    private void RefuseWhatOthersMayLock(uint folderOwner)
+    {
+        var found = FileStatus.Read(_file);
+        if (!found.IsRegularFile || found.Links != 1)
+        {
+            throw NotRegular();
+        }
+
+        if (!found.IsOwn && found.UserId != Root && found.UserId != folderOwner)
+        {
+            throw new SamehostException(
+                $"the lock file {_path} belongs to uid {found.UserId}, who could keep this server from starting; "
+                + "remove it, or choose a folder that only this user may write to");
+        }
+
+        if (found.Mode != OnlyUser)
+        {
+            Narrow(found.Mode);
+        }
+    }
+
+    private void Narrow(UnixFileMode mode)
+    {
+        try
+        {
+            File.SetUnixFileMode(_file, OnlyUser);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new SamehostException(
+                $"the lock file {_path} has mode {SocketPath.Octal(mode)}, and others could hold it; run chmod 600 {_path}",
+                error);
+        }
     }
 
     private void Take()
@@ -132,6 +174,10 @@ internal sealed class SocketLock : IDisposable
                 $"cannot write the lock file {_path}: {error.Message}; make room on its file system", error);
         }
     }
+
+    private SamehostException NotRegular() => new(
+        $"{_path} is needed as a lock file and is no regular file with one name; "
+        + "remove it, or choose another name for the socket");
 
     private SamehostException Foreign() => new(
         $"{_path} is needed as a lock file and holds something else; "

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Samehost.Interop;
 
@@ -34,15 +35,24 @@ public static class SocketPath
     /// A socket that is bound and does not listen yet looks stale, as connect(2) gives ECONNREFUSED for both; so servers
     /// are kept apart by a lock and not by this.
     /// </remarks>
-    public static SocketPathState Look(UnixSocketAddress address) =>
-        FileStatus.Read(address.Path, out var status) switch
+    /// <param name="path">The path.</param>
+    /// <param name="heldPath">Another path to the same file, by which it is found, as from a folder that is held open.</param>
+    public static SocketPathState Look(string path, string? heldPath = null)
+    {
+        using var file = NativeMethods.OpenFile(heldPath ?? path, NativeMethods.OnlyPath);
+        if (!file.IsInvalid)
         {
-            0 => status.IsSocket ? Dial(address) : SocketPathState.NotASocket,
+            return FileStatus.Read(file).IsSocket ? Dial(file) : SocketPathState.NotASocket;
+        }
+
+        return Marshal.GetLastPInvokeError() switch
+        {
             NoSuchFile or NotAFolder => SocketPathState.Absent,
             AccessDenied => SocketPathState.Forbidden,
             var error => throw new SamehostException(
-                $"cannot look at {address.Path}: {Marshal.GetPInvokeErrorMessage(error)}; check the folder it is in"),
+                $"cannot look at {path}: {Marshal.GetPInvokeErrorMessage(error)}; check the folder it is in"),
         };
+    }
 
     /// <summary>
     /// Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.
@@ -65,13 +75,15 @@ public static class SocketPath
     /// <summary>A mode as chmod(1) writes it, as in 0660.</summary>
     public static string Octal(UnixFileMode mode) => Convert.ToString((int)mode, 8).PadLeft(4, '0');
 
-    private static SocketPathState Dial(UnixSocketAddress address)
+    private static SocketPathState Dial(SafeFileHandle file)
     {
+        // By its descriptor it is this very file, and a path that is never too long.
+        var path = $"/proc/self/fd/{file.DangerousGetHandle()}";
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         socket.Blocking = false;
         try
         {
-            socket.Connect(new UnixDomainSocketEndPoint(address.Path));
+            socket.Connect(new UnixDomainSocketEndPoint(path));
             return SocketPathState.Live;
         }
         catch (SocketException error)
@@ -79,7 +91,6 @@ public static class SocketPath
             return error.SocketErrorCode switch
             {
                 SocketError.ConnectionRefused => SocketPathState.Stale,
-                SocketError.AddressNotAvailable => SocketPathState.Absent, // how .NET calls ENOENT
                 SocketError.AccessDenied => SocketPathState.Forbidden,
                 _ => SocketPathState.Live, // EAGAIN: its queue is full, so someone listens
             };

@@ -1,4 +1,6 @@
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging.Abstractions;
 using Samehost.Interop.Server;
 using Xunit;
 
@@ -8,7 +10,11 @@ public sealed class SocketFileTests : IDisposable
 {
     private const UnixFileMode OnlyUser = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
+    private const UnixFileMode OnlyOwner = OnlyUser | UnixFileMode.UserExecute;
+
     private readonly TemporaryFolder _folder = new();
+
+    private string LockPath => _folder.At("app.sock.lock");
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
@@ -25,7 +31,7 @@ public sealed class SocketFileTests : IDisposable
         socket.Listen();
         file.Publish();
         Assert.Equal(OnlyUser, File.GetUnixFileMode(_folder.Address.Path));
-        Assert.Equal(SocketPathState.Live, SocketPath.Look(_folder.Address));
+        Assert.Equal(SocketPathState.Live, SocketPath.Look(_folder.Address.Path));
         Assert.Equal(["app.sock", "app.sock.lock", "app.sock.takeover"], _folder.Names);
 
         file.Withdraw();
@@ -38,7 +44,7 @@ public sealed class SocketFileTests : IDisposable
         MakeStale(_folder.Address.Path);
         using var file = NewFile();
         using var socket = await ServeAsync(file);
-        Assert.Equal(SocketPathState.Live, SocketPath.Look(_folder.Address));
+        Assert.Equal(SocketPathState.Live, SocketPath.Look(_folder.Address.Path));
     }
 
     [Fact]
@@ -49,7 +55,7 @@ public sealed class SocketFileTests : IDisposable
         using var second = NewFile();
         var error = await RefusedAsync(second);
         Assert.Contains($"grpc-dotnet test, process {Environment.ProcessId}", error.Message);
-        Assert.Equal(SocketPathState.Live, SocketPath.Look(_folder.Address));
+        Assert.Equal(SocketPathState.Live, SocketPath.Look(_folder.Address.Path));
     }
 
     [Fact]
@@ -98,7 +104,7 @@ public sealed class SocketFileTests : IDisposable
         File.Delete(_folder.Address.Path);
         MakeStale(_folder.Address.Path);
         file.Withdraw();
-        Assert.Equal(SocketPathState.Stale, SocketPath.Look(_folder.Address));
+        Assert.Equal(SocketPathState.Stale, SocketPath.Look(_folder.Address.Path));
     }
 
     [Theory]
@@ -122,18 +128,104 @@ public sealed class SocketFileTests : IDisposable
     [Fact]
     public async Task ClearsAwayWhatAKilledServerLeft()
     {
-        using (var killed = NewFile())
-        {
-            await killed.ClaimAsync(Cancelled);
-            var left = Assert.Single(_folder.Names, name => name != "app.sock.lock");
-            killed.Withdraw();
-            Directory.CreateDirectory(_folder.At(left));
-            MakeStale(Path.Combine(_folder.At(left), "s"));
-        }
+        Directory.CreateDirectory(PrivateFolder(), OnlyOwner);
+        MakeStale(Path.Combine(PrivateFolder(), "s"));
 
         using var file = NewFile();
         using var socket = await ServeAsync(file);
         Assert.Equal(["app.sock", "app.sock.lock", "app.sock.takeover"], _folder.Names);
+    }
+
+    [Fact]
+    public async Task LeavesWhatIsSomebodyElsesBehindAPrivateName()
+    {
+        var others = _folder.At("others");
+        Directory.CreateDirectory(others, OnlyOwner);
+        MakeStale(Path.Combine(others, "s"));
+        Directory.CreateSymbolicLink(PrivateFolder(), others);
+        Directory.CreateDirectory(PrivateFolder("1"), OnlyOwner | UnixFileMode.GroupRead);
+        MakeStale(Path.Combine(PrivateFolder("1"), "s"));
+
+        using var file = NewFile();
+        using var socket = await ServeAsync(file);
+        Assert.True(File.Exists(Path.Combine(others, "s")));
+        Assert.True(File.Exists(Path.Combine(PrivateFolder("1"), "s")));
+    }
+
+    [Theory]
+    [InlineData(UnixFileMode.None, false)]
+    [InlineData(UnixFileMode.StickyBit, true)]
+    public async Task RefusesAFolderThatEveryUserMayWriteTo(UnixFileMode sticky, bool served)
+    {
+        File.SetUnixFileMode(_folder.At(""), OnlyOwner | UnixFileMode.OtherWrite | sticky);
+        using var file = NewFile();
+        if (served)
+        {
+            await file.ClaimAsync(Cancelled);
+            return;
+        }
+
+        Assert.Contains($"chmod o-w {_folder.Address.Folder}", (await RefusedAsync(file)).Message);
+        Assert.Empty(_folder.Names);
+        using var trusting = NewFile(trustFolder: true);
+        await trusting.ClaimAsync(Cancelled);
+    }
+
+    [Fact]
+    public async Task SetsTheModeOfALockFileThatOthersCouldHold()
+    {
+        File.WriteAllText(LockPath, "");
+        File.SetUnixFileMode(LockPath, OnlyUser | UnixFileMode.OtherRead);
+        using var file = NewFile();
+        await file.ClaimAsync(Cancelled);
+        Assert.Equal(OnlyUser, File.GetUnixFileMode(LockPath));
+    }
+
+    [Fact]
+    public async Task RefusesALockFileThatIsALinkOrAFolder()
+    {
+        File.CreateSymbolicLink(LockPath, _folder.At("secret"));
+        using var file = NewFile();
+        Assert.Contains("no regular file with one name", (await RefusedAsync(file)).Message);
+        Assert.False(File.Exists(_folder.At("secret")));
+
+        File.Delete(LockPath);
+        Directory.CreateDirectory(LockPath);
+        Assert.Contains("no regular file with one name", (await RefusedAsync(file)).Message);
+    }
+
+    [Fact]
+    public async Task KeepsWhatAppearsWhileItStarts()
+    {
+        using var file = NewFile();
+        await file.ClaimAsync(Cancelled);
+        using var socket = file.Bind();
+        socket.Listen();
+        MakeStale(_folder.Address.Path);
+        var error = Assert.Throws<SocketInUseException>(file.Publish);
+        Assert.Contains(_folder.Address.Path, error.Message);
+        file.Withdraw();
+        Assert.Equal(["app.sock", "app.sock.lock"], _folder.Names);
+    }
+
+    [Fact]
+    public async Task NamesThePathWhereTheSystemRefusesTheSocket()
+    {
+        using var file = NewFile();
+        await file.ClaimAsync(Cancelled);
+        Directory.Delete(Assert.Single(Directory.GetDirectories(_folder.At(""))));
+        var error = Assert.Throws<SamehostException>(file.Bind);
+        Assert.Contains(_folder.Address.Path, error.Message);
+        Assert.DoesNotContain("/proc/", error.Message);
+    }
+
+    [Fact]
+    public async Task ServesAtTheLongestPathOfAShortFolder()
+    {
+        var longest = UnixSocketAddress.Parse(_folder.At("").PadRight(UnixSocketAddress.MaxPathBytes, 's'));
+        using var file = NewFile(longest);
+        using var socket = await ServeAsync(file);
+        Assert.Equal(SocketPathState.Live, SocketPath.Look(longest.Path));
     }
 
     [Fact]
@@ -180,13 +272,65 @@ public sealed class SocketFileTests : IDisposable
     }
 
     [Fact]
+    public async Task HandsOverWhereItsLockFileIsRemoved()
+    {
+        using var file = NewFile();
+        using var socket = await ServeAsync(file);
+        var handingOver = file.HandOverAsync(Cancelled);
+        File.Delete(LockPath);
+        using var successor = NewFile(takeOver: true);
+        using var itsSocket = await ServeAsync(successor);
+        Assert.True(await handingOver);
+    }
+
+    [Fact]
+    public async Task TakesItsNamesBackWhenItsSuccessorDiesWithThem()
+    {
+        using var file = NewFile();
+        using var socket = await ServeAsync(file);
+        var handingOver = file.HandOverAsync(Cancelled);
+        using (var successor = DialAsSuccessor())
+        {
+            Assert.NotEqual(0, successor.Receive(new byte[64])); // the lock is released
+            MakeStale(_folder.At("dead"));
+            File.Move(_folder.At("dead"), _folder.Address.Path, overwrite: true);
+            File.Delete(_folder.At("app.sock.takeover"));
+        }
+
+        while (!File.Exists(_folder.At("app.sock.takeover")))
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(5), Cancelled);
+        }
+
+        using var next = NewFile(takeOver: true);
+        using var itsSocket = await ServeAsync(next);
+        Assert.True(await handingOver);
+    }
+
+    [Fact]
+    public void TakesRubbishForNoMessage()
+    {
+        foreach (var rubbish in new byte[][]
+        {
+            [],
+            [.. "{}\n"u8],
+            [0xFF, (byte)'\n'],
+            [.. "{\"event\":\""u8, 0xFF, .. "\"}\n"u8],
+            [.. Enumerable.Repeat((byte)'[', 4000)],
+        })
+        {
+            Assert.Null(TakeoverMessage.Parse(rubbish));
+        }
+    }
+
+    [Fact]
     public async Task CannotBeTakenOverWhereItsNameLeavesNoRoom()
     {
         var longest = UnixSocketAddress.Parse(_folder.At("").PadRight(UnixSocketAddress.MaxPathBytes, 's'));
-        using var file = new SocketFile(longest, OnlyUser, groupId: null, "grpc-dotnet test");
+        using var file = NewFile(longest);
         using var socket = await ServeAsync(file);
         Assert.False(await file.HandOverAsync(Cancelled));
-        using var successor = new SocketFile(longest, OnlyUser, groupId: null, "grpc-dotnet test", takeOver: true);
+        using var successor = NewFile(longest, takeOver: true);
         Assert.Contains("leaves no room for .takeover", (await RefusedAsync(successor)).Message);
     }
 
@@ -212,6 +356,23 @@ public sealed class SocketFileTests : IDisposable
         return socket;
     }
 
-    private SocketFile NewFile(bool takeOver = false) =>
-        new(_folder.Address, OnlyUser, groupId: null, "grpc-dotnet test", takeOver);
+    private Socket DialAsSuccessor()
+    {
+        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        connection.Connect(new UnixDomainSocketEndPoint(_folder.At("app.sock.takeover")));
+        return connection;
+    }
+
+    /// <summary>Where a server that was killed may have left a socket, as PROTOCOL.md has it.</summary>
+    private string PrivateFolder(string token = "0") =>
+        _folder.At("." + Convert.ToHexStringLower(SHA256.HashData("app.sock"u8))[..8] + token);
+
+    private SocketFile NewFile(bool takeOver = false, bool trustFolder = false) =>
+        NewFile(_folder.Address, takeOver, trustFolder);
+
+    private static SocketFile NewFile(UnixSocketAddress address, bool takeOver = false, bool trustFolder = false) => new(
+        address,
+        new SocketListenerOptions { Mode = OnlyUser, TakeOver = takeOver, TrustFolder = trustFolder },
+        "grpc-dotnet test",
+        NullLogger<SocketFile>.Instance);
 }
