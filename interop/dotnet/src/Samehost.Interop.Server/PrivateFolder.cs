@@ -28,7 +28,7 @@ internal sealed class PrivateFolder : IDisposable
         _parent = parent;
         _name = prefix + Token();
         Directory.CreateDirectory(parent.At(_name), OnlyUser);
-        _folder = parent.OpenOwn(_name);
+        _folder = OpenNew();
         try
         {
             if (!IsPrivate(_folder))
@@ -81,6 +81,19 @@ internal sealed class PrivateFolder : IDisposable
             {
                 // No folder, or one of somebody else.
             }
+        }
+    }
+
+    private Folder OpenNew()
+    {
+        try
+        {
+            return _parent.OpenOwn(_name);
+        }
+        catch (IOException)
+        {
+            NativeMethods.RemoveFolder(_parent.At(_name)); // as where no descriptor is left: it is empty
+            throw;
         }
     }
 
