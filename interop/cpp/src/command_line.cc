@@ -108,6 +108,8 @@ Command ParseCommandLine(int argc, char** argv) {
   serve->add_option_function<std::string>(
       "--group", [&](const std::string& text) { listen.group = ParseGroup(text); },
       "Group of the socket, a name or a number [the process's]");
+  serve->add_flag("--trust-folder", listen.trust_folder,
+                  "Serve, with a warning, also in a folder that every user may write to");
   serve->add_flag("--takeover", listen.take_over,
                   "Take the path over from a server that has it, which drains and goes");
   serve

@@ -3,23 +3,25 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 namespace samehost {
 
 // Closes a file descriptor when it goes out of scope.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int number) : number_(number) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&&) = delete;
   ~FileDescriptor() {
     if (valid()) close(number_);
   }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
 
   bool valid() const { return number_ >= 0; }
   int get() const { return number_; }
 
  private:
-  const int number_;
+  int number_;
 };
 
 }  // namespace samehost

@@ -7,8 +7,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +21,7 @@
 #include "library.h"
 #include "socket_file.h"
 #include "transport.h"
+#include "watchdog.h"
 
 namespace samehost {
 namespace {
@@ -32,6 +35,11 @@ using std::chrono::milliseconds;
 // 1 s, 0 of 41,291 calls failed while servers were replaced, and with an immediate Shutdown 101 of
 // 42,450.
 constexpr double kDrainAges = 1.3;
+
+// What a stop may take beyond the grace: first to move the clients, then for gRPC to end when all
+// calls have been cut off. A handler may never return, and gRPC waits for it.
+constexpr milliseconds kMoveTime{1200};
+constexpr milliseconds kEndTime{600};
 
 class StopSignals {
  public:
@@ -57,10 +65,16 @@ class StopSignals {
     sigwait(&signals_, &signal);
   }
 
-  // From now on one more signal ends the process with 0.
-  void EndAtTheNext() const {
+  // From now on the second signal ends the process with 0; the first one may have been taken.
+  void EndAtTheSecond(bool first_was_taken) const {
+    static volatile sig_atomic_t had_first = 0;
+    had_first = first_was_taken ? 1 : 0;
     struct sigaction end {};
-    end.sa_handler = [](int) { _exit(0); };
+    end.sa_handler = [](int) {
+      if (had_first != 0) _exit(EXIT_SUCCESS);
+      had_first = 1;
+    };
+    end.sa_mask = signals_;
     sigaction(SIGINT, &end, nullptr);
     sigaction(SIGTERM, &end, nullptr);
     pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
@@ -96,34 +110,35 @@ std::unique_ptr<grpc::Server> Start(const SocketFile& file, milliseconds max_con
   return builder.BuildAndStart();
 }
 
-// Waits for a signal or a takeover, and looks once a second whether the file is still there. That
-// is about as often as clients that wait for a server dial, and takes some microseconds. One thread
-// does it all, so that neither a look nor a signal meets a takeover halfway.
-//
-// Returns why the server stops, where that is because someone has removed the file.
-std::optional<Error> AwaitEnd(const StopSignals& signals, SocketFile& file,
-                              const std::filesystem::path& path, OnRemoved on_removed) {
-  constexpr int kPaceMilliseconds = 1000;
-  constexpr int kForever = -1;
-  int timeout = kPaceMilliseconds;
+// Why a server stops.
+enum class Cause { kSignal, kTakeover, kRemoval };
+
+Error RemovalOf(const std::filesystem::path& path) {
+  return Error(fmt::format(
+      "someone has removed {}, or put another in its place: no new client finds this server; start "
+      "it again, and leave the file alone",
+      path.string()));
+}
+
+// Waits for a signal or a takeover, and looks whether the file is still there. One thread does it
+// all, so that neither a look nor a signal meets a takeover halfway.
+Cause AwaitEnd(const StopSignals& signals, SocketFile& file, const std::filesystem::path& path,
+               OnRemoved on_removed) {
+  bool is_lost = false;
   while (true) {
     std::array<pollfd, 2> awaited{
         {{signals.descriptor(), POLLIN, 0}, {file.successor_descriptor(), POLLIN, 0}}};
-    poll(awaited.data(), awaited.size(), timeout);
+    poll(awaited.data(), awaited.size(), static_cast<int>(file.patience().count()));
     const auto [stop, successor] = awaited;
     if (stop.revents != 0) {
       signals.Take();
-      return std::nullopt;
+      return Cause::kSignal;
     }
-    if (successor.revents != 0 && file.AnswerSuccessor()) return std::nullopt;
-    if (timeout == kForever || !file.IsLost()) continue;
-    Error removal(fmt::format(
-        "someone has removed {}, or put another in its place: no new client finds this server; "
-        "start it again, and leave the file alone",
-        path.string()));
-    if (on_removed == OnRemoved::kStop) return removal;
-    LogError(removal.what());
-    timeout = kForever;
+    if (file.AnswerSuccessor(successor.revents != 0)) return Cause::kTakeover;
+    if (is_lost || !file.IsLost()) continue;
+    if (on_removed == OnRemoved::kStop) return Cause::kRemoval;
+    LogError(RemovalOf(path).what());
+    is_lost = true;
   }
 }
 
@@ -134,7 +149,8 @@ void Listen(const SocketAddress& address, const ListenOptions& options,
             const std::function<void()>& ready) {
   const StopSignals signals;
   SocketFile file(address, fmt::format("{} {}", kImplementation, grpc::Version()),
-                  options.take_over);
+                  {.take_over = options.take_over, .trust_folder = options.trust_folder});
+  std::optional<Watchdog> watchdog;  // outlives the server, whose end it watches
   const std::unique_ptr<grpc::Server> server = Start(file, options.max_connection_age, services);
   if (server == nullptr) {  // grpc says no more than that it failed
     throw Error(
@@ -147,14 +163,21 @@ void Listen(const SocketAddress& address, const ListenOptions& options,
   file.Publish(options.mode, options.group);
   ready();
 
-  const auto removal = AwaitEnd(signals, file, address.path(), options.on_removed);
+  const Cause cause = AwaitEnd(signals, file, address.path(), options.on_removed);
+  const milliseconds calls_end = options.grace + kMoveTime;
+  const auto calls_end_at = std::chrono::system_clock::now() + calls_end;
+  watchdog.emplace(calls_end + kEndTime, [cause, path = address.path()] {
+    if (cause == Cause::kRemoval) LogError(RemovalOf(path).what());
+    _exit(cause == Cause::kRemoval ? EXIT_FAILURE : EXIT_SUCCESS);
+  });
   health.End();
   file.Withdraw();
-  signals.EndAtTheNext();
-  AwaitNoClient(file.private_path(),
-                std::chrono::duration_cast<milliseconds>(kDrainAges * options.max_connection_age));
-  server->Shutdown(std::chrono::system_clock::now() + options.grace);
-  if (removal) throw *removal;
+  signals.EndAtTheSecond(cause == Cause::kSignal);
+  const auto moved =
+      std::chrono::duration_cast<milliseconds>(kDrainAges * options.max_connection_age);
+  AwaitNoClient(file.private_path(), std::min(moved, calls_end));
+  server->Shutdown(calls_end_at);
+  if (cause == Cause::kRemoval) throw RemovalOf(address.path());
 }
 
 }  // namespace samehost

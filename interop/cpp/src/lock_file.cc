@@ -6,34 +6,69 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "error.h"
 #include "host_name.h"
 #include "socket_probe.h"
 
 namespace samehost {
+namespace {
 
-LockFile::LockFile(const std::filesystem::path& socket, const std::string& owner,
-                   std::chrono::milliseconds patience)
+constexpr mode_t kMode = 0600;
+
+// Does not wait where someone has put a FIFO.
+int Open(const std::filesystem::path& path) {
+  return open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kMode);
+}
+
+}  // namespace
+
+LockFile::LockFile(const Folder& folder, const std::filesystem::path& socket,
+                   const std::string& owner, std::chrono::milliseconds patience)
     : socket_(socket),
       path_(socket.string() + ".lock"),
-      // 0600: whoever may open the file may lock it, and clients must not be able to.
-      file_(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+      file_(Open(folder / std::filesystem::path(path_).filename())) {
   if (!file_.valid()) {
     const int error = errno;
-    if (error == ENOENT) {
-      throw Error(fmt::format("no folder {} for the socket {}; create it or mount it",
-                              socket_.parent_path().string(), socket_.string()));
-    }
+    if (error == ELOOP || error == EISDIR || error == ENXIO) throw NotALockFile();
     throw Error(fmt::format("cannot open the lock file {}: {}; {}; let this process write there",
                             path_, SystemMessage(error), DescribePermissions(path_)));
   }
+  RefuseWhatOthersMayLock(folder.Status().st_uid);
   Take(patience);
   Write(owner);
+}
+
+Error LockFile::NotALockFile() const {
+  return Error(fmt::format(
+      "{} is needed as a lock file and is not a regular file with one name; remove it, or choose "
+      "another name for the socket",
+      path_));
+}
+
+void LockFile::RefuseWhatOthersMayLock(uid_t folder_owner) const {
+  constexpr uid_t kRoot = 0;
+  struct stat found {};
+  if (fstat(file_.get(), &found) != 0 || !S_ISREG(found.st_mode) || found.st_nlink != 1) {
+    throw NotALockFile();
+  }
+  if (found.st_uid != geteuid() && found.st_uid != kRoot && found.st_uid != folder_owner) {
+    throw Error(fmt::format(
+        "the lock file {} belongs to uid {}, who could keep this server from starting; remove it, "
+        "or choose a folder that only this user may write to",
+        path_, found.st_uid));
+  }
+  const mode_t mode = found.st_mode & 07777;
+  if (fchmod(file_.get(), kMode) != 0 && mode != kMode) {
+    throw Error(fmt::format(
+        "the lock file {} has mode {:04o}, with which others could hold it: {}; run chmod 600 {}",
+        path_, mode, SystemMessage(errno), path_));
+  }
 }
 
 // Takes both kinds of lock, because neither stops the other: flock(2), which most languages use,
@@ -101,8 +136,12 @@ std::optional<std::string> LockFile::ReadOwner() const {
   const auto plain = [](const nlohmann::json& value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
   };
-  return fmt::format("{}, process {} on host {},", plain(record["implementation"]),
-                     plain(record["pid"]), plain(record["host"]));
+  const std::string owner =
+      fmt::format("{}, process {} on host {},", plain(record["implementation"]),
+                  plain(record["pid"]), plain(record["host"]));
+  const auto is_control = [](unsigned char character) { return std::iscntrl(character) != 0; };
+  if (std::any_of(owner.begin(), owner.end(), is_control)) return std::nullopt;  // for a terminal
+  return owner;
 }
 
 }  // namespace samehost

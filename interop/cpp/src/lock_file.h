@@ -6,7 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "error.h"
 #include "file_descriptor.h"
+#include "folder.h"
 
 namespace samehost {
 
@@ -15,15 +17,20 @@ namespace samehost {
 //
 // The file stays: if it were removed, one server could lock the removed file while the next locks a
 // new one. What it says of its owner is only there to be read.
+//
+// Whoever may open the file may lock it. So it must be a regular file with one name, of this user,
+// of root or of the folder's owner, and it gets the mode 0600.
 class LockFile {
  public:
-  // Locks `<socket>.lock` and writes down who the owner is. Throws InUseError where someone else
-  // holds the lock for all of the patience, and Error where the file can't be opened or is not a
-  // lock file.
-  LockFile(const std::filesystem::path& socket, const std::string& owner,
+  // Locks `<socket>.lock` in the open folder of the socket and writes down who the owner is. Throws
+  // InUseError where someone else holds the lock for all of the patience, and Error where the file
+  // can't be opened, is not a lock file, or is another user's.
+  LockFile(const Folder& folder, const std::filesystem::path& socket, const std::string& owner,
            std::chrono::milliseconds patience);
 
  private:
+  Error NotALockFile() const;
+  void RefuseWhatOthersMayLock(uid_t folder_owner) const;
   bool TryTake() const;
   void Take(std::chrono::milliseconds patience) const;
   void Write(const std::string& owner) const;

@@ -1,16 +1,12 @@
 #include "socket_file.h"
 
 #include <fmt/format.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
-#include <random>
-#include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "error.h"
 #include "socket_probe.h"
@@ -18,162 +14,138 @@
 namespace samehost {
 namespace {
 
-// Hexadecimal digits, so that two paths of one folder share a private folder once in 4 billion.
-constexpr std::size_t kFolderNameLength = 8;
+using std::chrono::milliseconds;
 
-// Random digits. C-core unlinks the name that it bound when it shuts down, whatever is there by
-// then: a server that drains would take away what its successor has just bound under the same name.
-constexpr std::size_t kSocketNameLength = 4;
+// How often to look whether the path is still there. That is about as often as clients that wait
+// for a server dial, and a look takes some microseconds.
+constexpr milliseconds kLookPace{1000};
 
-// The name of the socket for successors, while it is private; no random one is the same.
-constexpr char kPrivateControl[] = "t";
+// How often to try to take the lock again; and how often before a warning: a third server may hold
+// it while it finds the path live.
+constexpr milliseconds kReclaimPace{50};
+constexpr int kTriesBeforeWarning = 40;
 
-// How long to try for a lock that was just released: a third server may hold it while it finds the
-// path live.
-constexpr std::chrono::seconds kReleasedLockPatience{2};
+// How long to try for a lock that was just released, for the same reason.
+constexpr milliseconds kReleasedLockPatience{2000};
 
-std::string Sha256(const std::string& text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  std::string hexadecimal;
-  for (const unsigned char byte : digest) hexadecimal += fmt::format("{:02x}", byte);
-  return hexadecimal;
-}
-
-// Where the socket is bound: a random name in a folder beside the path, whose own name depends on
-// the path alone, so that the next server clears away what one that was killed here has left. It
-// must fit into a socket's address too, so both names get shorter where the path is long.
-std::filesystem::path PrivatePath(const std::filesystem::path& path) {
-  const std::size_t taken = path.parent_path().string().size() + std::string_view("/./").size();
-  if (taken + std::string_view("ab").size() > kMaxPathBytes) {
-    throw Error(
-        fmt::format("{} leaves no room for a private name beside it; choose a folder with a "
-                    "shorter name",
-                    path.string()));
-  }
-  const std::size_t room = kMaxPathBytes - taken;
-  const std::size_t socket_length = std::min(room / 2, kSocketNameLength);
-  const std::size_t folder_length = std::min(room - socket_length, kFolderNameLength);
-  const std::string folder = Sha256(path.filename().string()).substr(0, folder_length);
-  const std::string socket = fmt::format("{:08x}", std::random_device()()).substr(0, socket_length);
-  return path.parent_path() / fmt::format(".{}", folder) / socket;
+// Whether both are one file. The time tells, too, as the inode of a removed file is given to the
+// next one.
+bool IsSame(const struct stat& one, const struct stat& other) {
+  return one.st_dev == other.st_dev && one.st_ino == other.st_ino &&
+         one.st_mtim.tv_sec == other.st_mtim.tv_sec && one.st_mtim.tv_nsec == other.st_mtim.tv_nsec;
 }
 
 }  // namespace
 
-SocketFile::SocketFile(const SocketAddress& address, std::string owner, bool take_over)
+SocketFile::SocketFile(const SocketAddress& address, std::string owner, const ClaimOptions& options)
     : address_(address),
-      private_path_(PrivatePath(address.path())),
-      control_path_(ControlPath(address.path())),
-      owner_(std::move(owner)) {
-  TakeLock(take_over);
-  RefuseWhatIsNotStale();
+      owner_(std::move(owner)),
+      folder_(OpenFolderOf(address.path(), options.trust_folder)),
+      file_(folder_, address.path()) {
+  if (const auto control = ControlPath(address.path())) control_.emplace(folder_, *control);
+  Claim(options.take_over);
   RefuseForeignControl();
   MakePrivateFolder();
 }
 
 void SocketFile::Publish(mode_t mode, std::optional<gid_t> group) {
   const std::string path = address_.path().string();
-  const std::filesystem::path private_control = private_path_.parent_path() / kPrivateControl;
-  if (control_path_) successors_.emplace(private_control);
-  constexpr auto kSameOwner = static_cast<uid_t>(-1);
-  // chown before chmod: it may clear bits of the mode (chown(2)). The socket for successors before
-  // the path: if the process dies between the two, a predecessor still has its path.
-  if ((group && chown(private_path_.c_str(), kSameOwner, *group) != 0) ||
-      chmod(private_path_.c_str(), mode) != 0 ||
-      (control_path_ && !Rename(private_control, *control_path_)) || !Rename(private_path_, path) ||
-      rmdir(private_path_.parent_path().c_str()) != 0) {
+  const auto refused_by_system = [&] {
     const int error = errno;
-    throw Error(fmt::format(
+    return Error(fmt::format(
         "cannot publish {} with mode {:04o} and group {}: {}; {}; only a group that this process "
         "is in can be given",
         path, mode, group.value_or(getegid()), SystemMessage(error), DescribePermissions(path)));
+  };
+  // chown before chmod: it may clear bits of the mode (chown(2)).
+  constexpr auto kSameOwner = static_cast<uid_t>(-1);
+  if ((group && chown(private_path_.c_str(), kSameOwner, *group) != 0) ||
+      chmod(private_path_.c_str(), mode) != 0) {
+    throw refused_by_system();
   }
+  if (control_) successors_.emplace(*private_ / control_->name(), control_->path());
+  RefuseWhatHasComeSince();
+  // The socket for successors before the path: if the process dies between the two, a predecessor
+  // still has its path.
+  if ((control_ && !control_->Publish(*private_ / control_->name())) ||
+      !file_.Publish(private_path_)) {
+    throw refused_by_system();
+  }
+  private_.reset();
   if (predecessor_) predecessor_->TellPublished();
   predecessor_.reset();
 }
 
-bool SocketFile::AnswerSuccessor() {
-  switch (successors_->Hear()) {
-    case Successors::Said::kNothing:
-      break;
+int SocketFile::successor_descriptor() const {
+  const bool reclaims = lent_ && !successors_->HasOne();
+  return successors_ && !reclaims ? successors_->descriptor() : -1;
+}
+
+milliseconds SocketFile::patience() const { return lent_ ? kReclaimPace : kLookPace; }
+
+bool SocketFile::AnswerSuccessor(bool readable) {
+  switch (readable ? successors_->Hear() : Successors::Said::kNothing) {
     case Successors::Said::kHello:
-      lock_.reset();
+      LendLock();
       successors_->SayReleased();
-      break;
-    case Successors::Said::kGoodbye:
-      RetakeLock();
-      break;
+      return false;
     case Successors::Said::kPublished:
+      lent_ = false;
       return true;
-    case Successors::Said::kNoMore:
-      successors_.reset();
-      LogError(
-          fmt::format("{} can't be taken over any more: the system refuses connections at "
-                      "{}.takeover; let this process open more files",
-                      address_.path().string(), address_.path().string()));
+    case Successors::Said::kNothing:
+    case Successors::Said::kGoodbye:
       break;
   }
+  if (lent_) ReclaimLock();
   return false;
 }
 
-bool SocketFile::IsLost() const { return lock_ && !IsOwn(address_.path()); }
+// By its path, as clients look for it: someone may have renamed the folder.
+bool SocketFile::IsLost() const { return lock_ && !file_.IsOwn(address_.path()); }
 
 void SocketFile::Withdraw() {
   successors_.reset();  // hangs up on those who wait
-  if (lock_) {  // or else a successor may put its own there between the look and the removal
-    for (const auto& [path, identity] : identities_) {
-      if (IsOwn(path)) unlink(path.c_str());
+  if (lent_) {
+    try {
+      TakeLock(milliseconds(0));
+    } catch (const Error&) {
+      // The successor has it, and the names are its own to remove.
     }
-    RemovePrivateFolder();
-    lock_.reset();
+    lent_ = false;
   }
+  if (lock_) {
+    file_.RemoveIfOwn();
+    if (control_) control_->RemoveIfOwn();
+  }
+  private_.reset();
+  kept_.reset();
+  lock_.reset();
   predecessor_.reset();
 }
 
-bool SocketFile::Rename(const std::filesystem::path& bound, const std::filesystem::path& path) {
-  const auto identity = IdentityOf(bound);
-  if (!identity) return false;
-  identities_.insert_or_assign(path, *identity);
-  return rename(bound.c_str(), path.c_str()) == 0;
+void SocketFile::TakeLock(milliseconds patience) {
+  lock_.emplace(folder_, address_.path(), owner_, patience);
 }
 
-bool SocketFile::IsOwn(const std::filesystem::path& path) const {
-  const auto own = identities_.find(path);
-  return own != identities_.end() && IdentityOf(path) == own->second;
-}
-
-std::optional<SocketFile::Identity> SocketFile::IdentityOf(const std::filesystem::path& path) {
-  struct stat found {};
-  if (lstat(path.c_str(), &found) != 0) return std::nullopt;
-  return Identity(found.st_dev, found.st_ino);
-}
-
-void SocketFile::TakeLock(bool take_over) {
-  using namespace std::chrono_literals;
+void SocketFile::Claim(bool take_over) {
+  const auto ask_predecessor = [this] { predecessor_.emplace(folder_, address_.path()); };
   try {
-    lock_.emplace(address_.path(), owner_, 0ms);
+    TakeLock(milliseconds(0));
   } catch (const InUseError&) {
     if (!take_over) throw;
-    predecessor_.emplace(address_.path());
-    lock_.emplace(address_.path(), owner_, kReleasedLockPatience);
+    ask_predecessor();
+    TakeLock(kReleasedLockPatience);
   }
+  found_ = file_.Look();
+  const PathState state = file_.Probe();
+  // Someone has removed the lock file that the server there holds.
+  if (state == PathState::kLive && take_over && !predecessor_) ask_predecessor();
+  RefuseUnlessFree(state);
 }
 
-// When a successor gave up; a signal waits meanwhile. Even without the lock, others find the path
-// live.
-void SocketFile::RetakeLock() {
-  try {
-    lock_.emplace(address_.path(), owner_, kReleasedLockPatience);
-  } catch (const Error& error) {
-    LogError(fmt::format("a takeover of {} was given up, and its lock can't be had again: {}",
-                         address_.path().string(), error.what()));
-  }
-}
-
-void SocketFile::RefuseWhatIsNotStale() const {
+void SocketFile::RefuseUnlessFree(PathState state) const {
   const std::string path = address_.path().string();
-  switch (ProbePath(address_)) {
+  switch (state) {
     case PathState::kNotASocket:
       throw Error(
           fmt::format("{} exists and is not a socket; move it away or choose another path", path));
@@ -195,33 +167,86 @@ void SocketFile::RefuseWhatIsNotStale() const {
 }
 
 void SocketFile::RefuseForeignControl() const {
-  struct stat found {};
-  if (control_path_ && lstat(control_path_->c_str(), &found) == 0 && !S_ISSOCK(found.st_mode)) {
+  const auto found = control_ ? control_->Look() : std::nullopt;
+  if (found && !S_ISSOCK(found->st_mode)) {
     throw Error(fmt::format(
         "{} is needed to hand {} over and is not a socket; move it away or choose another path",
-        control_path_->string(), address_.path().string()));
+        control_->path().string(), address_.path().string()));
   }
 }
 
-void SocketFile::MakePrivateFolder() const {
-  const std::filesystem::path folder = private_path_.parent_path();
-  if (!RemovePrivateFolder() || mkdir(folder.c_str(), S_IRWXU) != 0) {
-    const int error = errno;
+// Only what the claim found may be replaced.
+void SocketFile::RefuseWhatHasComeSince() const {
+  const auto found = file_.Look();
+  if (!found || (found_ && IsSame(*found, *found_))) return;
+  throw Error(fmt::format(
+      "someone put another file at {} while this server started; it is kept: move it away or "
+      "choose another path",
+      address_.path().string()));
+}
+
+void SocketFile::MakePrivateFolder() {
+  const std::string prefix = PrivatePrefix(address_.path());
+  // A predecessor keeps other names of its sockets in such a folder.
+  if (!predecessor_) SweepPrivateFolders(folder_, prefix);
+  try {
+    private_.emplace(folder_, prefix);
+  } catch (const std::system_error& error) {
     throw Error(fmt::format(
-        "cannot create {} for the socket {}: {}; {}; let this process write there", folder.string(),
-        address_.path().string(), SystemMessage(error), DescribePermissions(folder)));
+        "cannot create a private folder beside {}: {}; {}; let this process write there",
+        address_.path().string(), SystemMessage(error.code().value()),
+        DescribePermissions(address_.path().parent_path())));
+  }
+  // Random: connections are known by it, and C-core unlinks the name that it bound when it shuts
+  // down, whatever is there by then.
+  private_path_ = *private_ / RandomName();
+}
+
+// Lets a successor have the lock. It may take the public names and die, so others are kept.
+void SocketFile::LendLock() {
+  try {
+    kept_.emplace(folder_, PrivatePrefix(address_.path()));
+    file_.KeepIn(*kept_);
+    if (control_) control_->KeepIn(*kept_);
+  } catch (const std::system_error&) {
+    // Without other names, such a server serves on, and IsLost says that nobody finds it.
+  }
+  lock_.reset();
+  lent_ = true;
+  failed_tries_ = 0;
+}
+
+// Takes the lock again when a successor has failed; until then, it is called again and again.
+void SocketFile::ReclaimLock() {
+  const std::string path = address_.path().string();
+  if (successors_->HasOne()) {
+    // It may take its time while it holds the lock.
+    if (successors_->IsSilent() && TryToReclaim()) {
+      successors_->HangUp();
+      LogError(fmt::format(
+          "a successor that wanted to take {} over says nothing more; this server serves on",
+          path));
+    }
+  } else if (!TryToReclaim() && ++failed_tries_ == kTriesBeforeWarning) {
+    LogError(fmt::format("a takeover of {} has failed, and another process holds its lock", path));
   }
 }
 
-// Removes what this server, or one that was killed while it started, left; safe, as it holds the
-// lock. False, and errno, where it can't.
-bool SocketFile::RemovePrivateFolder() const {
-  const std::filesystem::path folder = private_path_.parent_path();
-  std::error_code ignored;  // rmdir says what matters
-  for (const auto& left : std::filesystem::directory_iterator(folder, ignored)) {
-    if (left.is_socket(ignored)) unlink(left.path().c_str());
+// False where another process holds the lock, or no descriptor is left.
+bool SocketFile::TryToReclaim() {
+  try {
+    TakeLock(milliseconds(0));
+    if (kept_) {
+      file_.RestoreFrom(*kept_);
+      if (control_) control_->RestoreFrom(*kept_);
+    }
+  } catch (const Error&) {
+    lock_.reset();
+    return false;
   }
-  return rmdir(folder.c_str()) == 0 || errno == ENOENT;
+  kept_.reset();
+  lent_ = false;
+  return true;
 }
 
 }  // namespace samehost

@@ -5,16 +5,24 @@
 
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
-#include <utility>
 
+#include "folder.h"
 #include "lock_file.h"
+#include "private_folder.h"
+#include "public_file.h"
 #include "socket_address.h"
 #include "takeover.h"
 
 namespace samehost {
+
+struct ClaimOptions {
+  // Asks a server that has the path to hand it over.
+  bool take_over = false;
+  // Accepts, with a warning, a folder that every user may write to.
+  bool trust_folder = false;
+};
 
 // One server's hold on a path, as PROTOCOL.md has it: claim (construct), bind, publish, serve,
 // withdraw. For use by one thread.
@@ -22,28 +30,36 @@ namespace samehost {
 // The socket is bound in a private folder beside the path, which nobody else may enter, is given
 // its mode and group there, and is renamed onto the path when it serves. So whoever finds a file at
 // the path finds one that serves, and never one with a wider mode.
+//
+// All names are relative to folders that are held open. Another user who may write to the folder
+// can replace what is there, but can't make the server change or remove a file of somebody else.
 class SocketFile {
  public:
-  // Locks the path and makes the private folder; to take over is to ask a server that has the path
-  // to hand it over. Throws Error where it does not, where the path has something that is no
-  // socket, or where its folder is missing or can't be written to.
-  SocketFile(const SocketAddress& address, std::string owner, bool take_over = false);
+  // Locks the path and makes the private folder. Throws Error where another server has the path and
+  // does not hand it over, where the path has something that is no socket, or where its folder is
+  // missing, can't be written to, or can be written to by every user.
+  SocketFile(const SocketAddress& address, std::string owner, const ClaimOptions& options = {});
   ~SocketFile() { Withdraw(); }
   SocketFile(const SocketFile&) = delete;
   SocketFile& operator=(const SocketFile&) = delete;
 
-  // Where to bind.
+  // Where to bind. Connections that were accepted there keep it as their name.
   const std::filesystem::path& private_path() const { return private_path_; }
 
   // Gives the bound socket its group and mode and renames it onto the path; from now on it is
-  // found, and a predecessor goes. Throws Error where the system refuses one of them.
+  // found, and a predecessor goes. Throws Error where the system refuses one of them, or where
+  // someone has put something at the path since the claim.
   void Publish(mode_t mode, std::optional<gid_t> group);
 
   // What to poll for something that a successor has to say; -1 where none can come.
-  int successor_descriptor() const { return successors_ ? successors_->descriptor() : -1; }
+  int successor_descriptor() const;
 
-  // Takes in what a successor has to say. True where the path is its own now.
-  bool AnswerSuccessor();
+  // How long to poll at most before the next call of AnswerSuccessor.
+  std::chrono::milliseconds patience() const;
+
+  // Takes in what a successor has to say, where there is something to read, and takes the lock
+  // again when it has failed. True where the path is the successor's now.
+  bool AnswerSuccessor(bool readable);
 
   // Whether someone has removed the file, or put another in its place, without taking it over.
   bool IsLost() const;
@@ -52,26 +68,30 @@ class SocketFile {
   void Withdraw();
 
  private:
-  using Identity = std::pair<dev_t, ino_t>;
-  static std::optional<Identity> IdentityOf(const std::filesystem::path& path);
-
-  void TakeLock(bool take_over);
-  void RetakeLock();
-  void RefuseWhatIsNotStale() const;
+  void TakeLock(std::chrono::milliseconds patience);
+  void Claim(bool take_over);
+  void RefuseUnlessFree(PathState state) const;
   void RefuseForeignControl() const;
-  void MakePrivateFolder() const;
-  bool RemovePrivateFolder() const;
-  bool Rename(const std::filesystem::path& bound, const std::filesystem::path& path);
-  bool IsOwn(const std::filesystem::path& path) const;
+  void RefuseWhatHasComeSince() const;
+  void MakePrivateFolder();
+  void LendLock();
+  void ReclaimLock();
+  bool TryToReclaim();
 
   const SocketAddress address_;
-  const std::filesystem::path private_path_;
-  const std::optional<std::filesystem::path> control_path_;
   const std::string owner_;
-  std::map<std::filesystem::path, Identity> identities_;  // of what this server has published
+  const Folder folder_;
+  PublicFile file_;
+  std::optional<PublicFile> control_;  // nothing where its name would be too long
+  std::optional<struct stat> found_;   // what was at the path before
+  std::filesystem::path private_path_;
   // Before the lock, to be destroyed after it: a predecessor that hears of it finds the lock free.
   std::optional<Predecessor> predecessor_;
   std::optional<LockFile> lock_;  // nothing while a successor may have it
+  bool lent_ = false;             // to a successor that has not published yet
+  int failed_tries_ = 0;          // to take the lock again
+  std::optional<PrivateFolder> private_;
+  std::optional<PrivateFolder> kept_;  // with other names of the sockets, while the lock is lent
   std::optional<Successors> successors_;
 };
 

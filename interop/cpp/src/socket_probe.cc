@@ -20,6 +20,7 @@ namespace {
 // Calls connect(2) or bind(2), which take a path alike.
 int Call(int (*function)(int, const sockaddr*, socklen_t), int socket,
          const std::filesystem::path& path) {
+  if (path.native().size() > kMaxPathBytes) return errno = ENAMETOOLONG;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), kMaxPathBytes);
@@ -30,7 +31,10 @@ int Call(int (*function)(int, const sockaddr*, socklen_t), int socket,
 }  // namespace
 
 PathState ProbePath(const SocketAddress& address) {
-  const std::string path = address.path().string();
+  return ProbePath(address.path(), address.path());
+}
+
+PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& shown) {
   struct stat found {};
   if (stat(path.c_str(), &found) != 0) {
     switch (errno) {
@@ -40,17 +44,17 @@ PathState ProbePath(const SocketAddress& address) {
       case EACCES:
         return PathState::kForbidden;
       default:
-        throw Error(fmt::format("cannot look at {}: {}; check the folder it is in", path,
+        throw Error(fmt::format("cannot look at {}: {}; check the folder it is in", shown.string(),
                                 SystemMessage(errno)));
     }
   }
   if (!S_ISSOCK(found.st_mode)) return PathState::kNotASocket;
   const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe.valid()) {
-    throw Error(fmt::format("cannot dial {}: {}; let this process open more files", path,
+    throw Error(fmt::format("cannot dial {}: {}; let this process open more files", shown.string(),
                             SystemMessage(errno)));
   }
-  switch (Connect(probe.get(), address.path())) {
+  switch (Connect(probe.get(), path)) {
     case ECONNREFUSED:
       return PathState::kStale;
     case ENOENT:

@@ -23,6 +23,9 @@ enum class PathState {
 // both. That is why servers are kept apart by a lock and not by this.
 PathState ProbePath(const SocketAddress& address);
 
+// The same of a path that leads through an open folder; errors show the other one.
+PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& shown);
+
 // connect(2) to a path; 0 or an errno.
 int Connect(int socket, const std::filesystem::path& path);
 

@@ -1,6 +1,7 @@
 #include "takeover.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -8,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "error.h"
 #include "socket_address.h"
@@ -16,8 +18,17 @@
 namespace samehost {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
 // How long a server may take to release its lock, which takes it less than a millisecond.
-constexpr timeval kAnswerTime{.tv_sec = 5, .tv_usec = 0};
+constexpr std::chrono::seconds kAnswerTime{5};
+
+// How long a successor may be silent without the lock, for which it tries for 2 s.
+constexpr std::chrono::seconds kSilence{5};
+
+// How long to wait for a descriptor for a successor.
+constexpr milliseconds kPace{50};
 
 constexpr std::size_t kMaxLineBytes = 4096;
 
@@ -45,8 +56,18 @@ bool ReadMore(int connection, std::string& line) {
   return line.back() != '\n' && line.size() < kMaxLineBytes;
 }
 
-// What the system calls a time that is over is not what a person does.
-std::string Reason(int error) { return error == EAGAIN ? "timed out" : SystemMessage(error); }
+// Reads a line, or what there is of it until the connection ends or the time is over. Returns 0 or
+// an errno.
+int ReadLine(int connection, steady_clock::time_point end, std::string& line) {
+  while (true) {
+    const auto left = std::chrono::ceil<milliseconds>(end - steady_clock::now());
+    pollfd readable{connection, POLLIN, 0};
+    if (left.count() <= 0 || poll(&readable, 1, static_cast<int>(left.count())) == 0) {
+      return ETIMEDOUT;
+    }
+    if (!ReadMore(connection, line)) return errno;
+  }
+}
 
 }  // namespace
 
@@ -56,7 +77,7 @@ std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& pa
   return control;
 }
 
-Predecessor::Predecessor(const std::filesystem::path& path)
+Predecessor::Predecessor(const Folder& folder, const std::filesystem::path& path)
     : connection_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   const auto control = ControlPath(path);
   if (!control) {
@@ -66,19 +87,21 @@ Predecessor::Predecessor(const std::filesystem::path& path)
   }
   const auto unanswered = [&](int error) {
     return Error(fmt::format("{} can't be taken over: nobody answers at {}: {}; stop its server",
-                             path.string(), control->string(), Reason(error)));
+                             path.string(), control->string(), SystemMessage(error)));
   };
   if (!connection_.valid()) throw unanswered(errno);
-  // For sending too: connect(2) waits that long for room in the backlog.
-  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-    setsockopt(connection_.get(), SOL_SOCKET, option, &kAnswerTime, sizeof(kAnswerTime));
+  const auto end = steady_clock::now() + kAnswerTime;
+  // connect(2) waits that long for room in the backlog.
+  constexpr timeval kConnectTime{.tv_sec = kAnswerTime.count(), .tv_usec = 0};
+  setsockopt(connection_.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectTime, sizeof(kConnectTime));
+  if (const int error = Connect(connection_.get(), folder / control->filename()); error != 0) {
+    throw unanswered(error == EAGAIN ? ETIMEDOUT : error);
   }
-  if (const int error = Connect(connection_.get(), *control); error != 0) throw unanswered(error);
   std::string line;
-  while (ReadMore(connection_.get(), line)) {
-  }
   // A server that closes its listener resets the connections that wait there.
-  if (errno != 0 && errno != ECONNRESET) throw unanswered(errno);
+  if (const int error = ReadLine(connection_.get(), end, line); error != 0 && error != ECONNRESET) {
+    throw unanswered(error);
+  }
   if (!Says(line, kReleased)) {
     throw Error(
         fmt::format("{} can't be taken over: its server goes, or another takes over; try again",
@@ -88,14 +111,14 @@ Predecessor::Predecessor(const std::filesystem::path& path)
 
 void Predecessor::TellPublished() const { Say(connection_.get(), kPublished); }
 
-Successors::Successors(const std::filesystem::path& path)
+Successors::Successors(const std::filesystem::path& bound, const std::filesystem::path& shown)
     : listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
   // For its own user alone: whoever may dial it can make the server go. It listens before it has
   // its public name, so that a successor never finds it deaf.
-  if (!listener_.valid() || Bind(listener_.get(), path) != 0 ||
-      chmod(path.c_str(), S_IRUSR | S_IWUSR) != 0 || listen(listener_.get(), SOMAXCONN) != 0) {
+  if (!listener_.valid() || Bind(listener_.get(), bound) != 0 ||
+      chmod(bound.c_str(), S_IRUSR | S_IWUSR) != 0 || listen(listener_.get(), SOMAXCONN) != 0) {
     throw Error(fmt::format("cannot listen for a successor at {}: {}; see whether its disk is full",
-                            path.string(), SystemMessage(errno)));
+                            shown.string(), SystemMessage(errno)));
   }
 }
 
@@ -108,17 +131,24 @@ Successors::Said Successors::Hear() {
 
 void Successors::SayReleased() const { Say(successor_->get(), kReleased); }
 
+bool Successors::IsSilent() {
+  if (steady_clock::now() < silent_from_) return false;
+  silent_from_ = steady_clock::now() + kSilence;
+  return true;
+}
+
 Successors::Said Successors::Accept() {
   const int connection = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
   if (connection >= 0) {
     successor_.emplace(connection);
     line_.clear();
+    silent_from_ = steady_clock::now() + kSilence;
     return Said::kHello;
   }
-  // Whoever waits in the backlog stays there, and a poll that finds it again and again would be all
-  // that this process does.
-  return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? Said::kNothing
-                                                                    : Said::kNoMore;
+  // Whoever waits in the backlog stays there: without a pause, a poll that finds it again and again
+  // would be all that this process does until a descriptor is left.
+  std::this_thread::sleep_for(kPace);
+  return Said::kNothing;
 }
 
 }  // namespace samehost

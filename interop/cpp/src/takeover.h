@@ -1,11 +1,13 @@
 #ifndef SAMEHOST_TAKEOVER_H_
 #define SAMEHOST_TAKEOVER_H_
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "file_descriptor.h"
+#include "folder.h"
 
 namespace samehost {
 
@@ -21,8 +23,9 @@ std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& pa
 // makes that server take its lock again and serve on.
 class Predecessor {
  public:
-  // Makes the server release its lock. Throws Error where it can't be asked, or won't.
-  explicit Predecessor(const std::filesystem::path& path);
+  // Makes the server release its lock. The folder is that of the path. Throws Error where the
+  // server can't be asked, or won't.
+  Predecessor(const Folder& folder, const std::filesystem::path& path);
 
   // Says that the path is the successor's now, so that the predecessor drains and goes.
   void TellPublished() const;
@@ -40,26 +43,35 @@ class Successors {
     kHello,      // one has come; it is owed SayReleased
     kGoodbye,    // it has given up, or died
     kPublished,  // the path is its own now
-    kNoMore,     // none will be heard of: the system refuses their connections
   };
 
-  // Listens at a path that nobody else can reach yet. Throws Error where the system refuses.
-  explicit Successors(const std::filesystem::path& path);
+  // Listens at a path that nobody else can reach yet. Throws Error, which shows the public path,
+  // where the system refuses.
+  Successors(const std::filesystem::path& bound, const std::filesystem::path& shown);
 
   // What to poll for something to read.
   int descriptor() const { return successor_ ? successor_->get() : listener_.get(); }
 
-  // Takes in what there is to read.
+  // Whether one has come, and is still there.
+  bool HasOne() const { return successor_.has_value(); }
+
+  // Takes in what there is to read. Where no descriptor is left for a connection, it pauses.
   Said Hear();
 
   void SayReleased() const;
+
+  // Whether the one that has come says nothing; true at most every 5 s.
+  bool IsSilent();
+
+  void HangUp() { successor_.reset(); }
 
  private:
   Said Accept();
 
   const FileDescriptor listener_;
   std::optional<FileDescriptor> successor_;
-  std::string line_;  // as far as the successor has said it
+  std::string line_;                                   // as far as the successor has said it
+  std::chrono::steady_clock::time_point silent_from_;  // unless it says something before
 };
 
 }  // namespace samehost

@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
+#include <thread>
 
 #include "dial.h"
+#include "error.h"
 #include "file_descriptor.h"
 #include "health_service.h"
 #include "socket_probe.h"
@@ -18,6 +22,8 @@
 namespace samehost {
 namespace {
 
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
@@ -78,6 +84,65 @@ TEST_F(ListenTest, WaitsForAClientThatNeverLeavesNoLongerThanItMust) {
       StopAfter(options, [&] { ASSERT_EQ(Connect(silent.get(), address_.path()), 0); });
   EXPECT_GT(stop, 200ms) << "it is 1.3 ages, which is 260 ms";
   EXPECT_LT(stop, 10s);
+}
+
+TEST_F(ListenTest, StopsSoonAfterTheGraceWhateverTheAge) {
+  ListenOptions options = WithAge(60s);
+  options.grace = 100ms;
+  const FileDescriptor silent(socket(AF_UNIX, SOCK_STREAM, 0));
+  const auto stop =
+      StopAfter(options, [&] { ASSERT_EQ(Connect(silent.get(), address_.path()), 0); });
+  EXPECT_LT(stop, 5s) << "it is 1.3 s";
+}
+
+// Blocks for ever.
+class StuckService final : public grpc::health::v1::Health::Service {
+  grpc::Status Check(grpc::ServerContext* /*context*/, const HealthCheckRequest* /*request*/,
+                     HealthCheckResponse* /*response*/) override {
+    std::promise<void>().get_future().wait();
+    return grpc::Status::OK;
+  }
+};
+
+TEST_F(ListenTest, EndsTheProcessWhereAHandlerIsStuck) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ListenOptions options;
+  options.grace = 100ms;
+  const auto serve = [&] {
+    StuckService stuck;
+    HealthService health({});
+    Listen(address_, options, {&stuck}, health, [&] {
+      const auto stub = grpc::health::v1::Health::NewStub(DialAlone(address_));
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + 500ms);
+      HealthCheckResponse response;
+      stub->Check(&context, {}, &response);
+      kill(getpid(), SIGTERM);
+    });
+  };
+  const auto begun = steady_clock::now();
+  EXPECT_EXIT(serve(), ::testing::ExitedWithCode(0), "");
+  EXPECT_LT(steady_clock::now() - begun, 10s);
+}
+
+TEST_F(ListenTest, TakesTheFirstSignalAfterARemovalForTheFirst) {
+  ListenOptions options;
+  options.on_removed = OnRemoved::kStop;
+  options.grace = 0s;
+  HealthService health({});
+  const FileDescriptor silent(socket(AF_UNIX, SOCK_STREAM, 0));  // the drain waits for it
+  std::thread stopping;
+  const auto ready = [&] {
+    ASSERT_EQ(Connect(silent.get(), address_.path()), 0);
+    std::filesystem::remove(address_.path());
+    stopping = std::thread([&] {
+      const std::filesystem::path control = address_.path().string() + ".takeover";
+      while (std::filesystem::exists(control)) std::this_thread::sleep_for(10ms);
+      kill(getpid(), SIGTERM);
+    });
+  };
+  EXPECT_THROW(Listen(address_, options, {&health}, health, ready), Error);
+  stopping.join();
 }
 
 }  // namespace

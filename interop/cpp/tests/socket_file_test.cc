@@ -1,11 +1,15 @@
 #include "socket_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -14,6 +18,7 @@
 
 #include "error.h"
 #include "file_descriptor.h"
+#include "private_folder.h"
 #include "socket_probe.h"
 #include "temporary_folder.h"
 
@@ -21,6 +26,7 @@ namespace samehost {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
@@ -41,21 +47,63 @@ class SocketFileTest : public ::testing::Test {
     ASSERT_EQ(listen(socket, 1), 0);
   }
 
-  std::string Refusal() const {
+  std::string Refusal(const ClaimOptions& options = {}) const {
     try {
-      SocketFile(address(), "test");
+      SocketFile(address(), "test", options);
     } catch (const Error& error) {
       return error.what();
     }
     return "not refused";
   }
 
-  // Waits for a successor to say something.
+  void Serve(SocketFile& file) const {
+    BindAndListen(listener_.get(), file.private_path());
+    file.Publish(0660, std::nullopt);
+  }
+
+  // Waits for a successor to say something, as long as a server may.
   static bool AnswerNext(SocketFile& file) {
-    constexpr int kPatienceMilliseconds = 10'000;
     pollfd successor{file.successor_descriptor(), POLLIN, 0};
-    if (poll(&successor, 1, kPatienceMilliseconds) != 1) throw Error("no successor says anything");
-    return file.AnswerSuccessor();
+    poll(&successor, 1, static_cast<int>(file.patience().count()));
+    return file.AnswerSuccessor(successor.revents != 0);
+  }
+
+  // Answers until the lock is held or free.
+  void AnswerUntil(SocketFile& file, bool locked) const {
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (IsLocked() != locked) {
+      if (std::chrono::steady_clock::now() > end) throw Error("the lock does not change hands");
+      EXPECT_FALSE(AnswerNext(file));
+    }
+  }
+
+  bool IsLocked() const {
+    const FileDescriptor lock(open((path() + ".lock").c_str(), O_RDWR));
+    return flock(lock.get(), LOCK_EX | LOCK_NB) != 0;
+  }
+
+  // A successor that has taken nothing yet.
+  FileDescriptor Dial() const {
+    FileDescriptor successor(socket(AF_UNIX, SOCK_STREAM, 0));
+    EXPECT_EQ(Connect(successor.get(), path() + ".takeover"), 0);
+    return successor;
+  }
+
+  // A successor that takes over meanwhile.
+  std::future<std::unique_ptr<SocketFile>> Succeed() const {
+    return std::async(std::launch::async, [this] {
+      auto successor =
+          std::make_unique<SocketFile>(address(), "test", ClaimOptions{.take_over = true});
+      const FileDescriptor listener(socket(AF_UNIX, SOCK_STREAM, 0));
+      BindAndListen(listener.get(), successor->private_path());
+      successor->Publish(0660, std::nullopt);
+      return successor;
+    });
+  }
+
+  static void MakeStale(const fs::path& path) {
+    const FileDescriptor killed(socket(AF_UNIX, SOCK_STREAM, 0));
+    BindAndListen(killed.get(), path);
   }
 
   const TemporaryFolder folder_;
@@ -75,31 +123,58 @@ TEST_F(SocketFileTest, PublishesWithItsModeAndLeavesOnlyTheLock) {
   EXPECT_THAT(Names(), UnorderedElementsAre("server.sock.lock"));
 }
 
-TEST_F(SocketFileTest, LetsNobodyElseIntoThePrivateFolder) {
-  const SocketFile file(address(), "test");
-  EXPECT_EQ(fs::status(file.private_path().parent_path()).permissions(), fs::perms::owner_all);
-}
-
 TEST_F(SocketFileTest, ReplacesAStaleSocketAndWhatAKilledServerLeft) {
-  {
-    const FileDescriptor killed(socket(AF_UNIX, SOCK_STREAM, 0));
-    BindAndListen(killed.get(), path());
-  }
-  fs::path left;
-  {
-    const SocketFile file(address(), "test");
-    left = file.private_path();
-  }
-  fs::create_directory(left.parent_path());
-  {
-    const FileDescriptor killed(socket(AF_UNIX, SOCK_STREAM, 0));
-    BindAndListen(killed.get(), left);
-  }
+  MakeStale(path());
+  const fs::path left = folder_.path() / (PrivatePrefix(path()) + "00000000");
+  fs::create_directory(left);
+  fs::permissions(left, fs::perms::owner_all);
+  MakeStale(left / "abcd");
   ASSERT_EQ(ProbePath(address()), PathState::kStale);
   SocketFile file(address(), "test");
-  BindAndListen(listener_.get(), file.private_path());
-  file.Publish(0660, std::nullopt);
+  Serve(file);
   EXPECT_EQ(ProbePath(address()), PathState::kLive);
+  EXPECT_FALSE(fs::exists(left));
+}
+
+TEST_F(SocketFileTest, RefusesWhatWasPutAtThePathSinceItLooked) {
+  MakeStale(path());
+  SocketFile file(address(), "test");
+  BindAndListen(listener_.get(), file.private_path());
+  fs::remove(path());
+  MakeStale(path());  // often with the same inode
+  EXPECT_THROW(file.Publish(0660, std::nullopt), Error);
+  file.Withdraw();
+  EXPECT_THAT(Names(), UnorderedElementsAre("server.sock", "server.sock.lock"));
+}
+
+TEST_F(SocketFileTest, PublishesWhereAStaleSocketHasGoneSinceItLooked) {
+  MakeStale(path());
+  SocketFile file(address(), "test");
+  fs::remove(path());
+  Serve(file);
+  EXPECT_EQ(ProbePath(address()), PathState::kLive);
+}
+
+TEST_F(SocketFileTest, RefusesAFolderThatEveryUserMayWriteToUnlessItIsTrusted) {
+  fs::permissions(folder_.path(), fs::perms::all);
+  EXPECT_THAT(Refusal(), HasSubstr("every user can replace the socket " + path()));
+  EXPECT_THAT(Names(), UnorderedElementsAre());
+  EXPECT_EQ(Refusal({.trust_folder = true}), "not refused");
+  fs::permissions(folder_.path(), fs::perms::all | fs::perms::sticky_bit);
+  EXPECT_EQ(Refusal(), "not refused");
+}
+
+TEST_F(SocketFileTest, ServesInTheFolderThatItOpenedWhereverThatIsMoved) {
+  SocketFile file(address(), "test");
+  const fs::path moved = folder_.path().string() + "-moved";
+  fs::rename(folder_.path(), moved);
+  fs::create_directory(folder_.path());
+  Serve(file);
+  EXPECT_TRUE(fs::is_socket(moved / "server.sock"));
+  EXPECT_THAT(Names(), UnorderedElementsAre());
+  EXPECT_TRUE(file.IsLost());
+  file.Withdraw();
+  fs::remove_all(moved);
 }
 
 TEST_F(SocketFileTest, RefusesALockedPath) {
@@ -125,10 +200,32 @@ TEST_F(SocketFileTest, RefusesALockFileThatIsSomebodysData) {
   EXPECT_EQ(fs::file_size(path() + ".lock"), 13);
 }
 
+TEST_F(SocketFileTest, SetsTheModeOfALockFileThatOthersMayOpen) {
+  std::ofstream(path() + ".lock").flush();
+  fs::permissions(path() + ".lock", fs::perms::all);
+  EXPECT_EQ(Refusal(), "not refused");
+  EXPECT_EQ(fs::status(path() + ".lock").permissions(),
+            fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST_F(SocketFileTest, RefusesALockFileThatIsNotARegularFileWithOneName) {
+  const std::string lock = path() + ".lock";
+  const fs::path other = folder_.path() / "other";
+  std::ofstream(other).flush();
+  fs::create_symlink(other, lock);
+  EXPECT_THAT(Refusal(), HasSubstr("not a regular file with one name"));
+  fs::remove(lock);
+  fs::create_hard_link(other, lock);
+  EXPECT_THAT(Refusal(), HasSubstr("not a regular file with one name"));
+  fs::remove(lock);
+  ASSERT_EQ(mkfifo(lock.c_str(), 0600), 0);
+  EXPECT_THAT(Refusal(), HasSubstr("not a regular file with one name"));
+  EXPECT_EQ(fs::file_size(other), 0);
+}
+
 TEST_F(SocketFileTest, LeavesAloneWhatHasTakenItsPlace) {
   SocketFile file(address(), "test");
-  BindAndListen(listener_.get(), file.private_path());
-  file.Publish(0660, std::nullopt);
+  Serve(file);
   fs::remove(path());
   std::ofstream(path()) << "dear diary";
   file.Withdraw();
@@ -137,8 +234,7 @@ TEST_F(SocketFileTest, LeavesAloneWhatHasTakenItsPlace) {
 
 TEST_F(SocketFileTest, NoticesThatItsFileIsGone) {
   SocketFile file(address(), "test");
-  BindAndListen(listener_.get(), file.private_path());
-  file.Publish(0660, std::nullopt);
+  Serve(file);
   EXPECT_FALSE(file.IsLost());
   fs::remove(path());
   EXPECT_TRUE(file.IsLost());
@@ -146,15 +242,8 @@ TEST_F(SocketFileTest, NoticesThatItsFileIsGone) {
 
 TEST_F(SocketFileTest, HandsThePathOverToASuccessor) {
   SocketFile file(address(), "test");
-  BindAndListen(listener_.get(), file.private_path());
-  file.Publish(0660, std::nullopt);
-  auto succeeding = std::async(std::launch::async, [this] {
-    auto successor = std::make_unique<SocketFile>(address(), "test", /*take_over=*/true);
-    const FileDescriptor listener(socket(AF_UNIX, SOCK_STREAM, 0));
-    BindAndListen(listener.get(), successor->private_path());
-    successor->Publish(0660, std::nullopt);
-    return successor;
-  });
+  Serve(file);
+  auto succeeding = Succeed();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
   const auto successor = succeeding.get();
   file.Withdraw();
@@ -164,16 +253,98 @@ TEST_F(SocketFileTest, HandsThePathOverToASuccessor) {
 
 TEST_F(SocketFileTest, TakesTheLockAgainWhenItsSuccessorGivesUp) {
   SocketFile file(address(), "test");
-  BindAndListen(listener_.get(), file.private_path());
-  file.Publish(0660, std::nullopt);
+  Serve(file);
   {
-    const FileDescriptor successor(socket(AF_UNIX, SOCK_STREAM, 0));
-    ASSERT_EQ(Connect(successor.get(), path() + ".takeover"), 0);
-    EXPECT_FALSE(AnswerNext(file));
+    const FileDescriptor successor = Dial();
+    AnswerUntil(file, /*locked=*/false);
     EXPECT_THAT(Refusal(), HasSubstr("without holding"));
   }
-  EXPECT_FALSE(AnswerNext(file));
+  AnswerUntil(file, /*locked=*/true);
   EXPECT_THAT(Refusal(), HasSubstr("has a server already: test, process "));
+}
+
+TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatTalksRubbish) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  for (const std::string& rubbish :
+       {std::string(4000, '[') + "\n", std::string("\xff\n"), std::string(5000, 'x')}) {
+    const FileDescriptor successor = Dial();
+    AnswerUntil(file, /*locked=*/false);
+    send(successor.get(), rubbish.data(), rubbish.size(), MSG_NOSIGNAL);
+    AnswerUntil(file, /*locked=*/true);
+  }
+}
+
+TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatIsSilentWithoutIt) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  const FileDescriptor successor = Dial();
+  AnswerUntil(file, /*locked=*/false);
+  AnswerUntil(file, /*locked=*/true);
+}
+
+TEST_F(SocketFileTest, AnswersASuccessorAsSoonAsADescriptorIsLeftForIt) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  const FileDescriptor successor = Dial();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_FALSE(AnswerNext(file));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(IsLocked());
+  AnswerUntil(file, /*locked=*/false);
+}
+
+TEST_F(SocketFileTest, TakesItsNamesAgainWhenItsSuccessorDiesWithThem) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  {
+    const FileDescriptor successor = Dial();
+    AnswerUntil(file, /*locked=*/false);
+    for (const std::string& name : {path(), path() + ".takeover"}) {
+      fs::remove(name);
+      MakeStale(name);
+    }
+  }
+  AnswerUntil(file, /*locked=*/true);
+  EXPECT_EQ(ProbePath(address()), PathState::kLive);
+  EXPECT_FALSE(file.IsLost());
+  EXPECT_THAT(Names(),
+              UnorderedElementsAre("server.sock", "server.sock.lock", "server.sock.takeover"));
+  const FileDescriptor next = Dial();
+  AnswerUntil(file, /*locked=*/false);
+}
+
+TEST_F(SocketFileTest, LeavesItsNamesToASuccessorThatHasTheLock) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  const FileDescriptor successor = Dial();
+  AnswerUntil(file, /*locked=*/false);
+  const FileDescriptor lock(open((path() + ".lock").c_str(), O_RDWR));
+  ASSERT_EQ(flock(lock.get(), LOCK_EX | LOCK_NB), 0);
+  file.Withdraw();
+  EXPECT_TRUE(fs::exists(path()));
+}
+
+TEST_F(SocketFileTest, RemovesItsNamesWhereASuccessorHasNotTakenTheLock) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  const FileDescriptor successor = Dial();
+  AnswerUntil(file, /*locked=*/false);
+  file.Withdraw();
+  EXPECT_THAT(Names(), UnorderedElementsAre("server.sock.lock"));
+}
+
+TEST_F(SocketFileTest, TakesOverWhereSomeoneHasRemovedTheLockFile) {
+  SocketFile file(address(), "test");
+  Serve(file);
+  fs::remove(path() + ".lock");
+  auto succeeding = Succeed();
+  while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
+  file.Withdraw();
+  EXPECT_FALSE(succeeding.get()->IsLost());
 }
 
 TEST_F(SocketFileTest, RefusesAForeignFileWhereItWouldListenForASuccessor) {
@@ -182,15 +353,16 @@ TEST_F(SocketFileTest, RefusesAForeignFileWhereItWouldListenForASuccessor) {
   EXPECT_TRUE(fs::is_regular_file(path() + ".takeover"));
 }
 
-TEST_F(SocketFileTest, FitsThePrivatePathBesideTheLongestOne) {
+TEST_F(SocketFileTest, ServesAtTheLongestPath) {
   const std::size_t room =
       kMaxPathBytes - folder_.path().string().size() - std::string("//x.sock").size();
   const fs::path deep = folder_.path() / std::string(room, 'd');
   fs::create_directory(deep);
   const auto longest = SocketAddress::Parse(deep / "x.sock");
   ASSERT_EQ(longest.path().string().size(), kMaxPathBytes);
-  const SocketFile file(longest, "test");
-  EXPECT_LE(file.private_path().string().size(), kMaxPathBytes);
+  SocketFile file(longest, "test");
+  Serve(file);
+  EXPECT_EQ(ProbePath(longest), PathState::kLive);
 }
 
 }  // namespace

@@ -1,0 +1,81 @@
+#include "private_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/sha.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <random>
+#include <system_error>
+
+namespace samehost {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Refuses a folder in which another user can have put something.
+Folder OpenPrivate(const fs::path& path) {
+  Folder folder(path, O_NOFOLLOW);
+  const struct stat found = folder.Status();
+  if (found.st_uid != geteuid() || (found.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    throw std::system_error(EPERM, std::generic_category());
+  }
+  return folder;
+}
+
+Folder Make(const fs::path& path) {
+  if (mkdir(path.c_str(), S_IRWXU) != 0) throw std::system_error(errno, std::generic_category());
+  Folder folder = OpenPrivate(path);
+  // The umask may have taken permissions away.
+  if (chmod(folder.path().c_str(), S_IRWXU) != 0) {
+    throw std::system_error(errno, std::generic_category());
+  }
+  return folder;
+}
+
+void RemoveSockets(const Folder& folder) {
+  for (const std::string& name : folder.Names()) {
+    const fs::path path = folder / name;
+    if (std::error_code ignored; fs::symlink_status(path, ignored).type() == fs::file_type::socket)
+      unlink(path.c_str());
+  }
+}
+
+}  // namespace
+
+PrivateFolder::PrivateFolder(const Folder& parent, const std::string& prefix)
+    : parent_(parent), name_(prefix + RandomName()), folder_(Make(parent / name_)) {}
+
+PrivateFolder::~PrivateFolder() {
+  RemoveSockets(folder_);
+  rmdir((parent_ / name_).c_str());
+}
+
+std::string PrivatePrefix(const fs::path& socket) {
+  constexpr std::size_t kBytes = 4;  // two sockets of one folder share them once in 4 billion
+  const std::string name = socket.filename();
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data());
+  std::string prefix = ".";
+  for (std::size_t i = 0; i < kBytes; ++i) prefix += fmt::format("{:02x}", digest[i]);
+  return prefix;
+}
+
+std::string RandomName() { return fmt::format("{:08x}", std::random_device()()); }
+
+void SweepPrivateFolders(const Folder& parent, const std::string& prefix) {
+  for (const std::string& name : parent.Names()) {
+    if (!name.starts_with(prefix)) continue;
+    try {
+      RemoveSockets(OpenPrivate(parent / name));
+      rmdir((parent / name).c_str());
+    } catch (const std::system_error&) {
+      // It is somebody else's, or no folder.
+    }
+  }
+}
+
+}  // namespace samehost
