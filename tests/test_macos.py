@@ -9,8 +9,9 @@ from running import WITHIN
 DEMO = Path(__file__).parent.parent / "examples" / "demo.py"
 
 LIKE_MACOS = """
-import os, runpy, select, signal, socket, sys
+import fcntl, os, runpy, select, signal, socket, sys
 for module, names in {
+    fcntl: ["F_OFD_SETLK"],
     os: ["O_DIRECT", "O_PATH", "O_TMPFILE", "pidfd_open", "pipe2", "sched_getaffinity"],
     select: ["epoll"],
     signal: ["sigtimedwait", "sigwaitinfo"],

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,9 +16,19 @@ from samehost_proto.probe import describe_permissions
 from samehost_server._folder import Folder
 from samehost_server.errors import BindError, SocketInUseError
 
-# struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 is "to the end"), pid, padding.
-_WHOLE_FILE_FOR_WRITING = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-_NOTHING_OF_FILE = struct.pack("@hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
+
+def _lock_of_whole_file(kind: int) -> bytes:
+    """The struct flock of fcntl(2) on a 64-bit system: a length of 0 is "to the end"."""
+    start = length = pid = 0
+    if sys.platform == "darwin":
+        packed = struct.pack("@qqihh", start, length, pid, kind, os.SEEK_SET)
+    else:
+        packed = struct.pack("@hhqqi4x", kind, os.SEEK_SET, start, length, pid)
+    return packed
+
+
+_OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+"""Python has none on some systems, where flock alone keeps servers apart."""
 
 _MODE = 0o600
 
@@ -72,7 +83,7 @@ class Lock:
 
     def release(self) -> None:
         """Lets the next server have the path, also where a child that was forked meanwhile has the file open."""
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _NOTHING_OF_FILE)
+        self._set_record_lock(fcntl.F_UNLCK)
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
@@ -116,7 +127,7 @@ class Lock:
     def _take(self) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE_FOR_WRITING)
+            self._set_record_lock(fcntl.F_WRLCK)
         except (BlockingIOError, PermissionError) as error:  # POSIX lets a record lock say either
             raise SocketInUseError(
                 f"{self._socket} has a server already: {self._owner() or 'someone'} holds "
@@ -126,6 +137,10 @@ class Lock:
             raise BindError(
                 f"cannot lock {self._path}: {error.strerror}; choose a folder on a file system that has locks"
             ) from error
+
+    def _set_record_lock(self, kind: int) -> None:
+        if _OFD_SETLK is not None:
+            fcntl.fcntl(self._descriptor, _OFD_SETLK, _lock_of_whole_file(kind))
 
     def _owner(self) -> str | None:
         """What the file says of its owner; None where it says nothing that a server wrote."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from samehost_proto import NotASocketError, SocketAddress
+from samehost_proto import NotASocketError, SamehostError, SocketAddress
 from samehost_proto.probe import PathState, describe_permissions, path_state
 from samehost_server._connections import is_client_connected, let_go
 from samehost_server._folder import Folder, PrivateFolder, open_folder, sweep
@@ -37,7 +37,7 @@ class SocketFile:
 
     _folder: Folder
     _private: PrivateFolder
-    _bound: Path
+    _bound = Path()
 
     def __init__(
         self, address: SocketAddress, *, mode: int, gid: int | None, owner: str, trust_folder: bool = False
@@ -162,7 +162,7 @@ class SocketFile:
             self._control.close()
         if self._predecessor:
             self._predecessor.close()
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError):
             let_go(str(self._bound))
 
     def is_lost(self) -> bool:
@@ -195,7 +195,8 @@ class SocketFile:
         return self._take_lock(_LOCK_SECONDS)
 
     def _state(self) -> PathState:
-        return path_state(SocketAddress(self._folder / self._path.name))
+        # Not by the open folder: that may make the path too long to dial.
+        return path_state(SocketAddress(self._path))
 
     def _rename(self, private: Path, public: str) -> None:
         identity = _identity(private)
@@ -225,10 +226,15 @@ class SocketFile:
         with self._changing:
             if not self._withdrawn:
                 try:
-                    self._lock = self._take_lock(0)
+                    lock = self._take_lock(0)
                 except BindError:  # another process holds it, or no descriptor is left
                     return False
-                self._restore_names()
+                try:
+                    self._restore_names()
+                except (OSError, SamehostError):  # no descriptor is left, for example
+                    lock.release()
+                    return False
+                self._lock = lock
             return True
 
     def _keep_names(self) -> None:
@@ -244,15 +250,14 @@ class SocketFile:
 
     def _restore_names(self) -> None:
         """Gives the sockets their public names again, where a successor has died that had taken them."""
-        kept, self._kept = self._kept, None
-        if kept is None:
+        if self._kept is None:
             return
         for name in self._identities:
-            public = self._folder / name
-            with contextlib.suppress(OSError):
-                if not self._is_own(name) and path_state(SocketAddress(public)) in (PathState.ABSENT, PathState.STALE):
-                    (kept / name).rename(public)
-        kept.remove()
+            kept, public = self._kept / name, SocketAddress(self._path.with_name(name))
+            if kept.exists() and not self._is_own(name) and path_state(public) in (PathState.ABSENT, PathState.STALE):
+                kept.rename(self._folder / name)
+        self._kept.remove()
+        self._kept = None
 
     def _refuse_what_is_not_stale(self) -> None:
         self._found = _look(self._folder / self._path.name)

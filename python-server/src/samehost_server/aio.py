@@ -141,12 +141,17 @@ class Server(ServerBase):
         self._over.set()
 
     async def _end_calls(self, server: grpc.aio.Server) -> None:
-        stopping = asyncio.ensure_future(server.stop(self._grace_left))
+        # None, as a stop with a grace of 0 waits for a moment before it cuts the calls off, and crashes where another
+        # stop has ended the server by then (grpcio 1.85.1).
+        grace = self._grace_left or None
+        stopping = [asyncio.ensure_future(server.stop(grace))]
         for pause in self._pauses_of_grace():
-            await asyncio.wait([stopping], timeout=pause)
-            if stopping.done():
+            await asyncio.wait(stopping, timeout=pause)
+            if stopping[0].done():
                 break
-        done, still = await asyncio.wait([stopping, asyncio.ensure_future(server.stop(0))], timeout=END_SECONDS)
+        if grace and not stopping[0].done():
+            stopping.append(asyncio.ensure_future(server.stop(None)))
+        done, still = await asyncio.wait(stopping, timeout=END_SECONDS)
         for each in done:
             each.result()
         if still:

@@ -266,7 +266,12 @@ def survives_removed_path(pair: Pair) -> None:
 
 
 def path_107_and_108(pair: Pair) -> None:
-    """A path of 107 bytes serves; one of 108 is refused before anything is made."""
+    """A path of 107 bytes serves, also where a killed server left it; one of 108 is refused before anything is made."""
+    pair.socket = pair.folder / ("s" * (MAX_PATH_BYTES - len(str(pair.folder)) - len("/")))
+    with pair.serving() as killed:
+        killed.process.kill()
+    with pair.serving():
+        pair.greets()
     deep = pair.folder / ("d" * (MAX_PATH_BYTES - len(str(pair.folder)) - len("//server.sock")))
     deep.mkdir()
     pair.socket = deep / "server.sock"
