@@ -30,24 +30,6 @@ class ListenerTest < Minitest::Test
     assert File.socket?(@path)
   end
 
-  def test_a_live_path_without_a_lock_is_refused
-    server = UNIXServer.new(@path)
-    error = assert_raises(Samehost::Error) { listener.claim }
-    assert_includes error.message, "#{@path} has a server already"
-  ensure
-    server&.close
-  end
-
-  def test_a_stale_socket_is_replaced
-    UNIXServer.new(@path).close
-    publish
-    assert_equal :live, Samehost::PathState.of(@path)
-  end
-
-  def test_what_is_no_socket_is_refused_and_kept
-    assert_refused_and_kept @path, 'exists and is not a socket'
-  end
-
   def test_a_lock_file_with_other_content_is_refused_and_kept
     assert_refused_and_kept "#{@path}.lock", 'is needed as a lock file and holds something else'
   end
@@ -87,9 +69,30 @@ class ListenerTest < Minitest::Test
     refute removed.lost?
   end
 
-  def test_the_longest_path_has_a_private_one_that_fits
+  def test_the_longest_path_is_served
     @path = "#{@folder}/".ljust(Samehost::SocketAddress::MAX_PATH_BYTES, 'x')
     publish
     assert File.socket?(@path)
+  end
+
+  # Below /proc/self/fd/N, such a name is too long for the address of a socket.
+  def test_a_long_name_in_a_short_folder_is_served_and_handed_over
+    in_short_folder do |folder|
+      @path = "#{folder}/".ljust(Samehost::SocketAddress::MAX_PATH_BYTES - '.takeover'.size, 'x')
+      UNIXServer.new(@path).close
+      publish
+      new = publish(takeover: true)
+      assert_equal :live, Samehost::PathState.of(@path)
+      new.withdraw
+    end
+  end
+
+  private
+
+  def in_short_folder
+    Dir.mkdir(folder = "/tmp/#{SecureRandom.hex(2)}")
+    yield folder
+  ensure
+    FileUtils.remove_entry(folder)
   end
 end

@@ -29,7 +29,7 @@ module Listeners
   def publish(takeover: false, **options, &handed_over)
     listener(**options).tap do |listener|
       @server = UNIXServer.new(listener.claim(takeover:).path)
-      listener.publish(&handed_over)
+      listener.publish { handed_over&.call }
     end
   end
 
@@ -39,5 +39,17 @@ module Listeners
     error = assert_raises(Samehost::Error) { listener.claim }
     assert_includes error.message, "#{path} #{reason}"
     assert_equal 'dear diary', File.read(path)
+  end
+
+  # Connects as a successor does, which has been told that the lock is free.
+  def dial
+    UNIXSocket.open("#{@path}.takeover") do |connection|
+      assert_equal({ 'event' => 'released' }, JSON.parse(connection.gets))
+      yield connection
+    end
+  end
+
+  def take_lock
+    Samehost::SocketLock.new(Samehost::Folder.new(@folder), @path, 'successor')
   end
 end

@@ -29,7 +29,7 @@ module Samehost
 
     # Runs the command and returns the exit code; an error is one line on stderr.
     def run
-      dispatch
+      dispatch.tap { $stdout.flush }
     rescue UsageError => e
       complain(e.message, USAGE)
     rescue Error => e
@@ -73,7 +73,8 @@ module Samehost
     def serving
       { mode: Options.mode(@given[:mode]), gid: Options.gid(@given[:group]),
         grace: Options.seconds('grace', @given[:grace], default: 5, least: 0),
-        takeover: @given.fetch(:takeover, false), on_removed: Options.on_removed(@given[:on_removed]) }
+        trust_folder: @given.fetch(:trust_folder, false), takeover: @given.fetch(:takeover, false),
+        on_removed: Options.on_removed(@given[:on_removed]) }
     end
 
     def greet

@@ -1,13 +1,14 @@
 # frozen_string_literal: true
 
-require 'socket'
 require 'samehost/errors'
+require 'samehost/folder'
 require 'samehost/path_state'
 require 'samehost/private_folder'
-require 'samehost/public_name'
+require 'samehost/public_names'
 require 'samehost/socket_address'
 require 'samehost/socket_lock'
 require 'samehost/takeover'
+require 'samehost/vacancy'
 
 module Samehost
   # One server's hold on a path: #claim, bind what it returns, start, #publish, serve, #withdraw.
@@ -16,24 +17,27 @@ module Samehost
   # there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
   # never one with a wider mode. With grpc as it comes, a second server takes a live path over without an error, and
   # whichever stops first removes the other's file (https://github.com/grpc/grpc/issues/17122).
+  #
+  # Everything is named relative to folders that are held open: another user who may write to the folder can replace
+  # what is there, and still can't make the server change or remove a file of somebody else.
   class Listener
     # How long to try for a lock that was just released: a third server may have it while it finds the path live.
     RELEASED_LOCK_SECONDS = 2
 
     private_constant :RELEASED_LOCK_SECONDS
 
-    # @param gid [Integer, nil] the group of the socket; nil is the process's own
+    # @param gid [Integer, nil] the group of the socket; nil leaves it to the system
     # @param owner [String] what the lock file says of this server, such as "grpc-ruby 1.51.1"
-    def initialize(address, owner:, mode: 0o660, gid: nil)
+    # @param trust_folder [Boolean] serve in a folder that every user may write to, too
+    def initialize(address, owner:, mode: 0o660, gid: nil, trust_folder: false)
       @path = address.path
+      @name = File.basename(@path)
+      # nil where there is no room for it: such a server can't be taken over.
+      @control_path = Takeover.control_path(@path)
       @owner = owner
       @mode = mode
       @gid = gid
-      @private = PrivateFolder.new(@path)
-      @name = PublicName.new(@path)
-      # nil where there is no room for it: such a server can't be taken over.
-      @control_path = Takeover.control_path(@path)
-      @control_name = PublicName.new(@control_path) if @control_path
+      @trust_folder = trust_folder
       # Held while the lock changes hands, which it does in a thread of its own.
       @changing = Mutex.new
     end
@@ -43,26 +47,28 @@ module Samehost
     # @param takeover [Boolean] have a server that has the path hand it over
     # @return [SocketAddress]
     def claim(takeover: false)
+      @folder = Folder.of_socket(@path, trusted: @trust_folder)
+      @names = PublicNames.new(@folder, @path)
+      @vacancy = Vacancy.new(@folder, @path)
       @lock = take_lock(takeover)
-      refuse_what_is_not_stale
-      refuse_foreign_control
-      @private.make
-      SocketAddress.new(@private.socket)
+      meet_whoever_serves(takeover) if @vacancy.taken? && !@predecessor
+      @vacancy.refuse_foreign_control(@control_path) if @control_path
+      PrivateFolder.sweep(@folder, @path) unless @predecessor # it keeps its sockets' names in one
+      @private = PrivateFolder.create(@folder, @path)
+      @bound = SocketAddress.new(@private.new_path)
     end
 
     # Gives the bound socket its group and mode, and renames it onto the path; from now on it is found.
     #
     # @yield in another thread, when a successor has taken the path over
     def publish(&handed_over)
-      File.chown(nil, @gid, @private.socket) if @gid
-      File.chmod(@mode, @private.socket)
-      # That for successors first: a server that fails or dies in between has taken no path away.
-      publish_control if @control_path
-      @name.give(@private.socket)
-      @private.clear
-      # Only now: a predecessor that goes leaves alone what is not its own.
+      File.chown(nil, @gid, @bound.path) if @gid
+      File.chmod(@mode, @bound.path)
+      give_names
+      @private.remove
+      # Only now: whoever hears of it may remove or rename what is beside the path.
       @predecessor&.tell_published
-      @successors = Takeover::Successors.new(@control, self, &handed_over) if @control
+      @successors = Takeover::Successors.new(@path, @control, self, &handed_over) if @control
     rescue SystemCallError => e
       raise Error, "cannot publish #{@path} with mode #{format('%04o', @mode)} and group #{@gid || 'unchanged'}: " \
                    "#{Samehost.reason(e)}; #{PathState.describe_permissions(@path)}; " \
@@ -76,83 +82,87 @@ module Samehost
 
         @withdrawn = true
         (@successors || @control)&.close
-        remove_names if @lock
-        @lock&.release
+        leave_folder if @folder
         @predecessor&.close
       end
     end
 
     # Whether someone has removed the file, or has put another in its place, without taking it over.
     def lost?
-      @changing.synchronize { !@lock.nil? && !@withdrawn && !@name.own? }
+      @changing.synchronize { !@lock.nil? && !@withdrawn && !@names.own?(@name, @path) }
     end
 
-    # Lets a successor have the lock, as Takeover::Successors does; there is none if it could not be taken again.
+    # Lets a successor have the lock, as Takeover::Successors does.
     #
     # @return [Boolean] false where this server goes already
     def release
       @changing.synchronize do
-        @lock&.release unless @withdrawn
+        next false if @withdrawn
+
+        @names.keep
+        @lock.release
         @lock = nil
-        !@withdrawn
+        true
       end
     end
 
-    # Takes the lock again when a successor has given up. Even without it, others find the path live.
+    # Tries to take the lock again when a successor has failed. Even without it, others find the path live.
+    #
+    # @return [Boolean] whether the lock is there, or needed no more
     def retake
       @changing.synchronize do
-        @lock = SocketLock.within(RELEASED_LOCK_SECONDS, @path, @owner) unless @withdrawn
+        next true if @withdrawn || @lock
+
+        @lock = SocketLock.try(@folder, @path, @owner)
+        @names.restore if @lock
+        !@lock.nil?
       end
-    rescue Error => e
-      warn "a takeover of #{@path} was given up, and its lock can't be had again: #{e.message}"
     end
 
     private
 
     def take_lock(takeover)
-      SocketLock.new(@path, @owner)
+      SocketLock.new(@folder, @path, @owner)
     rescue InUseError
       raise unless takeover
 
-      @predecessor = Takeover::Predecessor.new(@path)
-      SocketLock.within(RELEASED_LOCK_SECONDS, @path, @owner)
+      @predecessor = Takeover::Predecessor.new(@folder, @path)
+      SocketLock.within(RELEASED_LOCK_SECONDS, @folder, @path, @owner)
     end
 
-    def refuse_what_is_not_stale
-      case PathState.of(@path)
-      when :not_a_socket
-        raise Error, "#{@path} exists and is not a socket; move it away or choose another path"
-      when :live
-        return if @predecessor
+    # It has no lock that this server could see: somebody has removed the file, for example.
+    def meet_whoever_serves(takeover)
+      return @predecessor = Takeover::Predecessor.new(@folder, @path) if takeover
 
-        raise Error, "#{@path} has a server already: someone answers there without holding #{@path}.lock; " \
-                     'stop that server or choose another path'
-      when :forbidden
-        raise Error, "#{@path} may have a server: this process is not allowed to ask; " \
-                     "#{PathState.describe_permissions(@path)}; remove the file if nobody serves there"
+      raise InUseError, "#{@path} has a server already: someone answers there without holding #{@path}.lock; " \
+                        'stop that server or choose another path'
+    end
+
+    # That for successors first: a server that fails or dies in between has taken no path away.
+    def give_names
+      @changing.synchronize do
+        raise Error, "the server of #{@path} was stopped while it started" if @withdrawn
+
+        give_control_name if @control_path
+        @vacancy.refuse_what_came_meanwhile
+        @names.give(@name, @bound.path)
       end
     end
 
-    def refuse_foreign_control
-      return if !@control_path || File.lstat(@control_path).socket?
-
-      raise Error, "#{@control_path} is needed to hand #{@path} over and is not a socket; " \
-                   'move it away or choose another path'
-    rescue Errno::ENOENT
-      nil
+    def give_control_name
+      private_path = @private.new_path
+      @control = Takeover.listen(private_path)
+      @names.give(File.basename(@control_path), private_path)
     end
 
-    # A socket that only this server's own user may dial.
-    def publish_control
-      @control = UNIXServer.new(@private.control)
-      File.chmod(0o600, @private.control)
-      @control_name.give(@private.control)
-    end
-
-    def remove_names
-      @name.remove
-      @control_name&.remove
-      @private.clear
+    def leave_folder
+      # A successor that has the lock may put its own names there.
+      @lock ||= SocketLock.try(@folder, @path, @owner) if @names.any?
+      @names.remove if @lock
+      @names.forget_kept
+      @private&.remove
+      @folder.close
+      @lock&.release
     end
   end
 end

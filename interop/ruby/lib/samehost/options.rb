@@ -8,8 +8,8 @@ module Samehost
   # The options of the three commands, and what their values mean.
   module Options
     COMMANDS = {
-      'serve' => ['--socket PATH', '--mode OCTAL', '--group NAME', '--grace SECONDS', '--takeover',
-                  '--on-removed serve|stop'],
+      'serve' => ['--socket PATH', '--mode OCTAL', '--group NAME', '--grace SECONDS', '--trust-folder',
+                  '--takeover', '--on-removed serve|stop'],
       'greet' => ['--socket PATH', '--name NAME', '--timeout SECONDS'],
       'interop' => ['--socket PATH', '--case NAME']
     }.freeze

@@ -14,15 +14,16 @@ module Samehost
     # A socket that is bound but does not listen yet looks stale (connect(2) gives ECONNREFUSED for both),
     # which is why servers are kept apart by a lock and not by this.
     #
+    # @param name [String] another path of it, for the error
     # @return [:absent, :not_a_socket, :stale, :forbidden, :live]
-    def of(path)
+    def of(path, name: path)
       File.stat(path).socket? ? dial(path) : :not_a_socket
     rescue Errno::ENOENT, Errno::ENOTDIR
       :absent
     rescue Errno::EACCES
       :forbidden
     rescue SystemCallError => e
-      raise Error, "cannot look at #{path}: #{Samehost.reason(e)}; check the folder it is in"
+      raise Error, "cannot look at #{name}: #{Samehost.reason(e)}; check the folder it is in"
     end
 
     # Whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.

@@ -3,54 +3,81 @@
 require 'digest'
 require 'securerandom'
 require 'samehost/errors'
+require 'samehost/folder'
 require 'samehost/path_state'
-require 'samehost/socket_address'
 
 module Samehost
-  # A folder beside a path that nobody else may enter, where sockets are bound before they are found.
-  #
-  # Its name depends on the path alone, so that the next server finds what one that was killed has left. The socket's
-  # name is this server's own. For C-core unlinks the name that it bound when it shuts down: a predecessor that still
-  # drains would remove the socket of its successor before it is published. Both names get shorter where the path is
-  # long, as they must fit into a socket's address too.
-  class PrivateFolder
-    # Hexadecimal digits, so that two paths of one folder share a private name once in 4 billion.
-    NAME_LENGTH = 8
+  # A new folder in the folder of a socket, which only this user may enter.
+  class PrivateFolder < Folder
+    MODE = 0o700
 
-    private_constant :NAME_LENGTH
+    # The permissions of the group and of all others.
+    OTHERS = 0o077
 
-    # The paths of the server's socket, and of that for its successor.
-    attr_reader :socket, :control
+    # Hexadecimal digits, so that two sockets of one folder find each other's private folders once in 4 billion.
+    DIGEST_LENGTH = 8
 
-    def initialize(path)
-      @path = path
-      folder, name = File.split(path)
-      folder = '' if folder == '/'
-      room = SocketAddress::MAX_PATH_BYTES - "#{folder}/./".bytesize
-      if room < 2
-        raise Error, "#{path} leaves no room for a private name beside it; choose a folder with a shorter name"
+    # Enough names that nobody can make all of them first.
+    RANDOM_BYTES = 4
+
+    private_constant :MODE, :OTHERS, :DIGEST_LENGTH, :RANDOM_BYTES
+
+    # Creates one.
+    #
+    # @param parent [Folder] that of the socket
+    def self.create(parent, socket_path)
+      name = prefix(socket_path) + SecureRandom.hex(RANDOM_BYTES)
+      Dir.mkdir(parent.at(name), MODE)
+      new(parent, name).tap do |folder|
+        mode = folder.stat.mode
+        # The umask may have taken permissions away. The set-group-ID bit stays, which gives sockets their group.
+        File.chmod(mode | MODE, folder.path) unless mode.allbits?(MODE)
       end
-
-      own = SecureRandom.hex[0, (room - NAME_LENGTH).clamp(1, NAME_LENGTH)]
-      @folder = "#{folder}/.#{Digest::SHA256.hexdigest(name)[0, [room - own.size, NAME_LENGTH].min]}"
-      @socket = "#{@folder}/#{own}"
-      @control = "#{@folder}/t" # which no hexadecimal digit is
-    end
-
-    def make
-      clear
-      Dir.mkdir(@folder, 0o700)
     rescue SystemCallError => e
-      raise Error, "cannot create #{@folder} for the socket #{@path}: #{Samehost.reason(e)}; " \
-                   "#{PathState.describe_permissions(@folder)}; let this process write there"
+      raise Error, "cannot create a private folder beside #{socket_path}: #{Samehost.reason(e)}; " \
+                   "#{PathState.describe_permissions(File.dirname(socket_path))}; let this process write there"
     end
 
-    # Removes it with what this server left, or one that was killed while it started; safe while the lock is held.
-    def clear
-      Dir.each_child(@folder) { |name| File.unlink("#{@folder}/#{name}") if File.socket?("#{@folder}/#{name}") }
-      Dir.rmdir(@folder)
-    rescue SystemCallError
+    # Removes those that killed servers have left. Call it only while you hold the lock.
+    def self.sweep(parent, socket_path)
+      parent.names.select { |name| name.start_with?(prefix(socket_path)) }.each do |name|
+        new(parent, name).remove
+      rescue SystemCallError # it is somebody else's
+        nil
+      end
+    end
+
+    def self.prefix(socket_path)
+      ".#{Digest::SHA256.hexdigest(File.basename(socket_path))[0, DIGEST_LENGTH]}"
+    end
+
+    private_class_method :new, :prefix
+
+    def initialize(parent, name)
+      @parent = parent
+      @name = name
+      super(parent.at(name), File::NOFOLLOW)
+      return if stat.owned? && stat.mode.nobits?(OTHERS)
+
+      close
+      raise Errno::EPERM # someone has put another folder in its place, or may have put something in it
+    end
+
+    # A path to bind. It is random, as C-core unlinks the name that it bound when it shuts down, whatever is there then.
+    def new_path
+      at(SecureRandom.hex(RANDOM_BYTES))
+    end
+
+    # Removes the sockets in it and the folder, and closes it; doing it twice is harmless.
+    def remove
+      return if closed?
+
+      names.each { |name| File.unlink(at(name)) if File.lstat(at(name)).socket? }
+      Dir.rmdir(@parent.at(@name))
+    rescue SystemCallError # it holds something else; or the next server removes it
       nil
+    ensure
+      close
     end
   end
 end

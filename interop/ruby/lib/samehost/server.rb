@@ -7,6 +7,7 @@ require 'samehost/connections'
 require 'samehost/health_service'
 require 'samehost/listener'
 require 'samehost/removal'
+require 'samehost/stop_signals'
 require 'samehost/transport'
 
 module Samehost
@@ -24,11 +25,16 @@ module Samehost
 
     # How many ages to serve on, at most, once the path is gone: until every client has been moved by its ordinary age
     # limit, which C-core spreads by 10 %. Shutting down at once refuses calls that are on their way (PROTOCOL.md,
-    # "Stopping").
+    # "Stopping"). A longer age than the default one is not awaited.
     DRAIN_AGES = 1.3
+    MAX_DRAIN_SECONDS = DRAIN_AGES * MAX_CONNECTION_AGE_MS / 1000
 
     # By then all calls have ended, or were cut; threads that still run ignore it and get little more.
-    KEEP_ALIVE_SECONDS = 0.5
+    KEEP_ALIVE_SECONDS = 0.4
+
+    # What a stop may take beyond the grace: a little more than the two above, and less than 2 s. Handlers can keep Ruby
+    # from ending, and clients grpc.
+    BEYOND_GRACE_SECONDS = 1.9
 
     # The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of other calls, which
     # are refused while their connection is renewed (PROTOCOL.md, "Stopping").
@@ -40,22 +46,23 @@ module Samehost
       AGE_OPTION => MAX_CONNECTION_AGE_MS
     }.freeze
 
-    # What a signal writes to the pipe by which #run is asked to drain.
-    SIGNAL = '!'
-
-    private_constant :AGE_OPTION, :SIGNAL
+    private_constant :AGE_OPTION
 
     # @param services [Array<GRPC::GenericService>] what is served beside health
     # @param grace [Float] seconds that calls in progress have to finish when the server stops
+    # @param trust_folder [Boolean] serve in a folder that every user may write to, too
     # @param takeover [Boolean] take the path over from a server that serves there
     # @param on_removed [:serve, :stop] what to do when someone removes the socket: serve what is in progress, or fail
     # @param args [Hash] channel arguments of grpc, which win over ARGS
-    def initialize(address, services, mode: 0o660, gid: nil, grace: 5.0, takeover: false, on_removed: :serve, args: {})
+    def initialize(address, services, mode: 0o660, gid: nil, grace: 5.0, trust_folder: false, takeover: false,
+                   on_removed: :serve, args: {})
       @address = address
+      @grace = grace
       @takeover = takeover
       @on_removed = on_removed
       @args = ARGS.merge(args)
-      @listener = Listener.new(address, mode:, gid:, owner: "#{IMPLEMENTATION} #{GRPC::VERSION}")
+      @listener = Listener.new(address, mode:, gid:, trust_folder:, owner: "#{IMPLEMENTATION} #{GRPC::VERSION}")
+      @asked = Queue.new
       @health = HealthService.new(services.map { |service| service.class.service_name })
       @server = GRPC::RpcServer.new(
         pool_size: MAX_CONCURRENT_CALLS + CallLimit::SPARE_THREADS, pool_keep_alive: KEEP_ALIVE_SECONDS,
@@ -66,11 +73,10 @@ module Samehost
 
     # Serves, and prints the ready line; returns when the server has stopped after a signal or a takeover.
     def run
-      trap_signals
+      StopSignals.handle(method(:ask), method(:leave)) # a takeover and a removal count as none
       start
       announce
-      @asked.read(1)
-      leave_at_another_signal
+      @asked.pop
       drain
       raise @removal if @removal
     ensure
@@ -106,7 +112,7 @@ module Samehost
       @watch.kill
       @health.shut_down
       @listener.withdraw
-      Connections.await_none(@bound.path, DRAIN_AGES * @args[AGE_OPTION] / 1000)
+      Connections.await_none(@bound.path, [DRAIN_AGES * @args[AGE_OPTION] / 1000, MAX_DRAIN_SECONDS].min)
     end
 
     # Waits for the grace (poll_period), then cuts what is left. C-core aborts a process that exits without it.
@@ -127,24 +133,20 @@ module Samehost
       ask
     end
 
-    # A signal handler may take no Mutex, so it only writes to a pipe.
-    def trap_signals
-      @asked, @asking = IO.pipe
-      %w[TERM INT].each { |name| trap(name) { ask(SIGNAL) } }
-    end
-
-    # Makes #run drain.
-    def ask(why = '.')
-      @asking.write_nonblock(why)
-    end
-
-    # In a thread, as the main one drains meanwhile, and leaving no stale file even if the signal comes at once.
-    def leave_at_another_signal
+    # Makes #run drain, and sees that it ends in time.
+    def ask
+      @asked << true
       Thread.new do
-        nil until @asked.read(1) == SIGNAL
-        @listener.withdraw
-        exit!(0)
+        sleep(@grace + BEYOND_GRACE_SECONDS)
+        leave
       end
+    end
+
+    # Leaves no stale file, whatever #run does meanwhile.
+    def leave
+      @listener.withdraw
+      warn(@removal.message) if @removal
+      exit!(@removal ? 1 : 0)
     end
   end
 end
