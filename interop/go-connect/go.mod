@@ -6,6 +6,7 @@ require (
 	connectrpc.com/connect v1.21.1
 	connectrpc.com/grpchealth v1.5.0
 	connectrpc.com/grpcreflect v1.3.1
+	example.com/samehost v0.0.0
 	example.com/samehost/go v0.0.0
 	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2
 	google.golang.org/grpc v1.85.0
@@ -31,7 +32,10 @@ require (
 	honnef.co/go/tools v0.8.2 // indirect
 )
 
-replace example.com/samehost/go => ../go
+replace (
+	example.com/samehost => ../../languages/go
+	example.com/samehost/go => ../go
+)
 
 tool (
 	connectrpc.com/connect/cmd/protoc-gen-connect-go

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"example.com/samehost/go/socket"
 )
 
 // caseTime is the deadline of each case, so that nothing hangs; over a socket a case takes milliseconds, and the
@@ -19,7 +17,7 @@ import (
 const caseTime = 60 * time.Second
 
 // Case makes the calls of one official case.
-type Case func(ctx context.Context, address socket.Address) error
+type Case func(ctx context.Context, path string) error
 
 // Cases has the cases of a client by their official names.
 type Cases map[string]Case
@@ -51,7 +49,7 @@ type Result struct {
 func (r Result) Passed() bool { return r.Result == "pass" }
 
 // Run runs the case of this name.
-func (c Cases) Run(ctx context.Context, name string, address socket.Address) Result {
+func (c Cases) Run(ctx context.Context, name string, path string) Result {
 	run, known := c[name]
 	if !known {
 		return Result{name, "unimplemented", "this client does not know the case: it needs Google credentials", 0}
@@ -59,7 +57,7 @@ func (c Cases) Run(ctx context.Context, name string, address socket.Address) Res
 	ctx, cancel := context.WithTimeout(ctx, caseTime)
 	defer cancel()
 	started := time.Now()
-	err := run(ctx, address)
+	err := run(ctx, path)
 	milliseconds := math.Round(float64(time.Since(started).Microseconds())/100) / 10
 	if err != nil {
 		return Result{name, "fail", detail(err), milliseconds}

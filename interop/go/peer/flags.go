@@ -12,27 +12,27 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/samehost/go/socket"
+	"example.com/samehost"
 )
 
-// addressFlag is --socket, a path or an address.
-type addressFlag struct{ socket.Address }
+// socketFlag is --socket, a path or an address.
+type socketFlag struct{ path string }
 
-func (f *addressFlag) String() string { return f.Path }
-func (f *addressFlag) Type() string   { return "path" }
+func (f *socketFlag) String() string { return f.path }
+func (f *socketFlag) Type() string   { return "path" }
 
-func (f *addressFlag) Set(text string) (err error) {
-	f.Address, err = socket.ParseAddress(text)
+func (f *socketFlag) Set(text string) (err error) {
+	f.path, err = samehost.ParseAddress(text)
 	return err
 }
 
-func addSocketFlag(command *cobra.Command) *addressFlag {
-	address := &addressFlag{}
-	command.Flags().Var(address, "socket", "absolute path of the socket, or its address")
+func addSocketFlag(command *cobra.Command) *socketFlag {
+	socket := &socketFlag{}
+	command.Flags().Var(socket, "socket", "absolute path of the socket, or its address")
 	if err := command.MarkFlagRequired("socket"); err != nil {
 		panic(err) // there is no such flag
 	}
-	return address
+	return socket
 }
 
 // modeFlag is --mode, permissions in octal.
@@ -51,20 +51,19 @@ func (f *modeFlag) Set(text string) error {
 }
 
 // groupFlag is --group, a name or a gid.
-type groupFlag int
+type groupFlag string
 
-func (f *groupFlag) String() string { return "" }
+func (f *groupFlag) String() string { return string(*f) }
 func (f *groupFlag) Type() string   { return "group" }
 
 func (f *groupFlag) Set(text string) error {
 	if found, err := user.LookupGroup(text); err == nil {
 		text = found.Gid
 	}
-	gid, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
+	if _, err := strconv.ParseUint(text, 10, 31); err != nil {
 		return fmt.Errorf("no group is named %q on this machine; create it, or give its number", text)
 	}
-	*f = groupFlag(gid)
+	*f = groupFlag(text)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func (p *Peer) interopCommand() *cobra.Command {
 		Short: "Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed.",
 		Args:  cobra.NoArgs,
 	}
-	address := addSocketFlag(command)
+	socket := addSocketFlag(command)
 	names := command.Flags().StringArray("case", nil, "an official case; may be given again")
 	if err := command.MarkFlagRequired("case"); err != nil {
 		panic(err) // there is no such flag
@@ -29,12 +29,12 @@ func (p *Peer) interopCommand() *cobra.Command {
 				return fmt.Errorf("no official case is named %q; see grpc/grpc doc/interop-test-descriptions.md", name)
 			}
 		}
-		if err := p.waitForServer(command.Context(), address.Address, serverTime); err != nil {
+		if err := p.waitForServer(command.Context(), socket.path, serverTime); err != nil {
 			return failure{err}
 		}
 		passed := true
 		for _, name := range *names {
-			result := p.Cases.Run(command.Context(), name, address.Address)
+			result := p.Cases.Run(command.Context(), name, socket.path)
 			passed = passed && result.Passed()
 			if err := printJSON(os.Stdout, result); err != nil {
 				return failure{err}

@@ -7,9 +7,9 @@ import (
 	"net"
 	"time"
 
+	"example.com/samehost"
 	"example.com/samehost/go/greeting"
 	"example.com/samehost/go/interoptest"
-	"example.com/samehost/go/socket"
 )
 
 // Peer is what differs from one gRPC library to the next.
@@ -20,9 +20,9 @@ type Peer struct {
 
 	NewServer func() Server
 	// WaitForServer returns when a server has answered; its error is the status of the last attempt.
-	WaitForServer func(ctx context.Context, address socket.Address) error
+	WaitForServer func(ctx context.Context, path string) error
 	// Greet makes all four kinds of call of Greeter, each within the timeout.
-	Greet func(ctx context.Context, address socket.Address, name string, timeout time.Duration, say greeting.Say) error
+	Greet func(ctx context.Context, path string, name string, timeout time.Duration, say greeting.Say) error
 	Cases interoptest.Cases
 }
 
@@ -32,7 +32,6 @@ type Server interface {
 	Serve(listener net.Listener) error
 	// EndHealth says NOT_SERVING from now on, and ends every Watch.
 	EndHealth()
-	// Stop moves clients away without refusing a call that was already sent, lets calls in progress finish until the
-	// context is done, and cuts what is left.
-	Stop(ctx context.Context)
+	// Drain drains the listener with this server.
+	Drain(ctx context.Context, listener *samehost.Listener)
 }

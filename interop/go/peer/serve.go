@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,14 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/samehost/go/socket"
-)
-
-const (
-	// silenceTime is how long a server that stops waits for connections on which nothing was said yet.
-	silenceTime = time.Second
-	// cutTime is how long it may take beyond the grace to cut what is left. Then the program ends without it.
-	cutTime = time.Second
+	"example.com/samehost"
 )
 
 func (p *Peer) serveCommand() *cobra.Command {
@@ -28,8 +22,8 @@ func (p *Peer) serveCommand() *cobra.Command {
 		Short: "Serves Greeter, grpc.testing.TestService, ORCA, health and reflection until SIGTERM or SIGINT.",
 		Args:  cobra.NoArgs,
 	}
-	address := addSocketFlag(command)
-	mode, group, grace := modeFlag(0o660), groupFlag(-1), secondsFlag{Duration: 5 * time.Second}
+	socket := addSocketFlag(command)
+	mode, group, grace := modeFlag(0o660), groupFlag(""), secondsFlag{Duration: 5 * time.Second}
 	var stopWhenRemoved removedFlag
 	command.Flags().Var(&mode, "mode", "permissions of the socket")
 	command.Flags().Var(&group, "group", "group of the socket, a name or a number (default the process's)")
@@ -39,14 +33,19 @@ func (p *Peer) serveCommand() *cobra.Command {
 	takeover := command.Flags().Bool("takeover", false, "take the path over from a server that has it, which drains and goes")
 	trustFolder := command.Flags().Bool("trust-folder", false, "serve also in a folder that every user may write to")
 	command.RunE = func(*cobra.Command, []string) error {
-		options := socket.Options{
-			Mode:        fs.FileMode(mode),
-			Group:       int(group),
-			Owner:       p.Library + " " + p.Version,
-			Takeover:    *takeover,
-			TrustFolder: *trustFolder,
+		options := samehost.Options{
+			Mode:          fs.FileMode(mode) | fs.ModeSocket, // --mode 0000 is not the default
+			Group:         string(group),
+			Owner:         p.Library + " " + p.Version,
+			TrustFolder:   *trustFolder,
+			AllowTakeover: true,
+			TakeOver:      *takeover,
 		}
-		if err := p.serve(address.Address, options, bool(stopWhenRemoved), grace.Duration); err != nil {
+		err := p.serve(socket.path, options, bool(stopWhenRemoved), grace.Duration)
+		if errors.Is(err, samehost.ErrUnsafeFolder) {
+			err = fmt.Errorf("%w, or serve with --trust-folder if you trust everyone who can reach it", err)
+		}
+		if err != nil {
 			return failure{err}
 		}
 		return nil
@@ -56,16 +55,16 @@ func (p *Peer) serveCommand() *cobra.Command {
 
 // serve serves until a signal, a takeover or, where that is asked for, the removal of the socket; another signal ends it
 // at once.
-func (p *Peer) serve(address socket.Address, options socket.Options, stopWhenRemoved bool, grace time.Duration) error {
+func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool, grace time.Duration) error {
 	stop, hurry := awaitSignals()
-	listener, err := socket.Listen(stop, address, options)
+	listener, err := samehost.Bind(stop, path, options)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return nil
 	case err != nil:
 		return err
 	}
-	defer listener.Withdraw()
+	defer listener.Close()
 	server := p.NewServer()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -75,26 +74,40 @@ func (p *Peer) serve(address socket.Address, options socket.Options, stopWhenRem
 	if err := listener.Publish(); err != nil {
 		return err
 	}
-	if err := p.printReady(address); err != nil {
+	if err := p.printReady(path); err != nil {
 		return err
 	}
 
-	var removed <-chan struct{} // nil, from which nothing ever comes
-	if stopWhenRemoved {
-		removed = listener.Removed()
-	}
+	removed := make(chan struct{}) // closed where it is a reason to stop
+	go func() {
+		<-listener.Removed()
+		slog.Warn("someone has removed the socket, or put another in its place: no new client finds this server; "+
+			"start it again, and leave the file alone", "socket", path)
+		if stopWhenRemoved {
+			close(removed)
+		}
+	}()
 	var reason error
 	select {
 	case err := <-failed:
-		return fmt.Errorf("the server on %s gave up: %w; start it again", address.Path, err)
+		return fmt.Errorf("the server on %s gave up: %w; start it again", path, err)
 	case <-stop.Done():
 	case <-listener.TakenOver():
 	case <-removed:
 		reason = errSaid
 	}
 	server.EndHealth()
-	listener.Withdraw()
-	drain(server, listener, grace, hurry)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		server.Drain(ctx, listener)
+	}()
+	select {
+	case <-drained:
+	case <-hurry:
+	}
 	return reason
 }
 
@@ -113,29 +126,12 @@ func awaitSignals() (stop context.Context, hurry <-chan struct{}) {
 	return stop, second
 }
 
-// drain stops the server gracefully. It returns in bounded time, whatever clients and handlers do.
-func drain(server Server, listener *socket.Listener, grace time.Duration, hurry <-chan struct{}) {
-	defer time.AfterFunc(silenceTime, listener.HangUpOnSilent).Stop()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.Background(), grace)
-		defer cancel()
-		server.Stop(ctx)
-	}()
-	select {
-	case <-stopped:
-	case <-hurry:
-	case <-time.After(grace + cutTime):
-	}
-}
-
-func (p *Peer) printReady(address socket.Address) error {
+func (p *Peer) printReady(path string) error {
 	return printJSON(os.Stdout, struct {
 		Event          string `json:"event"`
 		Address        string `json:"address"`
 		PID            int    `json:"pid"`
 		Implementation string `json:"implementation"`
 		Version        string `json:"version"`
-	}{"ready", address.String(), os.Getpid(), p.Library, p.Version})
+	}{"ready", "unix:" + path, os.Getpid(), p.Library, p.Version})
 }

@@ -11,11 +11,11 @@ import (
 	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
 	"google.golang.org/grpc/codes"
 
+	"example.com/samehost"
 	"example.com/samehost/go-connect/gen/samehost/interop/interopconnect"
 	"example.com/samehost/go-connect/internal/compression"
 	testpb "example.com/samehost/go/gen/samehost/interop"
 	test "example.com/samehost/go/interoptest"
-	"example.com/samehost/go/socket"
 )
 
 // Cases has the official cases, each on a connection of its own. What they send and assert is in package interoptest.
@@ -49,8 +49,8 @@ var Cases = test.Cases{
 }
 
 func withChannel(run func(context.Context, *http.Client) error) test.Case {
-	return func(ctx context.Context, address socket.Address) error {
-		channel := Dial(address)
+	return func(ctx context.Context, path string) error {
+		channel := Dial(path)
 		defer channel.CloseIdleConnections()
 		return asStatus(run(ctx, channel))
 	}
@@ -63,12 +63,12 @@ func withClient(run func(context.Context, interopconnect.TestServiceClient) erro
 }
 
 func newClient(channel *http.Client) interopconnect.TestServiceClient {
-	return interopconnect.NewTestServiceClient(channel, BaseURL, Options())
+	return interopconnect.NewTestServiceClient(channel, samehost.BaseURL, Options())
 }
 
 // newGzipClient makes a client whose messages are compressed where their calls say so.
 func newGzipClient(channel *http.Client) interopconnect.TestServiceClient {
-	return interopconnect.NewTestServiceClient(channel, BaseURL, Options(), connect.WithSendGzip(), compression.Off)
+	return interopconnect.NewTestServiceClient(channel, samehost.BaseURL, Options(), connect.WithSendGzip(), compression.Off)
 }
 
 func emptyUnary(ctx context.Context, client interopconnect.TestServiceClient) error {
@@ -292,7 +292,7 @@ func unimplementedMethod(ctx context.Context, client interopconnect.TestServiceC
 }
 
 func unimplementedService(ctx context.Context, channel *http.Client) error {
-	client := interopconnect.NewUnimplementedServiceClient(channel, BaseURL, Options())
+	client := interopconnect.NewUnimplementedServiceClient(channel, samehost.BaseURL, Options())
 	_, err := client.UnimplementedCall(ctx, &testpb.Empty{})
 	return test.CheckStatus(asStatus(err), codes.Unimplemented)
 }
@@ -362,8 +362,8 @@ func rpcSoak(ctx context.Context, client interopconnect.TestServiceClient) error
 	return test.Soak(func() error { return largeUnary(ctx, client) })
 }
 
-func channelSoak(ctx context.Context, address socket.Address) error {
-	return test.Soak(func() error { return withClient(largeUnary)(ctx, address) })
+func channelSoak(ctx context.Context, path string) error {
+	return test.Soak(func() error { return withClient(largeUnary)(ctx, path) })
 }
 
 func orcaPerRPC(ctx context.Context, client interopconnect.TestServiceClient) error {
@@ -419,7 +419,7 @@ func orcaOutOfBand(ctx context.Context, channel *http.Client) error {
 func listen(ctx context.Context, channel *http.Client) (*connect.ServerStreamForClient[orcadata.OrcaLoadReport], error) {
 	const procedure = "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics"
 	client := connect.NewClient[orcaservice.OrcaLoadReportRequest, orcadata.OrcaLoadReport](
-		channel, BaseURL+procedure, Options())
+		channel, samehost.BaseURL+procedure, Options())
 	return client.CallServerStream(ctx, connect.NewRequest(test.Listen()))
 }
 

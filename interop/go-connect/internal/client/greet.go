@@ -6,17 +6,17 @@ import (
 	"io"
 	"time"
 
+	"example.com/samehost"
 	"example.com/samehost/go-connect/gen/samehost/greeter/v1/greeterv1connect"
 	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
 	"example.com/samehost/go/greeting"
-	"example.com/samehost/go/socket"
 )
 
 // Greet makes all four kinds of call, each within the timeout.
-func Greet(ctx context.Context, address socket.Address, name string, timeout time.Duration, say greeting.Say) error {
-	channel := Dial(address)
+func Greet(ctx context.Context, path string, name string, timeout time.Duration, say greeting.Say) error {
+	channel := Dial(path)
 	defer channel.CloseIdleConnections()
-	greeter := greeterv1connect.NewGreeterServiceClient(channel, BaseURL, Options())
+	greeter := greeterv1connect.NewGreeterServiceClient(channel, samehost.BaseURL, Options())
 	for _, call := range []func(context.Context, greeterv1connect.GreeterServiceClient, string) (greeting.Exchange, error){
 		greet, greetInLanguages, greetTogether, converse,
 	} {

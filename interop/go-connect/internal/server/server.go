@@ -5,23 +5,19 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpcreflect"
 
+	"example.com/samehost"
 	"example.com/samehost/go-connect/gen/samehost/greeter/v1/greeterv1connect"
 	"example.com/samehost/go-connect/gen/samehost/interop/interopconnect"
 	"example.com/samehost/go-connect/internal/compression"
 	"example.com/samehost/go/interoptest"
 )
 
-const (
-	// maxCalls is how many calls a connection may have in progress; net/http's default is 250.
-	maxCalls = 10_000
-	// sweepTime is how long Shutdown waits before it is called again.
-	sweepTime = time.Second
-)
+// maxCalls is how many calls a connection may have in progress; net/http's default is 250.
+const maxCalls = 10_000
 
 // Server is an http.Server with gRPC's services, and the order in which it ends.
 type Server struct {
@@ -29,7 +25,7 @@ type Server struct {
 	health *health
 }
 
-// New makes a server of all services; serve a socket.Listener with it.
+// New makes a server of all services; serve a samehost.Listener with it.
 func New() *Server {
 	options := connect.WithHandlerOptions(
 		connect.WithReadMaxBytes(interoptest.MaxMessageBytes),
@@ -71,19 +67,9 @@ func New() *Server {
 // EndHealth says NOT_SERVING from now on, and ends every Watch.
 func (s *Server) EndHealth() { s.health.end() }
 
-// Stop stops gracefully until the context is done. Shutdown tells clients with a GOAWAY frame which of their calls are
-// answered; those that they sent later were not begun, so that a client may make them again elsewhere. A connection
-// that is just being made misses it (golang/go 81153), so it is sent again and again.
-func (s *Server) Stop(ctx context.Context) {
-	for ctx.Err() == nil {
-		sweep, cancel := context.WithTimeout(ctx, sweepTime)
-		err := s.Shutdown(sweep)
-		cancel()
-		if err == nil {
-			return
-		}
-	}
-	_ = s.Close()
+// Drain is graceful: Shutdown lets calls in progress finish.
+func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) {
+	listener.DrainHTTP(ctx, s.Server)
 }
 
 // unimplemented answers calls of services that are not served, where http.ServeMux says 404.

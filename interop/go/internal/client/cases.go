@@ -1,3 +1,4 @@
+// Package client is the grpc-go client: the greetings and the interop cases.
 package client
 
 import (
@@ -14,7 +15,7 @@ import (
 
 	testpb "example.com/samehost/go/gen/samehost/interop"
 	test "example.com/samehost/go/interoptest"
-	"example.com/samehost/go/socket"
+	"example.com/samehost/samehostgrpc"
 )
 
 // Cases has the official cases, each on a channel of its own. What they send and assert is in package interoptest.
@@ -48,8 +49,8 @@ var Cases = test.Cases{
 }
 
 func withChannel(run func(context.Context, grpc.ClientConnInterface) error, options ...grpc.DialOption) test.Case {
-	return func(ctx context.Context, address socket.Address) error {
-		channel, err := Dial(address, options...)
+	return func(ctx context.Context, path string) error {
+		channel, err := samehostgrpc.NewClient(path, options...)
 		if err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func clientCompressedUnary(ctx context.Context, stub testpb.TestServiceClient) e
 	return callLarge(ctx, stub, test.LargeExpecting(false))
 }
 
-func serverCompressedUnary(ctx context.Context, address socket.Address) error {
+func serverCompressedUnary(ctx context.Context, path string) error {
 	for _, compressed := range []bool{true, false} {
 		flags := &responseFlags{}
 		err := withStub(func(ctx context.Context, stub testpb.TestServiceClient) error {
@@ -122,7 +123,7 @@ func serverCompressedUnary(ctx context.Context, address socket.Address) error {
 				return err
 			}
 			return test.CheckCompressedResponse(response, flags.came, compressed)
-		}, grpc.WithStatsHandler(flags))(ctx, address)
+		}, grpc.WithStatsHandler(flags))(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func serverStreaming(ctx context.Context, stub testpb.TestServiceClient) error {
 	return test.CheckOutputs(responses)
 }
 
-func serverCompressedStreaming(ctx context.Context, address socket.Address) error {
+func serverCompressedStreaming(ctx context.Context, path string) error {
 	flags := &responseFlags{}
 	return withStub(func(ctx context.Context, stub testpb.TestServiceClient) error {
 		stream, err := stub.StreamingOutputCall(ctx, test.CompressedOutput())
@@ -191,7 +192,7 @@ func serverCompressedStreaming(ctx context.Context, address socket.Address) erro
 			return err
 		}
 		return test.CheckCompressedOutputs(responses, flags.came)
-	}, grpc.WithStatsHandler(flags))(ctx, address)
+	}, grpc.WithStatsHandler(flags))(ctx, path)
 }
 
 func pingPong(ctx context.Context, stub testpb.TestServiceClient) error {
@@ -361,8 +362,8 @@ func rpcSoak(ctx context.Context, stub testpb.TestServiceClient) error {
 	return test.Soak(func() error { return largeUnary(ctx, stub) })
 }
 
-func channelSoak(ctx context.Context, address socket.Address) error {
-	return test.Soak(func() error { return withStub(largeUnary)(ctx, address) })
+func channelSoak(ctx context.Context, path string) error {
+	return test.Soak(func() error { return withStub(largeUnary)(ctx, path) })
 }
 
 func orcaPerRPC(ctx context.Context, stub testpb.TestServiceClient) error {

@@ -10,12 +10,12 @@ import (
 
 	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
 	"example.com/samehost/go/greeting"
-	"example.com/samehost/go/socket"
+	"example.com/samehost/samehostgrpc"
 )
 
 // Greet makes all four kinds of call, each within the timeout, waiting for the server included.
-func Greet(ctx context.Context, address socket.Address, name string, timeout time.Duration, say greeting.Say) error {
-	channel, err := Dial(address, grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+func Greet(ctx context.Context, path string, name string, timeout time.Duration, say greeting.Say) error {
+	channel, err := samehostgrpc.NewClient(path, grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/orca"
 	"google.golang.org/grpc/reflection"
 
+	"example.com/samehost"
 	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
 	testpb "example.com/samehost/go/gen/samehost/interop"
 
@@ -23,7 +24,7 @@ type Server struct {
 	health *healthService
 }
 
-// New makes a server of all services; serve a socket.Listener with it.
+// New makes a server of all services; serve a samehost.Listener with it.
 func New() *Server {
 	server := grpc.NewServer(
 		grpc.StatsHandler(compressionHandler{}),
@@ -42,18 +43,8 @@ func New() *Server {
 // EndHealth says NOT_SERVING from now on, and ends every Watch.
 func (s *Server) EndHealth() { s.health.end() }
 
-// Stop stops gracefully until the context is done: GracefulStop tells clients with two GOAWAY frames, and a ping between
-// them, not to call on a connection any more, and answers whatever they sent until they knew.
-func (s *Server) Stop(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.GracefulStop()
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		// It makes GracefulStop return, too.
-		s.Server.Stop()
-	}
+// Drain is graceful: GracefulStop tells clients with two GOAWAY frames, and a ping between them, not to call on a
+// connection any more, and answers whatever they sent until they knew.
+func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) {
+	listener.Drain(ctx, s.GracefulStop, s.Stop)
 }

@@ -1,4 +1,4 @@
-package socket
+package samehost
 
 import (
 	"io/fs"
@@ -49,7 +49,7 @@ func (f *publicFile) restore(kept *privateFolder) {
 	if f.isOwn() {
 		return
 	}
-	if state, err := probe(f.path()); err == nil && (state == Absent || state == Stale) {
+	if state, err := probe(f.path()); err == nil && (state == absent || state == stale) {
 		_ = os.Rename(kept.at(f.name), f.path())
 	}
 }

@@ -1,22 +1,20 @@
-package client
+package samehost
 
 import (
 	"io"
 	"net"
 	"path/filepath"
 	"testing"
-
-	"example.com/samehost/go/socket"
 )
 
 func TestReadsWhatCameBeforeTheServerClosed(t *testing.T) {
-	address := socket.Address{Path: filepath.Join(t.TempDir(), "app.sock")}
-	listener, err := net.Listen("unix", address.Path)
+	path := filepath.Join(t.TempDir(), "app.sock")
+	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	dialled, err := dialPatiently(t.Context(), address)
+	dialled, err := dialPatiently(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

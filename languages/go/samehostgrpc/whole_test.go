@@ -1,4 +1,4 @@
-package client
+package samehostgrpc
 
 import (
 	"context"
@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
-	"example.com/samehost/go/internal/server"
-	"example.com/samehost/go/socket"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // openWindows is what a server says that takes as much as comes (RFC 9113, 6.5 and 6.9): SETTINGS with an
@@ -48,27 +46,32 @@ func TestACallIsNotAnsweredForAPartOfItsRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := make(chan net.Conn, 1)
-	running := server.New()
-	go func() { _ = running.Serve(&breaking{listener, first}) }()
-	defer running.Server.Stop()
-	channel, err := Dial(socket.Address{Path: listener.Addr().String()})
+	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		request := &wrapperspb.StringValue{}
+		for stream.RecvMsg(request) == nil {
+		}
+		return stream.SendMsg(request)
+	}))
+	go func() { _ = server.Serve(&breaking{listener, first}) }()
+	defer server.Stop()
+	channel, err := NewClient(listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer channel.Close()
-	greeter := greeterv1.NewGreeterServiceClient(channel)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 
 	// More than a socket holds, so that the headers of the next call are not written.
-	filling, err := greeter.GreetTogether(ctx)
+	upload := &grpc.StreamDesc{ClientStreams: true}
+	filling, err := channel.NewStream(ctx, upload, "/test.Service/Upload")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := filling.Send(&greeterv1.GreetTogetherRequest{Name: strings.Repeat("A", 1<<22)}); err != nil {
+	if err := filling.SendMsg(wrapperspb.String(strings.Repeat("A", 1<<22))); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := greeter.GreetTogether(ctx)
+	stream, err := channel.NewStream(ctx, upload, "/test.Service/Upload")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +79,16 @@ func TestACallIsNotAnsweredForAPartOfItsRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for err == nil {
-		err = stream.Send(&greeterv1.GreetTogetherRequest{Name: "Ada"})
+		err = stream.SendMsg(wrapperspb.String("Ada"))
 	}
 	if !errors.Is(err, io.EOF) {
 		t.Fatalf("Send on a broken connection: expected EOF, got %v", err)
 	}
-	response, err := stream.CloseAndRecv()
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	response := &wrapperspb.StringValue{}
+	err = stream.RecvMsg(response)
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("a call that could not send all: expected UNAVAILABLE, got %v, %v", err, response)
 	}

@@ -1,18 +1,16 @@
-package socket
+package samehost
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"time"
 )
 
 const (
-	// silenceTime is how long a successor may say nothing without the lock, for which it tries for releasedLockTime.
-	silenceTime = 5 * time.Second
+	// successorTime is how long a successor may say nothing without the lock, for which it tries for releasedLockTime.
+	successorTime = 5 * time.Second
 	// retryPace is how often to try again for the lock, or for a successor when no descriptor was left for it.
 	retryPace = 50 * time.Millisecond
 	// retriesBeforeWarning are 2 s: a third server may have the lock while it finds the path live.
@@ -37,19 +35,24 @@ func listenControl(private string) (*net.UnixListener, error) {
 	return listener, nil
 }
 
+// handsOver tells whether this server listens for successors.
+func (l *Listener) handsOver() bool {
+	return (l.options.AllowTakeover || l.options.TakeOver) && controlPath(l.path) != ""
+}
+
 func (l *Listener) refuseForeignControl() error {
-	if controlPath(l.address) == "" {
+	if !l.handsOver() {
 		return nil
 	}
 	found, err := os.Lstat(l.controlFile.path())
 	if err == nil && found.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s.takeover is needed to hand %s over and is not a socket; move it away or choose another path",
-			l.address.Path, l.address.Path)
+		return failed(ErrNotSocket, "%s.takeover is needed to hand %s over and is not a socket; move it away or choose another path",
+			l.path, l.path)
 	}
 	return nil
 }
 
-// TakenOver is closed when a successor serves at the path: it is time to stop.
+// TakenOver returns a channel that is closed when a successor serves at the path: it is time to Drain.
 func (l *Listener) TakenOver() <-chan struct{} { return l.takenOver }
 
 // awaitSuccessor answers successors, one at a time, until one has published or Withdraw.
@@ -84,7 +87,7 @@ func (l *Listener) handOver(connection net.Conn) bool {
 	}
 	for tries := 1; !l.retakeLock(); tries++ {
 		if tries == retriesBeforeWarning {
-			slog.Warn("a takeover has failed, and another process holds the lock", "socket", l.address.Path)
+			l.options.Logger.Warn("a takeover has failed, and another process holds the lock", "socket", l.path)
 		}
 		time.Sleep(retryPace)
 	}
@@ -102,9 +105,9 @@ func (l *Listener) hearPublished(connection net.Conn) bool {
 		select {
 		case isPublished := <-heard:
 			return isPublished
-		case <-time.After(silenceTime):
+		case <-time.After(successorTime):
 			if l.retakeLock() {
-				slog.Warn("a successor that wanted to take the path over says nothing more", "socket", l.address.Path)
+				l.options.Logger.Warn("a successor that wanted to take the path over says nothing more", "socket", l.path)
 				return false
 			}
 		}
@@ -118,7 +121,7 @@ func (l *Listener) lendLock() bool {
 	if l.withdrawn {
 		return false
 	}
-	if kept, err := makePrivateFolder(l.folder, privatePrefix(l.address)); err == nil {
+	if kept, err := makePrivateFolder(l.folder, privatePrefix(l.path)); err == nil {
 		l.kept = kept
 		l.file.keep(kept)
 		l.controlFile.keep(kept)

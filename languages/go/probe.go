@@ -1,4 +1,4 @@
-package socket
+package samehost
 
 import (
 	"errors"
@@ -13,56 +13,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// State is what is at the path of an address.
-type State int
+// state is what is at a path.
+type state int
 
 const (
-	Absent State = iota
-	NotASocket
-	Stale     // a socket on which nobody listens
-	Forbidden // a socket to which this process may not connect
-	Live
+	absent state = iota
+	notASocket
+	stale     // a socket on which nobody listens
+	forbidden // a socket to which this process may not connect
+	live
 )
 
-// Probe looks at the path and, where it is a socket, dials it. It never waits and never changes anything.
+func cannotLook(path string, err error) error {
+	return fmt.Errorf("cannot look at %s: %w; check the folder it is in", path, cause(err))
+}
+
+// probe looks at the path and, where it is a socket, dials it. It never waits and never changes anything.
 //
-// A socket that is bound but does not listen yet looks Stale, as connect(2) says ECONNREFUSED of both. That is why
+// A socket that is bound but does not listen yet looks stale, as connect(2) says ECONNREFUSED of both. That is why
 // servers are kept apart by a lock and not by this.
-func Probe(address Address) (State, error) {
-	state, err := probe(address.Path)
-	if err != nil {
-		return 0, cannotLook(address, err)
-	}
-	return state, nil
-}
-
-func cannotLook(address Address, err error) error {
-	return fmt.Errorf("cannot look at %s: %w; check the folder it is in", address.Path, cause(err))
-}
-
-func probe(path string) (State, error) {
+func probe(path string) (state, error) {
 	found, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return Absent, nil
+		return absent, nil
 	case errors.Is(err, fs.ErrPermission):
-		return Forbidden, nil
+		return forbidden, nil
 	case err != nil:
 		return 0, err
 	case found.Mode().Type() != fs.ModeSocket:
-		return NotASocket, nil
+		return notASocket, nil
 	}
 	switch err := dial(path); {
 	case errors.Is(err, unix.ECONNREFUSED):
-		return Stale, nil
+		return stale, nil
 	case errors.Is(err, unix.ENOENT):
-		return Absent, nil
+		return absent, nil
 	case errors.Is(err, fs.ErrPermission):
-		return Forbidden, nil
+		return forbidden, nil
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE): // this process could not dial
 		return 0, err
 	default: // connected, or EAGAIN: its backlog is full, so someone listens
-		return Live, nil
+		return live, nil
 	}
 }
 

@@ -1,4 +1,4 @@
-package socket
+package samehost
 
 import (
 	"bufio"
@@ -34,18 +34,18 @@ type message struct {
 var released, published = message{"released"}, message{"published"}
 
 // controlPath is where a server listens for its successor; "" where the name would be too long for a socket.
-func controlPath(address Address) string {
-	control := address.Path + ".takeover"
-	if len(control) > MaxPathBytes {
+func controlPath(path string) string {
+	control := path + ".takeover"
+	if len(control) > maxPathBytes {
 		return ""
 	}
 	return control
 }
 
-// takeLock takes the lock. With takeover, it asks a server that holds it to release it.
-func (l *Listener) takeLock(ctx context.Context, takeover bool) (err error) {
+// takeLock takes the lock. With TakeOver, it asks a server that holds it to release it.
+func (l *Listener) takeLock(ctx context.Context) (err error) {
 	l.lock, err = l.tryLock()
-	if !takeover || !errors.As(err, &inUseError{}) {
+	if !l.options.TakeOver || !errors.Is(err, ErrInUse) {
 		return err
 	}
 	if l.predecessor, err = l.askToRelease(ctx); err != nil {
@@ -53,12 +53,12 @@ func (l *Listener) takeLock(ctx context.Context, takeover bool) (err error) {
 	}
 	for deadline := time.Now().Add(releasedLockTime); ; {
 		l.lock, err = l.tryLock()
-		if !errors.As(err, &inUseError{}) || time.Now().After(deadline) {
+		if !errors.Is(err, ErrInUse) || time.Now().After(deadline) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the takeover of %s was called off: %w", l.address.Path, ctx.Err())
+			return fmt.Errorf("the takeover of %s was called off: %w", l.path, ctx.Err())
 		case <-time.After(releasedLockPace):
 		}
 	}
@@ -68,13 +68,13 @@ func (l *Listener) takeLock(ctx context.Context, takeover bool) (err error) {
 type predecessor struct{ connection net.Conn }
 
 func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
-	path, control := l.address.Path, controlPath(l.address)
+	path, control := l.path, controlPath(l.path)
 	if control == "" {
-		return nil, fmt.Errorf("%s can't be taken over: its name leaves no room for .takeover; stop its server", path)
+		return nil, failed(ErrInUse, "%s can't be taken over: its name leaves no room for .takeover; stop its server", path)
 	}
 	connection, err := net.Dial("unix", l.controlFile.path()) // for a Unix socket, it never waits
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be taken over: nobody answers at %s: %w; stop its server", path, control, cause(err))
+		return nil, failed(ErrInUse, "%s can't be taken over: nobody answers at %s: %w; stop its server", path, control, cause(err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -85,13 +85,13 @@ func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 	case inTime && err == nil && answer == released:
 		return &predecessor{connection}, nil
 	case !inTime && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, fmt.Errorf("%s can't be taken over: nobody answers at %s within %s; stop its server",
+		return nil, failed(ErrInUse, "%s can't be taken over: nobody answers at %s within %s; stop its server",
 			path, control, answerTime)
 	case !inTime:
 		return nil, fmt.Errorf("the takeover of %s was called off: %w", path, ctx.Err())
 	}
 	connection.Close()
-	return nil, fmt.Errorf("%s can't be taken over: its server goes, or another takes over; try again", path)
+	return nil, failed(ErrInUse, "%s can't be taken over: its server goes, or another takes over; try again", path)
 }
 
 // tellPublished makes the predecessor drain and go.

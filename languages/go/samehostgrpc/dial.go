@@ -1,18 +1,14 @@
-// Package client is the grpc-go client: the channel over a socket, the greetings, and the interop cases.
-package client
+// Package samehostgrpc dials a server of package samehost with grpc-go.
+package samehostgrpc
 
 import (
-	"context"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
 
-	"example.com/samehost/go/socket"
+	"example.com/samehost"
 )
 
 // retryBufferBytes is how much of a call is kept to make it again where the server says that it never began it (gRFC A6).
@@ -20,8 +16,16 @@ import (
 // as net/http does, all of them of 1 MiB; with 8 MiB, none of 60,190.
 const retryBufferBytes = 8 * 1024 * 1024
 
-// Dial gives a channel to the server at a socket. Nothing is dialled before the first call.
-func Dial(address socket.Address, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+// NewClient returns a channel to the server at a path, as [grpc.NewClient] does: nothing is dialled before the first call,
+// and a call made with [grpc.WaitForReady] waits for a server that starts later. The options come last, and so may replace
+// what is set here: no TLS, "localhost" as :authority, and frequent attempts to connect.
+//
+// It returns [samehost.ErrAddress] if the path is invalid.
+func NewClient(path string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	path, err := samehost.ParseAddress(path)
+	if err != nil {
+		return nil, err
+	}
 	options = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// grpc-go's own choice for unix: targets, but not for passthrough:///unix:..., where it sends the path, which
@@ -41,19 +45,5 @@ func Dial(address socket.Address, options ...grpc.DialOption) (*grpc.ClientConn,
 		grpc.WithDefaultCallOptions(grpc.MaxRetryRPCBufferSize(retryBufferBytes)),
 		grpc.WithChainStreamInterceptor(sendWhole),
 	}, options...)
-	return grpc.NewClient(address.String(), options...)
-}
-
-// WaitForServer returns when a server at the socket has answered, whatever it says, even UNIMPLEMENTED.
-func WaitForServer(ctx context.Context, address socket.Address) error {
-	channel, err := Dial(address)
-	if err != nil {
-		return err
-	}
-	defer channel.Close()
-	_, err = healthpb.NewHealthClient(channel).Check(ctx, &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true))
-	if status.Code(err) == codes.DeadlineExceeded {
-		return err
-	}
-	return nil
+	return grpc.NewClient("unix:"+path, options...)
 }

@@ -1,4 +1,4 @@
-package socket
+package samehost
 
 import (
 	"encoding/json"
@@ -35,15 +35,12 @@ func (o owner) String() string {
 	return fmt.Sprintf("%s, process %d on host %s,", o.Implementation, o.PID, o.Host)
 }
 
-// inUseError says that someone else holds the lock.
-type inUseError struct{ error }
-
 // lockMode keeps others from opening the file: whoever may open it may lock it.
 const lockMode fs.FileMode = 0o600
 
-// tryLock takes the lock of an address, or fails with an inUseError where someone else holds it.
-func tryLock(folder *folder, address Address, implementation string) (*lock, error) {
-	l := &lock{socket: address.Path, path: address.Path + ".lock"}
+// tryLock takes the lock of an address, or fails with ErrInUse where someone else holds it.
+func tryLock(folder *folder, path string, implementation string) (*lock, error) {
+	l := &lock{socket: path, path: path + ".lock"}
 	if err := l.open(folder); err != nil {
 		return nil, err
 	}
@@ -120,8 +117,8 @@ func (l *lock) take() error {
 		if found, _ := l.read(); found != nil {
 			holder = found.String()
 		}
-		return inUseError{fmt.Errorf("%s has a server already: %s holds %s; stop that server or choose another path",
-			l.socket, holder, l.path)}
+		return failed(ErrInUse, "%s has a server already: %s holds %s; stop that server or choose another path",
+			l.socket, holder, l.path)
 	default:
 		return fmt.Errorf("cannot lock %s: %w; choose a folder on a file system that has locks", l.path, err)
 	}

@@ -1,4 +1,4 @@
-package socket
+package samehost
 
 import (
 	"crypto/rand"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -52,25 +51,25 @@ func (f *folder) close() { f.file.Close() }
 
 // openSocketFolder opens the folder of a socket. It refuses a folder in which every user can replace the socket, unless
 // such a folder is trusted: whoever may write to a folder may do so, unless its sticky bit is set (unlink(2)).
-func openSocketFolder(address Address, trusted bool) (*folder, error) {
-	path := filepath.Dir(address.Path)
+func openSocketFolder(socket string, options Options) (*folder, error) {
+	path := filepath.Dir(socket)
 	opened, err := openFolder(path, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return nil, fmt.Errorf("no folder %s for the socket %s; create it or mount it", path, address.Path)
+		return nil, failed(fs.ErrNotExist, "no folder %s for the socket %s; create it or mount it", path, socket)
 	case err != nil:
-		return nil, fmt.Errorf("cannot open the folder of %s: %w; %s", address.Path, cause(err), describePermissions(path))
+		return nil, fmt.Errorf("cannot open the folder of %s: %w; %s", socket, cause(err), describePermissions(path))
 	}
 	mode := opened.info.Mode()
 	if mode.Perm()&0o002 == 0 || mode&fs.ModeSticky != 0 {
 		return opened, nil
 	}
-	if !trusted {
+	if !options.TrustFolder {
 		opened.close()
-		return nil, fmt.Errorf("every user can replace the socket %s: %s has mode %04o; run chmod o-w %s, "+
-			"or serve with --trust-folder if you trust everyone who can reach it", address.Path, path, mode.Perm(), path)
+		return nil, failed(ErrUnsafeFolder, "every user can replace the socket %s: %s has mode %04o; run chmod o-w %s",
+			socket, path, mode.Perm(), path)
 	}
-	slog.Warn("every user can replace the socket", "socket", address.Path, "folder", path,
+	options.Logger.Warn("every user can replace the socket", "socket", socket, "folder", path,
 		"mode", fmt.Sprintf("%04o", mode.Perm()))
 	return opened, nil
 }
@@ -139,8 +138,8 @@ func sweep(parent *folder, prefix string) {
 }
 
 // privatePrefix begins the names of a socket's private folders. Two sockets of one folder share one once in 4 billion.
-func privatePrefix(address Address) string {
-	digest := sha256.Sum256([]byte(filepath.Base(address.Path)))
+func privatePrefix(path string) string {
+	digest := sha256.Sum256([]byte(filepath.Base(path)))
 	return "." + hex.EncodeToString(digest[:4])
 }
 

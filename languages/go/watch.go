@@ -1,18 +1,18 @@
-package socket
+package samehost
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // watchPace is how often to look whether the file is still there: clients that wait for a server dial about as often,
 // and a look takes some microseconds. inotify(7) would tell at once, but a user has 128 of them, and it hears nothing
 // of what the other side of a network mount does.
 const watchPace = time.Second
 
-// Removed is closed when someone has removed the file, or put another in its place, and did not take the path over: no
-// new client finds this server.
-func (l *Listener) Removed() <-chan struct{} { return l.removed }
+// Removed returns a channel that is closed when someone has removed the file, or put another in its place, and did not
+// take the path over: no new client finds this server. The first call begins to watch; make it after Publish.
+func (l *Listener) Removed() <-chan struct{} {
+	l.watching.Do(l.watch)
+	return l.removed
+}
 
 func (l *Listener) watch() { time.AfterFunc(watchPace, l.look) }
 
@@ -22,8 +22,6 @@ func (l *Listener) look() {
 	switch {
 	case l.withdrawn:
 	case l.isLost():
-		slog.Warn("someone has removed the socket, or put another in its place: no new client finds this server; "+
-			"start it again, and leave the file alone", "socket", l.address.Path)
 		close(l.removed)
 	default:
 		l.watch()
@@ -32,4 +30,4 @@ func (l *Listener) look() {
 
 // isLost needs l.changing: without the lock, a successor may have the path. It looks where clients do, as someone may have
 // put another folder in the place of the one that is open.
-func (l *Listener) isLost() bool { return l.lock != nil && !l.file.isAt(l.address.Path) }
+func (l *Listener) isLost() bool { return l.lock != nil && !l.file.isAt(l.path) }

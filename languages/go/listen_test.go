@@ -1,0 +1,375 @@
+package samehost
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+var options = Options{Mode: 0o640, Owner: "test 1", AllowTakeover: true}
+
+func TestListenPublishesWithMode(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0))
+	path := newAddress(t)
+	listener := bind(t, path)
+	expectState(t, path, absent)
+	publish(t, listener)
+	expectState(t, path, live)
+	found, err := os.Stat(path)
+	if err != nil || found.Mode().Perm() != options.Mode {
+		t.Errorf("mode of %s: %v, %v; want %v", path, found.Mode().Perm(), err, options.Mode)
+	}
+	expectFolder(t, path, "s", "s.lock", "s.takeover")
+	listener.withdraw()
+	expectFolder(t, path, "s.lock")
+}
+
+func TestListenReplacesStale(t *testing.T) {
+	path := newAddress(t)
+	leaveStale(t, path)
+	listener := bind(t, path)
+	expectState(t, path, stale)
+	publish(t, listener)
+	expectState(t, path, live)
+}
+
+func TestListenClearsAwayWhatAKilledServerLeft(t *testing.T) {
+	path := newAddress(t)
+	folder := filepath.Dir(path)
+	// The beginning is that of "s", as PROTOCOL.md has it.
+	left, theirs := filepath.Join(folder, ".043a718700000000"), filepath.Join(folder, ".043a718711111111")
+	for private, mode := range map[string]fs.FileMode{left: 0o700, theirs: 0o755} {
+		if err := os.Mkdir(private, mode); err != nil {
+			t.Fatal(err)
+		}
+		leaveStale(t, filepath.Join(private, "a"))
+	}
+	publish(t, bind(t, path))
+	expectFolder(t, path, filepath.Base(theirs), "s", "s.lock", "s.takeover")
+	expectState(t, filepath.Join(theirs, "a"), stale)
+}
+
+func TestListenRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(*testing.T, string)
+		reason  string
+	}{
+		"a path with a server": {func(t *testing.T, path string) {
+			publish(t, bind(t, path))
+		}, "test 1, process"},
+		"a path that is locked": {func(t *testing.T, path string) {
+			bind(t, path)
+		}, "test 1, process"},
+		"a server without a lock": {func(t *testing.T, path string) {
+			leaveMute(t, path)
+		}, "someone answers there"},
+		"a regular file": {func(t *testing.T, path string) {
+			write(t, path)
+		}, "is not a socket"},
+		"a lock file that is none": {func(t *testing.T, path string) {
+			write(t, path+".lock")
+		}, "holds something else"},
+		"a file where successors would dial": {func(t *testing.T, path string) {
+			write(t, path+".takeover")
+		}, "is not a socket"},
+		"a missing folder": {func(t *testing.T, path string) {
+			if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no folder"},
+		"a lock file that is a link": {func(t *testing.T, path string) {
+			write(t, path+"2")
+			if err := os.Symlink(path+"2", path+".lock"); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		"a lock file with two names": {func(t *testing.T, path string) {
+			write(t, path+"2")
+			if err := os.Link(path+"2", path+".lock"); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		"a lock file that is a FIFO": {func(t *testing.T, path string) {
+			if err := syscall.Mkfifo(path+".lock", 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		"a folder that everyone may write to": {func(t *testing.T, path string) {
+			chmod(t, filepath.Dir(path), 0o777)
+		}, "chmod o-w"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newAddress(t)
+			test.prepare(t, path)
+			before, _ := os.Lstat(path)
+			_, err := Bind(t.Context(), path, options)
+			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), path) {
+				t.Errorf("Bind(%s): %v; want an error with %q and the path", path, err, test.reason)
+			}
+			if after, _ := os.Lstat(path); before != nil && !os.SameFile(before, after) {
+				t.Errorf("%s: another file is there than before", path)
+			}
+		})
+	}
+}
+
+func TestListenInAFolderThatEveryoneMayWriteTo(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode    fs.FileMode
+		trusted bool
+	}{
+		"sticky":  {0o777 | fs.ModeSticky, false},
+		"trusted": {0o777, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newAddress(t)
+			chmod(t, filepath.Dir(path), test.mode)
+			trusting := options
+			trusting.TrustFolder = test.trusted
+			listener, err := Bind(t.Context(), path, trusting)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			defer listener.withdraw()
+			publish(t, listener)
+			expectState(t, path, live)
+		})
+	}
+}
+
+func TestListenKeepsOthersFromTheLock(t *testing.T) {
+	path := newAddress(t)
+	lock := path + ".lock"
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, lock, 0o666)
+	bind(t, path)
+	if found, err := os.Stat(lock); err != nil || found.Mode().Perm() != 0o600 {
+		t.Errorf("mode of %s: %v, %v; want 0600", lock, found.Mode(), err)
+	}
+}
+
+func TestPublishRefusesToReplaceWhatIsNew(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T, string){
+		"absent": func(*testing.T, string) {},
+		"stale":  leaveStale,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newAddress(t)
+			prepare(t, path)
+			listener := bind(t, path)
+			os.Remove(path)
+			write(t, path)
+			if err := listener.Publish(); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("Publish: %v; want an error with the path", err)
+			}
+			expectState(t, path, notASocket)
+			listener.withdraw()
+			expectFolder(t, path, "s", "s.lock")
+		})
+	}
+}
+
+// Whoever puts another folder in the place of the private one must not make the server change what is in it.
+func TestPublishKeepsToItsPrivateFolder(t *testing.T) {
+	path := newAddress(t)
+	folder, victim := filepath.Dir(path), newAddress(t)
+	leaveStale(t, victim)
+	listener := bind(t, path)
+	private, err := filepath.Glob(filepath.Join(folder, ".*"))
+	if err != nil || len(private) != 1 {
+		t.Fatalf("private folders: %q, %v; want one", private, err)
+	}
+	if err := os.Rename(private[0], filepath.Join(folder, "was")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Dir(victim), private[0]); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, listener)
+	expectState(t, path, live)
+	expectFolder(t, victim, "s")
+}
+
+func TestListenIsCalledOff(t *testing.T) {
+	path := newAddress(t)
+	bind(t, path)
+	leaveMute(t, path+".takeover")
+	called, off := context.WithCancel(t.Context())
+	off()
+	if _, err := Bind(called, path, takeover); !errors.Is(err, context.Canceled) {
+		t.Errorf("Bind: %v; want %v", err, context.Canceled)
+	}
+}
+
+func TestWithdrawLeavesAnothersSocket(t *testing.T) {
+	path := newAddress(t)
+	listener := bind(t, path)
+	publish(t, listener)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	leaveStale(t, path)
+	listener.withdraw()
+	expectState(t, path, stale)
+}
+
+func TestWithdrawLetsASuccessorStart(t *testing.T) {
+	path := newAddress(t)
+	first := bind(t, path)
+	publish(t, first)
+	first.withdraw()
+	second := bind(t, path)
+	publish(t, second)
+	first.withdraw()
+	expectState(t, path, live)
+}
+
+func TestHangUpOnSilentSparesThoseThatSpoke(t *testing.T) {
+	path := newAddress(t)
+	listener := bind(t, path)
+	publish(t, listener)
+	silent, _ := connect(t, path, listener)
+	speaking, accepted := connect(t, path, listener)
+	if _, err := speaking.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := accepted.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	listener.hangUpOnSilent()
+	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a silent connection: %v; want %v", err, io.EOF)
+	}
+	if _, err := accepted.Write([]byte("b")); err != nil {
+		t.Errorf("a connection that spoke: %v; want no error", err)
+	}
+}
+
+func TestNamesThePathAndNotWhatWasBound(t *testing.T) {
+	path := newAddress(t)
+	listener := bind(t, path)
+	publish(t, listener)
+	_, accepted := connect(t, path, listener)
+	for _, named := range []net.Addr{listener.Addr(), accepted.LocalAddr()} {
+		if named.String() != path {
+			t.Errorf("address: %s; want %s", named, path)
+		}
+	}
+	listener.Close()
+	if _, err := listener.Accept(); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("Accept: %v; want an error with %s", err, path)
+	}
+}
+
+func connect(t *testing.T, path string, listener net.Listener) (dialled, accepted net.Conn) {
+	t.Helper()
+	dialled, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dialled.Close() })
+	accepted, err = listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { accepted.Close() })
+	return dialled, accepted
+}
+
+// newAddress is one in a folder of its own, with a short name; that of t.TempDir has the test's name in it.
+func newAddress(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return filepath.Join(folder, "s")
+}
+
+func bind(t *testing.T, path string) *Listener {
+	t.Helper()
+	listener, err := Bind(t.Context(), path, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		listener.withdraw()
+		listener.Close()
+	})
+	return listener
+}
+
+func publish(t *testing.T, listener *Listener) {
+	t.Helper()
+	if err := listener.Publish(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func leaveStale(t *testing.T, path string) {
+	t.Helper()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+}
+
+// leaveMute listens and says nothing.
+func leaveMute(t *testing.T, path string) {
+	t.Helper()
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("dear diary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func expectState(t *testing.T, path string, want state) {
+	t.Helper()
+	if got, err := probe(path); err != nil || got != want {
+		t.Errorf("probe(%s) = %v, %v; want %v", path, got, err, want)
+	}
+}
+
+func expectFolder(t *testing.T, path string, want ...string) {
+	t.Helper()
+	if got := names(path); got != strings.Join(want, " ") {
+		t.Errorf("what is in the folder: %q; want %q", got, want)
+	}
+}
+
+func names(path string) string {
+	entries, _ := fs.ReadDir(os.DirFS(filepath.Dir(path)), ".")
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return strings.Join(names, " ")
+}
