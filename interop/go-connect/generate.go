@@ -3,4 +3,4 @@
 package samehost
 
 //go:generate go generate -C ../go
-//go:generate go tool stubs --plugin protoc-gen-connect-go=simple
+//go:generate go tool stubs protoc-gen-connect-go=simple

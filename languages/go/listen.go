@@ -68,25 +68,24 @@ type Listener struct {
 	withdrawn bool
 }
 
-// Listen listens on a path. It replaces the file of a server that is gone, and returns [ErrInUse] if one is there,
-// [ErrUnsafeFolder] or [ErrNotSocket]. With TakeOver it may wait for seconds; the context ends that.
+// Listen listens on a path. It replaces the file of a server that is gone, and returns [ErrInUse] if a server is there. With
+// TakeOver it may wait for seconds; the context ends that.
 //
-// Clients may connect when it returns; they are served as soon as Accept is called.
+// Clients may connect when it returns, and are answered as soon as Accept is called: start whatever takes time before.
 func Listen(ctx context.Context, path string, options Options) (*Listener, error) {
-	listener, err := Bind(ctx, path, options)
+	listener, err := prepare(ctx, path, options)
 	if err != nil {
 		return nil, err
 	}
-	if err := listener.Publish(); err != nil {
+	if err := listener.publish(ctx); err != nil {
 		listener.Close()
 		return nil, err
 	}
 	return listener, nil
 }
 
-// Bind is Listen without Publish, for a server that still has to start: it locks the path, and binds a socket that no
-// client finds yet.
-func Bind(ctx context.Context, path string, options Options) (*Listener, error) {
+// prepare locks the path, and binds a socket that no client finds yet.
+func prepare(ctx context.Context, path string, options Options) (*Listener, error) {
 	path, err := ParseAddress(path)
 	if err != nil {
 		return nil, err
@@ -222,9 +221,12 @@ func (l *Listener) makePrivateFolder() (err error) {
 	return nil
 }
 
-// Publish renames the socket onto the path; with TakeOver, it tells the predecessor to drain. The kernel queues connections from now on, so a server that is just about
-// to accept serves already.
-func (l *Listener) Publish() error {
+// publish renames the socket onto the path, and then tells a predecessor to drain. The kernel queues connections from now
+// on, so a server that is just about to accept serves already.
+func (l *Listener) publish(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return calledOff(ctx, l.path)
+	}
 	if err := l.refuseIfReplaced(); err != nil {
 		return err
 	}

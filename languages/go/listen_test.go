@@ -109,9 +109,9 @@ func TestListenRefuses(t *testing.T) {
 			path := newAddress(t)
 			test.prepare(t, path)
 			before, _ := os.Lstat(path)
-			_, err := Bind(t.Context(), path, options)
+			_, err := prepare(t.Context(), path, options)
 			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), path) {
-				t.Errorf("Bind(%s): %v; want an error with %q and the path", path, err, test.reason)
+				t.Errorf("prepare(%s): %v; want an error with %q and the path", path, err, test.reason)
 			}
 			if after, _ := os.Lstat(path); before != nil && !os.SameFile(before, after) {
 				t.Errorf("%s: another file is there than before", path)
@@ -133,7 +133,7 @@ func TestListenInAFolderThatEveryoneMayWriteTo(t *testing.T) {
 			chmod(t, filepath.Dir(path), test.mode)
 			trusting := options
 			trusting.TrustFolder = test.trusted
-			listener, err := Bind(t.Context(), path, trusting)
+			listener, err := prepare(t.Context(), path, trusting)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,8 +169,8 @@ func TestPublishRefusesToReplaceWhatIsNew(t *testing.T) {
 			listener := bind(t, path)
 			os.Remove(path)
 			write(t, path)
-			if err := listener.Publish(); err == nil || !strings.Contains(err.Error(), path) {
-				t.Errorf("Publish: %v; want an error with the path", err)
+			if err := listener.publish(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("publish: %v; want an error with the path", err)
 			}
 			expectState(t, path, notASocket)
 			listener.withdraw()
@@ -206,8 +206,8 @@ func TestListenIsCalledOff(t *testing.T) {
 	leaveMute(t, path+".takeover")
 	called, off := context.WithCancel(t.Context())
 	off()
-	if _, err := Bind(called, path, takeover); !errors.Is(err, context.Canceled) {
-		t.Errorf("Bind: %v; want %v", err, context.Canceled)
+	if _, err := prepare(called, path, takeover); !errors.Is(err, context.Canceled) {
+		t.Errorf("prepare: %v; want %v", err, context.Canceled)
 	}
 }
 
@@ -299,7 +299,7 @@ func newAddress(t *testing.T) string {
 
 func bind(t *testing.T, path string) *Listener {
 	t.Helper()
-	listener, err := Bind(t.Context(), path, options)
+	listener, err := prepare(t.Context(), path, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func bind(t *testing.T, path string) *Listener {
 
 func publish(t *testing.T, listener *Listener) {
 	t.Helper()
-	if err := listener.Publish(); err != nil {
+	if err := listener.publish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -58,7 +58,7 @@ func (l *Listener) takeLock(ctx context.Context) (err error) {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the takeover of %s was called off: %w", l.path, ctx.Err())
+			return calledOff(ctx, l.path)
 		case <-time.After(releasedLockPace):
 		}
 	}
@@ -88,7 +88,7 @@ func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 		return nil, failed(ErrInUse, "%s can't be taken over: nobody answers at %s within %s; stop its server",
 			path, control, answerTime)
 	case !inTime:
-		return nil, fmt.Errorf("the takeover of %s was called off: %w", path, ctx.Err())
+		return nil, calledOff(ctx, path)
 	}
 	connection.Close()
 	return nil, failed(ErrInUse, "%s can't be taken over: its server goes, or another takes over; try again", path)
@@ -102,6 +102,10 @@ func (p *predecessor) tellPublished() {
 
 // giveUp makes the predecessor take its lock again and serve on, unless it was told to go.
 func (p *predecessor) giveUp() { p.connection.Close() }
+
+func calledOff(ctx context.Context, path string) error {
+	return fmt.Errorf("listening on %s was called off: %w", path, ctx.Err())
+}
 
 func send(connection net.Conn, m message) error {
 	return json.NewEncoder(connection).Encode(m) // with a newline

@@ -19,7 +19,7 @@ func TestTakeover(t *testing.T) {
 	path := newAddress(t)
 	first := bind(t, path)
 	publish(t, first)
-	second, err := Bind(t.Context(), path, takeover)
+	second, err := prepare(t.Context(), path, takeover)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestTakeover(t *testing.T) {
 
 func TestTakeoverOfNobody(t *testing.T) {
 	path := newAddress(t)
-	listener, err := Bind(t.Context(), path, takeover)
+	listener, err := prepare(t.Context(), path, takeover)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,9 +69,9 @@ func TestTakeoverFails(t *testing.T) {
 			path := newAddress(t)
 			path += strings.Repeat("s", max(0, test.padding-len(path)))
 			test.prepare(t, path)
-			_, err := Bind(t.Context(), path, takeover)
+			_, err := prepare(t.Context(), path, takeover)
 			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), path) {
-				t.Errorf("Bind(%s): %v; want an error with %q and the path", path, err, test.reason)
+				t.Errorf("prepare(%s): %v; want an error with %q and the path", path, err, test.reason)
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func TestTakeoverWithoutALockFile(t *testing.T) {
 	if err := os.Remove(path + ".lock"); err != nil {
 		t.Fatal(err)
 	}
-	second, err := Bind(t.Context(), path, takeover)
+	second, err := prepare(t.Context(), path, takeover)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,9 +205,9 @@ func expectRefusal(t *testing.T, path string, reason string) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if _, err = Bind(t.Context(), path, options); err != nil && strings.Contains(err.Error(), reason) {
+		if _, err = prepare(t.Context(), path, options); err != nil && strings.Contains(err.Error(), reason) {
 			return
 		}
 	}
-	t.Errorf("Bind(%s): %v; want an error with %q", path, err, reason)
+	t.Errorf("prepare(%s): %v; want an error with %q", path, err, reason)
 }

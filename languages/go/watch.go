@@ -8,7 +8,7 @@ import "time"
 const watchPace = time.Second
 
 // Removed returns a channel that is closed when someone has removed the file, or put another in its place, and did not
-// take the path over: no new client finds this server. The first call begins to watch; make it after Publish.
+// take the path over: no new client finds this server. The first call begins to watch.
 func (l *Listener) Removed() <-chan struct{} {
 	l.watching.Do(l.watch)
 	return l.removed

@@ -57,7 +57,8 @@ func (p *Peer) serveCommand() *cobra.Command {
 // at once.
 func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool, grace time.Duration) error {
 	stop, hurry := awaitSignals()
-	listener, err := samehost.Bind(stop, path, options)
+	server := p.NewServer()
+	listener, err := samehost.Listen(stop, path, options)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return nil
@@ -65,15 +66,8 @@ func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool
 		return err
 	}
 	defer listener.Close()
-	server := p.NewServer()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	if stop.Err() != nil { // before a predecessor was told to go
-		return nil
-	}
-	if err := listener.Publish(); err != nil {
-		return err
-	}
 	if err := p.printReady(path); err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/bufbuild/protocompile"
-	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -33,30 +32,16 @@ var goPackages = map[string]string{
 	"samehost/interop/testing.proto":    module + "/gen/samehost/interop;interop",
 }
 
+// main takes plugins of protoc that are tools of go.mod, with options as in NAME=OPTIONS.
 func main() {
-	var contract string
-	var plugins []string
-	command := &cobra.Command{
-		Use:           "stubs",
-		Short:         "Generates the stubs of the contract into the folder gen.",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(command *cobra.Command, _ []string) error {
-			return generate(command.Context(), contract, plugins)
-		},
-	}
-	command.Flags().StringVar(&contract, "proto", filepath.Join("..", "..", "proto"), "folder of the contract")
-	command.Flags().StringArrayVar(&plugins, "plugin", nil,
-		"plugin of protoc, a tool of go.mod, with options as in NAME=OPTIONS; may be given again")
-	if err := command.ExecuteContext(context.Background()); err != nil {
+	if err := generate(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintf(os.Stderr, "stubs: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func generate(ctx context.Context, contract string, plugins []string) error {
-	request, err := read(ctx, contract)
+func generate(ctx context.Context, plugins []string) error {
+	request, err := read(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,11 +55,11 @@ func generate(ctx context.Context, contract string, plugins []string) error {
 	return nil
 }
 
-func read(ctx context.Context, contract string) (*pluginpb.CodeGeneratorRequest, error) {
+func read(ctx context.Context) (*pluginpb.CodeGeneratorRequest, error) {
 	request := &pluginpb.CodeGeneratorRequest{FileToGenerate: slices.Sorted(maps.Keys(goPackages))}
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
-			ImportPaths: []string{contract},
+			ImportPaths: []string{filepath.Join("..", "..", "proto")},
 		}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
