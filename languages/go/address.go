@@ -14,8 +14,8 @@ const maxPathBytes = 107
 // next of several addresses. Libraries differ in whether they undo it, so such a path would not be one path.
 const reserved = "%?#,"
 
-// ParseAddress returns the path in unix:/absolute/path, unix:///absolute/path or a plain absolute path. Every function
-// that takes a path takes an address too, and returns [ErrAddress] if it is invalid.
+// ParseAddress returns the path in unix:/absolute/path, unix:///absolute/path or a plain absolute path, or [ErrAddress].
+// Every function that takes a path takes such an address too.
 func ParseAddress(address string) (path string, err error) {
 	path = strings.TrimPrefix(address, "unix:")
 	if strings.HasPrefix(path, "///") {

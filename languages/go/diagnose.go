@@ -22,11 +22,11 @@ const (
 	settingsType     = 4
 )
 
-// Diagnose says why no gRPC server can be reached at a path, by looking and dialling; nil if one answers. A gRPC library
-// says UNAVAILABLE to all of it.
+// Diagnose returns why a gRPC library reports UNAVAILABLE for a path, or nil if a gRPC server answers. It connects, and
+// waits up to 1 s for the server.
 //
-// [ErrNoServer] means that a server which starts later would help. The other errors are [ErrNotSocket], [ErrNotGRPC],
-// [io/fs.ErrPermission], [ErrAddress], and those of the system.
+// Errors: [ErrNoServer], which a server that starts later cures; [ErrNotSocket], [ErrNotGRPC], [io/fs.ErrPermission],
+// [ErrAddress], and those of the system.
 func Diagnose(path string) error {
 	if err := Probe(path); err != nil {
 		return err
@@ -35,7 +35,8 @@ func Diagnose(path string) error {
 	return diagnoseProtocol(path)
 }
 
-// Probe is Diagnose without asking whether the server speaks gRPC: it connects, says nothing, and never waits.
+// Probe does what Diagnose does, but does not ask whether the server speaks gRPC: it connects, sends nothing, and never
+// waits.
 func Probe(path string) error {
 	path, err := ParseAddress(path)
 	if err != nil {

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// BaseURL is the URL of the server for a client on [NewTransport]. Its host is the :authority of all calls, and nothing
-// is looked up.
+// BaseURL is the URL of every server for a client on [NewTransport]. Its host is the :authority of all calls; nobody
+// resolves it.
 const BaseURL = "http://localhost"
 
 // retryPause is how long to wait between two attempts to reach a server; dialling a socket costs next to nothing.
 const retryPause = 100 * time.Millisecond
 
-// NewTransport returns a transport of HTTP/2 without TLS to the server at a path, for clients of Connect. It dials at the
-// first call. While nobody listens, a call waits until its deadline, as one that waits for ready does with other gRPC
-// libraries; connect-go has no such calls.
+// NewTransport returns a transport of HTTP/2 without TLS to the server at a path, for clients of Connect. It connects at
+// the first call, which fails with [ErrAddress] if the path is invalid. While no server listens, a call waits until its
+// deadline, as wait-for-ready does in other gRPC libraries; connect-go has no such option.
 func NewTransport(path string) *http.Transport {
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)

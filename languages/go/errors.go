@@ -5,12 +5,13 @@ import (
 	"fmt"
 )
 
-// What an error can be tested for with [errors.Is]. Beside these, an error wraps what the system or the context returned,
-// so that it can be tested for [io/fs.ErrPermission], [io/fs.ErrNotExist] and [context.Canceled] too.
+// Test for these errors with [errors.Is]. An error also wraps what the system or the context returned, such as
+// [io/fs.ErrPermission], [io/fs.ErrNotExist] or [context.Canceled].
 var (
 	ErrAddress      = errors.New("invalid socket address")
 	ErrInUse        = errors.New("the path has a server already")
 	ErrUnsafeFolder = errors.New("every user can replace the socket")
+	ErrLockFile     = errors.New("unusable lock file")
 	ErrNotSocket    = errors.New("not a socket")
 	ErrNoServer     = errors.New("no server listens")
 	ErrNotGRPC      = errors.New("not a gRPC server")

@@ -52,7 +52,7 @@ func (l *Listener) refuseForeignControl() error {
 	return nil
 }
 
-// TakenOver returns a channel that is closed when a successor serves at the path: it is time to Drain.
+// TakenOver returns a channel that is closed when a successor serves at the path: then drain.
 func (l *Listener) TakenOver() <-chan struct{} { return l.takenOver }
 
 // awaitSuccessor answers successors, one at a time, until one has published or Withdraw.

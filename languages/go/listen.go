@@ -20,22 +20,22 @@ import (
 	"sync"
 )
 
-// Options of a listener. The zero value listens safely, and can't be taken over.
+// Options are the options of a listener. The zero value listens safely, and does not allow a takeover.
 type Options struct {
-	// Mode has the permissions of the socket; 0 stands for 0660. Connecting takes write permission.
+	// Mode sets the permissions of the socket; 0 means 0660, and fs.ModeSocket 0000. Connecting takes write permission.
 	Mode fs.FileMode
-	// Group is the name or number of the socket's group; "" leaves the one that the system gives to a new file there.
+	// Group sets the group of the socket, by name or number; "" leaves the one that the system gives to a new file there.
 	Group string
-	// Owner names the server in the lock file, for the error of whoever comes second; "" stands for the program's name.
+	// Owner names this server in the error that a second one gets; "" means the program's name.
 	Owner string
-	// TrustFolder listens, with a warning, also in a folder that every user may write to.
+	// TrustFolder allows a folder that every user may write to, with a warning.
 	TrustFolder bool
-	// AllowTakeover lets a successor take the path over; see TakenOver. The successor dials <path>.takeover: a path of
-	// more than 98 bytes leaves no room for that name, and can't be taken over.
+	// AllowTakeover lets a successor take the path over without losing a call; TakenOver tells when. The successor dials
+	// <path>.takeover. A path of more than 98 bytes leaves no room for that name, and cannot be taken over.
 	AllowTakeover bool
-	// TakeOver takes the path over from a server that has it, which then drains and exits; it implies AllowTakeover.
+	// TakeOver replaces a running server, which then drains and exits. It implies AllowTakeover.
 	TakeOver bool
-	// Logger receives warnings; nil stands for slog.Default().
+	// Logger receives warnings; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -68,10 +68,12 @@ type Listener struct {
 	withdrawn bool
 }
 
-// Listen listens on a path. It replaces the file of a server that is gone, and returns [ErrInUse] if a server is there. With
-// TakeOver it may wait for seconds; the context ends that.
+// Listen listens on a path and returns when clients can connect. It replaces the file of a server that was killed. With
+// TakeOver it may wait for seconds; the context cancels that.
 //
-// Clients may connect when it returns, and are answered as soon as Accept is called: start whatever takes time before.
+// Calls wait until the server accepts connections, so do slow work before Listen.
+//
+// Errors: [ErrInUse], [ErrUnsafeFolder], [ErrLockFile], [ErrNotSocket], [ErrAddress], and those of the system and the context.
 func Listen(ctx context.Context, path string, options Options) (*Listener, error) {
 	listener, err := prepare(ctx, path, options)
 	if err != nil {

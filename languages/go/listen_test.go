@@ -31,6 +31,20 @@ func TestListenPublishesWithMode(t *testing.T) {
 	expectFolder(t, path, "s.lock")
 }
 
+func TestListenByDefault(t *testing.T) {
+	path := newAddress(t)
+	listener, err := Listen(t.Context(), "unix:"+path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := os.Stat(path); err != nil || found.Mode().Perm() != 0o660 {
+		t.Errorf("mode of %s: %v, %v; want 0660", path, found.Mode().Perm(), err)
+	}
+	expectFolder(t, path, "s", "s.lock")
+	listener.Close()
+	expectFolder(t, path, "s.lock")
+}
+
 func TestListenReplacesStale(t *testing.T) {
 	path := newAddress(t)
 	leaveStale(t, path)
@@ -59,59 +73,59 @@ func TestListenClearsAwayWhatAKilledServerLeft(t *testing.T) {
 func TestListenRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(*testing.T, string)
-		reason  string
+		want    error
 	}{
 		"a path with a server": {func(t *testing.T, path string) {
 			publish(t, bind(t, path))
-		}, "test 1, process"},
+		}, ErrInUse},
 		"a path that is locked": {func(t *testing.T, path string) {
 			bind(t, path)
-		}, "test 1, process"},
+		}, ErrInUse},
 		"a server without a lock": {func(t *testing.T, path string) {
 			leaveMute(t, path)
-		}, "someone answers there"},
+		}, ErrInUse},
 		"a regular file": {func(t *testing.T, path string) {
 			write(t, path)
-		}, "is not a socket"},
+		}, ErrNotSocket},
 		"a lock file that is none": {func(t *testing.T, path string) {
 			write(t, path+".lock")
-		}, "holds something else"},
+		}, ErrLockFile},
 		"a file where successors would dial": {func(t *testing.T, path string) {
 			write(t, path+".takeover")
-		}, "is not a socket"},
+		}, ErrNotSocket},
 		"a missing folder": {func(t *testing.T, path string) {
 			if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 				t.Fatal(err)
 			}
-		}, "no folder"},
+		}, fs.ErrNotExist},
 		"a lock file that is a link": {func(t *testing.T, path string) {
 			write(t, path+"2")
 			if err := os.Symlink(path+"2", path+".lock"); err != nil {
 				t.Fatal(err)
 			}
-		}, "not a regular file"},
+		}, ErrLockFile},
 		"a lock file with two names": {func(t *testing.T, path string) {
 			write(t, path+"2")
 			if err := os.Link(path+"2", path+".lock"); err != nil {
 				t.Fatal(err)
 			}
-		}, "not a regular file"},
+		}, ErrLockFile},
 		"a lock file that is a FIFO": {func(t *testing.T, path string) {
 			if err := syscall.Mkfifo(path+".lock", 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "not a regular file"},
+		}, ErrLockFile},
 		"a folder that everyone may write to": {func(t *testing.T, path string) {
 			chmod(t, filepath.Dir(path), 0o777)
-		}, "chmod o-w"},
+		}, ErrUnsafeFolder},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newAddress(t)
 			test.prepare(t, path)
 			before, _ := os.Lstat(path)
 			_, err := prepare(t.Context(), path, options)
-			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), path) {
-				t.Errorf("prepare(%s): %v; want an error with %q and the path", path, err, test.reason)
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("prepare(%s): %v; want one of %q with the path", path, err, test.want)
 			}
 			if after, _ := os.Lstat(path); before != nil && !os.SameFile(before, after) {
 				t.Errorf("%s: another file is there than before", path)

@@ -75,7 +75,7 @@ func (l *lock) open(folder *folder) (err error) {
 }
 
 func (l *lock) irregular() error {
-	return fmt.Errorf("%s is needed as a lock file and is not a regular file with one name; "+
+	return failed(ErrLockFile, "%s is needed as a lock file and is not a regular file with one name; "+
 		"remove it, or choose another name for the socket", l.path)
 }
 
@@ -90,11 +90,11 @@ func (l *lock) refuseWhatOthersMayLock(folder *folder) error {
 	switch owner := ownerOf(found); owner {
 	case os.Geteuid(), 0, ownerOf(folder.info):
 	default:
-		return fmt.Errorf("the lock file %s belongs to uid %d, who could keep this server from starting; "+
+		return failed(ErrLockFile, "the lock file %s belongs to uid %d, who could keep this server from starting; "+
 			"remove it, or choose a folder that only this user may write to", l.path, owner)
 	}
 	if err := l.file.Chmod(lockMode); err != nil && found.Mode().Perm() != lockMode {
-		return fmt.Errorf("the lock file %s has mode %04o, with which others can hold it: %w; run chmod 600 %s",
+		return failed(ErrLockFile, "the lock file %s has mode %04o, with which others can hold it: %w; run chmod 600 %s",
 			l.path, found.Mode().Perm(), cause(err), l.path)
 	}
 	return nil
@@ -137,7 +137,7 @@ func (l *lock) read() (*owner, bool) {
 
 func (l *lock) write(implementation string) error {
 	if found, used := l.read(); used && found == nil {
-		return fmt.Errorf("%s is needed as a lock file and holds something else; "+
+		return failed(ErrLockFile, "%s is needed as a lock file and holds something else; "+
 			"choose another name for the socket %s, or move that file away", l.path, l.socket)
 	}
 	host, _ := os.Hostname()

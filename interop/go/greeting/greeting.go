@@ -3,6 +3,7 @@
 package greeting
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,3 +97,15 @@ func CheckName(name string) error {
 }
 
 func greet(language, name string) string { return fmt.Sprintf(formats[language], name) }
+
+// Pause waits, but not longer than the call lasts.
+func Pause(ctx context.Context, interval time.Duration) error {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

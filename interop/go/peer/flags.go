@@ -67,26 +67,6 @@ func (f *groupFlag) Set(text string) error {
 	return nil
 }
 
-// removedFlag is --on-removed, whether to stop when someone has removed the socket.
-type removedFlag bool
-
-func (f *removedFlag) Type() string { return "serve|stop" }
-
-func (f *removedFlag) String() string {
-	if *f {
-		return "stop"
-	}
-	return "serve"
-}
-
-func (f *removedFlag) Set(text string) error {
-	if text != "serve" && text != "stop" {
-		return errors.New("give serve or stop")
-	}
-	*f = text == "stop"
-	return nil
-}
-
 // maxSeconds is 30 years; a time.Duration holds 292.
 const maxSeconds = 1_000_000_000
 

@@ -24,12 +24,18 @@ func (p *Peer) serveCommand() *cobra.Command {
 	}
 	socket := addSocketFlag(command)
 	mode, group, grace := modeFlag(0o660), groupFlag(""), secondsFlag{Duration: 5 * time.Second}
-	var stopWhenRemoved removedFlag
+	stopWhenRemoved := false
 	command.Flags().Var(&mode, "mode", "permissions of the socket")
 	command.Flags().Var(&group, "group", "group of the socket, a name or a number (default the process's)")
 	command.Flags().Var(&grace, "grace", "seconds that calls have to finish")
-	command.Flags().Var(&stopWhenRemoved, "on-removed",
-		"when someone removes the socket, serve what is in progress on, or stop with code 1")
+	command.Flags().Func("on-removed", "when someone removes the socket, `serve|stop`: serve on (default), or stop with code 1",
+		func(text string) error {
+			stopWhenRemoved = text == "stop"
+			if !stopWhenRemoved && text != "serve" {
+				return errors.New("give serve or stop")
+			}
+			return nil
+		})
 	takeover := command.Flags().Bool("takeover", false, "take the path over from a server that has it, which drains and goes")
 	trustFolder := command.Flags().Bool("trust-folder", false, "serve also in a folder that every user may write to")
 	command.RunE = func(*cobra.Command, []string) error {
@@ -41,7 +47,7 @@ func (p *Peer) serveCommand() *cobra.Command {
 			AllowTakeover: true,
 			TakeOver:      *takeover,
 		}
-		err := p.serve(socket.path, options, bool(stopWhenRemoved), grace.Duration)
+		err := p.serve(socket.path, options, stopWhenRemoved, grace.Duration)
 		if errors.Is(err, samehost.ErrUnsafeFolder) {
 			err = fmt.Errorf("%w, or serve with --trust-folder if you trust everyone who can reach it", err)
 		}

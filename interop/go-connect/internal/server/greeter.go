@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -31,7 +30,7 @@ func (greeterService) GreetInLanguages(
 	}
 	for i, response := range responses {
 		if i > 0 {
-			if err := pause(ctx, request.GetInterval().AsDuration()); err != nil {
+			if err := greeting.Pause(ctx, request.GetInterval().AsDuration()); err != nil {
 				return err
 			}
 		}
@@ -86,16 +85,4 @@ func invalid(err error) error {
 		return nil
 	}
 	return connect.NewError(connect.CodeInvalidArgument, err)
-}
-
-// pause waits, but not longer than the call lasts.
-func pause(ctx context.Context, interval time.Duration) error {
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"example.com/samehost/go-connect/gen/samehost/interop/interopconnect"
 	"example.com/samehost/go-connect/internal/compression"
 	testpb "example.com/samehost/go/gen/samehost/interop"
+	"example.com/samehost/go/greeting"
 	"example.com/samehost/go/interoptest"
 )
 
@@ -29,12 +30,12 @@ type interopService struct {
 	interopconnect.UnimplementedTestServiceHandler
 	id      string
 	host    string
-	reports *loadReports
+	reports *interoptest.LoadReports
 	// One client at a time has its report out of band: the server has one, and each expects its own.
 	reportTurn chan struct{}
 }
 
-func newInteropService(reports *loadReports) *interopService {
+func newInteropService(reports *interoptest.LoadReports) *interopService {
 	host, _ := os.Hostname()
 	return &interopService{
 		id:         fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()),
@@ -129,7 +130,7 @@ func (s *interopService) FullDuplexCall(ctx context.Context, stream *duplex) err
 				defer func() { <-s.reportTurn }()
 				hasTurn = true
 			}
-			s.reports.set(report)
+			s.reports.Set(report)
 		}
 		if err := respond(ctx, request, stream.Send); err != nil {
 			return err
@@ -178,7 +179,7 @@ func respond(ctx context.Context, request *outputRequest, send func(*outputRespo
 	}
 	messages := compression.FromContext(ctx)
 	for _, parameters := range request.GetResponseParameters() {
-		if err := pause(ctx, interoptest.Pause(parameters)); err != nil {
+		if err := greeting.Pause(ctx, interoptest.Pause(parameters)); err != nil {
 			return err
 		}
 		response := &outputResponse{Payload: &testpb.Payload{Body: make([]byte, parameters.GetSize())}}

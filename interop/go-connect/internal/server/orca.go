@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
-	"time"
 
 	"connectrpc.com/connect"
 	orcadata "github.com/cncf/xds/go/xds/data/orca/v3"
@@ -15,11 +13,7 @@ import (
 	"example.com/samehost/go/interoptest"
 )
 
-const (
-	orcaServiceName = "xds.service.orca.v3.OpenRcaService"
-	// minReportInterval is how often a report is sent out of band at most; gRFC A51 has 30 s for production.
-	minReportInterval = 100 * time.Millisecond
-)
+const orcaServiceName = "xds.service.orca.v3.OpenRcaService"
 
 // recordLoad puts the load report that a test asks for into the trailers of this call (gRFC A51).
 func recordLoad(trailer http.Header, report *testpb.TestOrcaReport) error {
@@ -34,39 +28,12 @@ func recordLoad(trailer http.Header, report *testpb.TestOrcaReport) error {
 	return nil
 }
 
-// loadReports is the server's report out of band: one, which interopService sets and sendReports sends.
-type loadReports struct {
-	current atomic.Pointer[orcadata.OrcaLoadReport]
-}
-
-func (r *loadReports) set(report *testpb.TestOrcaReport) {
-	r.current.Store(interoptest.LoadReport(report))
-}
-
-func (r *loadReports) get() *orcadata.OrcaLoadReport {
-	if report := r.current.Load(); report != nil {
-		return report
-	}
-	return &orcadata.OrcaLoadReport{}
-}
-
 // newOrcaHandler serves the one method of OpenRcaService, whose Go code is published for grpc-go alone.
-func newOrcaHandler(reports *loadReports, options ...connect.HandlerOption) (string, http.Handler) {
+func newOrcaHandler(reports *interoptest.LoadReports, options ...connect.HandlerOption) (string, http.Handler) {
 	const procedure = "/" + orcaServiceName + "/StreamCoreMetrics"
-	return procedure, connect.NewServerStreamHandlerSimple(procedure, reports.send, options...)
-}
-
-// send sends the report at once, then once in each interval, until the caller cancels.
-func (r *loadReports) send(
-	ctx context.Context, request *orcaservice.OrcaLoadReportRequest, stream *connect.ServerStream[orcadata.OrcaLoadReport],
-) error {
-	interval := max(request.GetReportInterval().AsDuration(), minReportInterval)
-	for {
-		if err := stream.Send(r.get()); err != nil {
-			return err
-		}
-		if err := pause(ctx, interval); err != nil {
-			return err
-		}
-	}
+	return procedure, connect.NewServerStreamHandlerSimple(procedure, func(
+		ctx context.Context, request *orcaservice.OrcaLoadReportRequest, stream *connect.ServerStream[orcadata.OrcaLoadReport],
+	) error {
+		return reports.Stream(ctx, request, stream.Send)
+	}, options...)
 }

@@ -37,7 +37,7 @@ func New() *Server {
 		interopconnect.TestServiceName,
 		orcaServiceName,
 	}
-	reports := &loadReports{}
+	reports := &interoptest.LoadReports{}
 	health := newHealth(services)
 	reflector := grpcreflect.NewStaticReflector(append(services, healthServiceName)...)
 

@@ -24,9 +24,9 @@ func Greet(ctx context.Context, path string, name string, timeout time.Duration,
 	for _, call := range []func(context.Context, greeterv1.GreeterServiceClient, string) (greeting.Exchange, error){
 		greet, greetInLanguages, greetTogether, converse,
 	} {
-		exchange, err := within(ctx, timeout, func(ctx context.Context) (greeting.Exchange, error) {
-			return call(ctx, greeter, name)
-		})
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		exchange, err := call(ctx, greeter, name)
+		cancel()
 		if err != nil {
 			return err
 		}
@@ -113,12 +113,4 @@ func converse(ctx context.Context, greeter greeterv1.GreeterServiceClient, name 
 		return exchange, err
 	}
 	return exchange, nil
-}
-
-func within[Result any](
-	ctx context.Context, timeout time.Duration, call func(context.Context) (Result, error),
-) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return call(ctx)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -34,7 +33,7 @@ func (greeterService) GreetInLanguages(
 	}
 	for i, response := range responses {
 		if i > 0 {
-			if err := pause(stream.Context(), request.GetInterval().AsDuration()); err != nil {
+			if err := greeting.Pause(stream.Context(), request.GetInterval().AsDuration()); err != nil {
 				return err
 			}
 		}
@@ -95,16 +94,4 @@ func invalid(err error) error {
 		return nil
 	}
 	return status.Error(codes.InvalidArgument, err.Error())
-}
-
-// pause waits, but not longer than the call lasts.
-func pause(ctx context.Context, interval time.Duration) error {
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return status.FromContextError(ctx.Err()).Err()
-	}
 }

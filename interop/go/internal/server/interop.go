@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	testpb "example.com/samehost/go/gen/samehost/interop"
+	"example.com/samehost/go/greeting"
 	"example.com/samehost/go/interoptest"
 )
 
@@ -27,12 +28,12 @@ type interopService struct {
 	testpb.UnimplementedTestServiceServer
 	id      string
 	host    string
-	reports *loadReports
+	reports *interoptest.LoadReports
 	// One client at a time has its report out of band: the server has one, and each expects its own.
 	reportTurn chan struct{}
 }
 
-func newInteropService(reports *loadReports) *interopService {
+func newInteropService(reports *interoptest.LoadReports) *interopService {
 	host, _ := os.Hostname()
 	return &interopService{
 		id:         fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()),
@@ -136,7 +137,7 @@ func (s *interopService) FullDuplexCall(stream grpc.BidiStreamingServer[outputRe
 				defer func() { <-s.reportTurn }()
 				hasTurn = true
 			}
-			s.reports.set(report)
+			s.reports.Set(report)
 		}
 		if err := respond(request, stream); err != nil {
 			return err
@@ -191,7 +192,7 @@ func respond(request *outputRequest, stream grpc.ServerStreamingServer[outputRes
 		}
 	}
 	for _, parameters := range request.GetResponseParameters() {
-		if err := pause(stream.Context(), interoptest.Pause(parameters)); err != nil {
+		if err := greeting.Pause(stream.Context(), interoptest.Pause(parameters)); err != nil {
 			return err
 		}
 		response := &outputResponse{Payload: &testpb.Payload{Body: make([]byte, parameters.GetSize())}}

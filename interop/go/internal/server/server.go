@@ -14,6 +14,7 @@ import (
 	"example.com/samehost"
 	greeterv1 "example.com/samehost/go/gen/samehost/greeter/v1"
 	testpb "example.com/samehost/go/gen/samehost/interop"
+	"example.com/samehost/go/interoptest"
 
 	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
 )
@@ -30,7 +31,7 @@ func New() *Server {
 		grpc.StatsHandler(compressionHandler{}),
 		orca.CallMetricsServerOption(nil),
 	)
-	reports := &loadReports{}
+	reports := &interoptest.LoadReports{}
 	greeterv1.RegisterGreeterServiceServer(server, greeterService{})
 	testpb.RegisterTestServiceServer(server, newInteropService(reports))
 	orcaservice.RegisterOpenRcaServiceServer(server, orcaService{reports: reports})
