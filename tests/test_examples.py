@@ -1,18 +1,16 @@
 """The examples: every client greets every server over one socket, and each README shows the files as they are."""
 
-import json
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from running import make_stale, required
+from projects import VERSIONS, call, prepare
+from running import make_stale
 from samehost_interop.build import Builds
 from samehost_interop.child_process import ChildProcess
 from samehost_interop.deadlines import Deadlines
-from samehost_interop.errors import MissingToolchainError
-from samehost_interop.peers import Peer, load_peers
+from samehost_interop.peers import load_peers
 from samehost_interop.socket_suite.neighbours import reading_authorities
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +41,7 @@ def test_every_client_greets_the_server(server: str, path: Path, builds: Builds,
         for client in starting_with(server):
             with subtests.test(f"{client}->{server}"):
                 prepare(builds, PEERS[client])
-                expected, came = f"Hello, {client}!\n", greet(PEERS[client], path)
+                expected, came = f"Hello, {client}!\n", call(PEERS[client], path)
                 if came != expected:
                     pytest.fail(f"expected {expected!r}; what came:\n{came}", pytrace=False)
 
@@ -53,27 +51,8 @@ def test_every_client_greets_the_server(server: str, path: Path, builds: Builds,
 def test_the_authority_of_a_client_is_localhost(client: str, path: Path, builds: Builds) -> None:
     prepare(builds, PEERS[client])
     with reading_authorities(path) as authorities:
-        said = greet(PEERS[client], path)
+        said = call(PEERS[client], path)
     assert authorities == {"localhost"}, said
-
-
-def greet(client: Peer, path: Path) -> str:
-    """Runs a client and returns what it prints, and where it fails, why."""
-    with ChildProcess([*client.client, str(path), client.name], client.folder) as process:
-        try:
-            printed = "".join(iter(lambda: process.read_line(Deadlines.ready), ""))
-            code = process.wait(Deadlines.ready)
-        except TimeoutError:
-            return process.explain(f"still ran after {Deadlines.ready:g} s")
-        return printed if code == 0 else process.explain(f"exit code {code} after {printed!r}")
-
-
-def prepare(builds: Builds, peer: Peer) -> None:
-    """Builds an example, or skips it where its tools are missing and may be."""
-    try:
-        builds.prepare(peer)
-    except MissingToolchainError as error:
-        pytest.fail(str(error)) if required() else pytest.skip(str(error))
 
 
 def starting_with(server: str) -> list[str]:
@@ -94,38 +73,6 @@ def test_a_readme_shows_a_server_and_a_client_as_they_are(language: str) -> None
 def test_each_language_has_a_row_in_the_table() -> None:
     linked = re.findall(r"^\| \[[^]]+\]\(([\w-]+)\)", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(linked) == LANGUAGES
-
-
-def of_dotnet(folder: Path) -> set[tuple[str, str]]:
-    locks = [json.loads(file.read_text("utf-8")) for file in folder.glob("**/packages.lock.json")]
-    frameworks = [packages for lock in locks for packages in lock["dependencies"].values()]
-    return {
-        (name, each["resolved"]) for packages in frameworks for name, each in packages.items() if "resolved" in each
-    }
-
-
-def of_go(folder: Path) -> set[tuple[str, str]]:
-    return set(re.findall(r"^\s*(\S+/\S+) (v\S+)", (folder / "go.mod").read_text("utf-8"), re.MULTILINE))
-
-
-def of_java(folder: Path) -> set[tuple[str, str]]:
-    pom = (folder / "pom.xml").read_text("utf-8")
-    plugins = re.findall(r"<artifactId>(\S+-plugin)</artifactId>\s*<version>([\d.]+)</version>", pom)
-    return {*plugins, *re.findall(r"<([\w.-]+\.version)>(.*?)</", pom)}
-
-
-def of_node(folder: Path) -> set[tuple[str, str]]:
-    packages = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
-    return {(name.rpartition("node_modules/")[2], each["version"]) for name, each in packages.items() if name}
-
-
-def of_rust(folder: Path) -> set[tuple[str, str]]:
-    packages = tomllib.loads((folder / "Cargo.lock").read_text("utf-8"))["package"]
-    return {(each["name"], each["version"]) for each in packages if "source" in each}
-
-
-VERSIONS = {"dotnet": of_dotnet, "go": of_go, "java": of_java, "node": of_node, "rust": of_rust}
-"""How to find what a project locks."""
 
 
 @pytest.mark.parametrize("language", VERSIONS)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from projects import VERSIONS, call, prepare
 from running import WITHIN, make_stale
 from samehost_client import connect
 from samehost_interop.build import Builds
 from samehost_interop.child_process import ChildProcess
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.peers import Peer, load_peers
-from test_examples import VERSIONS, greet, prepare
 
 ROOT = Path(__file__).parent.parent
 LIBRARIES = ROOT / "languages"
@@ -32,7 +32,7 @@ def test_a_copy_of_the_library_serves_and_calls(language: str, path: Path, tmp_p
     with ChildProcess([*project.serve, str(path)], project.folder) as process:
         said = process.read_line(Deadlines.ready)
         assert said == f"listening on {path}\n", process.explain(f"it printed {said!r}")
-        assert greet(project, path) == f"{language}\n"
+        assert call(project, path) == f"{language}\n"
         with connect(f"unix:{path}") as channel:
             # On the wire, a StringValue is what the messages of echo.proto are.
             echo = channel.unary_unary(
