@@ -68,7 +68,7 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def native(session: nox.Session) -> None:
-    """Run the peers' own tests, each with its language's tool: `native -- go dotnet`."""
+    """Run the tests of peers and libraries, each with its language's tool: `native -- go dotnet`."""
     install_workspace(session)
     session.run("python", "-m", "samehost_interop.native", "test", *session.posargs)
 
@@ -96,7 +96,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format and style of Python, contract, peers and examples; `lint -- --fix` mends what it can of Python."""
+    """Check the style of Python, contract, peers, libraries and examples; `lint -- --fix` mends Python."""
     install_workspace(session)
     fix = "--fix" in session.posargs
     session.run("ruff", "format", *([] if fix else ["--check"]), ".")

@@ -1,7 +1,8 @@
 """Runs what the peers' own languages check them with: `python -m samehost_interop.native lint|test|needs [PEER ...]`.
 
 It runs in the root of the repository, two peers at a time, and names the peers that it leaves out because their
-toolchain is missing. With `needs` it does no more than that. The examples of a language count as a peer of that name.
+toolchain is missing. With `needs` it does no more than that. The commands of a peer also check its library in
+languages/. The examples of a language count as a peer of that name.
 """
 
 import os
