@@ -113,10 +113,14 @@ class PrivateFolder(Folder):
             with contextlib.suppress(OSError):
                 (parent / self._name).rmdir()
             raise
+        mode = self.status().st_mode
         if not _is_private(self.status()):
             self.close()
             raise PermissionError(errno.EPERM, f"someone replaced {self._name}")
-        self.set_mode(stat.S_IRWXU)  # whatever the umask is
+        if (
+            mode & stat.S_IRWXU != stat.S_IRWXU
+        ):  # the umask took some; chmod(2) may clear the bit that hands a group down
+            self.set_mode(mode & stat.S_ISGID | stat.S_IRWXU)
 
     def remove(self) -> None:
         """Removes the folder and the sockets in it, and closes it; doing it twice is harmless."""

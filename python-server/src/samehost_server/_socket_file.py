@@ -106,8 +106,9 @@ class SocketFile:
                     f"choose another path"
                 )
             if control:
-                self._control = _listen(self._private / control.name)
-                self._rename(self._private / control.name, control.name)
+                private_control = self._private / f"{self._private.token}t"
+                self._control = _listen(private_control)
+                self._rename(private_control, control.name)
             self._rename(self._bound, self._path.name)
         except OSError as error:
             raise BindError(

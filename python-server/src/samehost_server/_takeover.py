@@ -62,7 +62,7 @@ class Predecessor:
         try:
             self._connection.settimeout(_ANSWER_SECONDS)
             self._connection.connect(str(control))
-            released = _receive(self._connection, _ANSWER_SECONDS) == _RELEASED
+            released = _Lines(self._connection).next(_ANSWER_SECONDS) == _RELEASED
         except OSError as error:
             self._connection.close()
             raise SocketInUseError(
@@ -136,9 +136,10 @@ class Successors:
             return False
         with suppress(OSError):  # a successor that dies has given up
             _send(connection, _RELEASED)
+            lines = _Lines(connection)
             while True:
                 try:
-                    if _receive(connection, _SILENCE_SECONDS) == _PUBLISHED:
+                    if lines.next(_SILENCE_SECONDS) == _PUBLISHED:
                         return True
                     break
                 except TimeoutError:
@@ -159,20 +160,27 @@ def _send(connection: socket.socket, message: dict[str, str]) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _receive(connection: socket.socket, seconds: float) -> object:
-    """The next line; None where the connection ends or says no JSON.
+class _Lines:
+    """The lines of JSON that come over a connection."""
 
-    Raises:
-        TimeoutError: it takes longer.
-    """
-    deadline = time.monotonic() + seconds
-    line = b""
-    while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
-        connection.settimeout(max(deadline - time.monotonic(), _LEAST_SECONDS))
-        more = connection.recv(_LINE_BYTES)
-        if not more:
-            break
-        line += more
-    with suppress(ValueError, RecursionError):
-        return json.loads(line)
-    return None
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._read = b""
+
+    def next(self, seconds: float) -> object:
+        """The next line; None where the connection ends or says no JSON.
+
+        Raises:
+            TimeoutError: it takes longer; what has come is kept for the next time.
+        """
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._read and len(self._read) < _LINE_BYTES:
+            self._connection.settimeout(max(deadline - time.monotonic(), _LEAST_SECONDS))
+            more = self._connection.recv(_LINE_BYTES)
+            if not more:
+                break
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
+        with suppress(ValueError, RecursionError):
+            return json.loads(line)
+        return None

@@ -6,11 +6,13 @@ import os
 import shutil
 import socket
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -124,6 +126,10 @@ def mode_and_group(pair: Pair) -> None:
             server.process.terminate()
             ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
         expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+    os.chown(pair.folder, -1, group)
+    pair.folder.chmod(stat.S_ISGID | stat.S_IRWXU)
+    with pair.serving():
+        expect("group of a socket in a set-gid folder", pair.socket.stat().st_gid, group)
 
 
 def never_wider_than_mode(pair: Pair) -> None:
@@ -267,11 +273,13 @@ def survives_removed_path(pair: Pair) -> None:
 
 def path_107_and_108(pair: Pair) -> None:
     """A path of 107 bytes serves, also where a killed server left it; one of 108 is refused before anything is made."""
-    pair.socket = pair.folder / ("s" * (MAX_PATH_BYTES - len(str(pair.folder)) - len("/")))
-    with pair.serving() as killed:
-        killed.process.kill()
-    with pair.serving():
-        pair.greets()
+    with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as short:
+        # A path through a descriptor of the folder, /proc/self/fd/10/..., is longer than this one.
+        pair.socket = Path(short, "s" * (MAX_PATH_BYTES - len(f"{short}/")))
+        with pair.serving() as killed:
+            killed.process.kill()
+        with pair.serving():
+            pair.greets()
     deep = pair.folder / ("d" * (MAX_PATH_BYTES - len(str(pair.folder)) - len("//server.sock")))
     deep.mkdir()
     pair.socket = deep / "server.sock"

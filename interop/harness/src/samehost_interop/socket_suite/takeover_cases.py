@@ -3,10 +3,12 @@
 import json
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_interop.peers import Peer
@@ -23,6 +25,7 @@ from samehost_interop.socket_suite.pair import (
     open_channel,
     slow_greetings,
 )
+from samehost_proto import MAX_PATH_BYTES
 
 _GRACE = ("--grace", "20")
 """More than a stream in progress needs."""
@@ -63,6 +66,19 @@ def takes_over_without_a_lock_file(pair: Pair) -> None:
             lock_of(pair.socket).unlink()
             with _succeeding(pair, second, pair.client):
                 pair.greets()
+
+
+def takes_over_a_long_path(pair: Pair) -> None:
+    """A path that leaves just enough room for `.takeover` is taken over."""
+    with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as short:
+        # A path through a descriptor of the folder, /proc/self/fd/10/..., is longer than this one.
+        pair.socket = Path(short, "s" * (MAX_PATH_BYTES - len(f"{short}/.takeover")))
+        with (
+            pair.serving(*_GRACE, peer=pair.client) as first,
+            _succeeding(pair, first, pair.server) as second,
+            _succeeding(pair, second, pair.client),
+        ):
+            pair.greets()
 
 
 def silent_successor(pair: Pair) -> None:
@@ -150,6 +166,7 @@ CASES = {
     for case in (
         takes_over_and_is_taken_over,
         takes_over_without_a_lock_file,
+        takes_over_a_long_path,
         resumes_when_its_successor_gives_up,
         silent_successor,
         successor_dies_at_each_step,
