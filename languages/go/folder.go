@@ -22,7 +22,8 @@ import (
 // os.Root does the same, but cannot bind a socket, and opening one needs permission to read the folder.
 type folder struct {
 	file *os.File
-	path string
+	name string      // how it was opened
+	path string      // how it is reached while it is open
 	info fs.FileInfo // from when it was opened
 }
 
@@ -41,7 +42,7 @@ func openFolder(path string, flags int) (*folder, error) {
 	if _, err := os.Stat(held); err != nil { // no /proc is mounted
 		held = path
 	}
-	return &folder{file, held, info}, nil
+	return &folder{file, path, held, info}, nil
 }
 
 // at returns a path to what has this name in the folder. It is valid until the folder is closed.
@@ -91,7 +92,12 @@ func makePrivateFolder(parent *folder, prefix string) (*privateFolder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(made.path, 0o700); err != nil { // the umask may have taken bits away
+	mode := made.info.Mode()
+	if mode.Perm() == 0o700 { // otherwise the umask has taken bits away
+		return made, nil
+	}
+	// chmod(2) may clear the bit by which the folder's group is inherited.
+	if err := os.Chmod(made.path, 0o700|mode&fs.ModeSetgid); err != nil {
 		made.remove()
 		return nil, err
 	}

@@ -18,7 +18,7 @@ const (
 )
 
 // privateControl is where the socket for successors is bound.
-func (l *Listener) privateControl() string { return l.private.at(l.controlFile.name) }
+func (l *Listener) privateControl() string { return l.bound + "t" }
 
 // listenControl listens in the private folder.
 func listenControl(private string) (*net.UnixListener, error) {

@@ -134,7 +134,7 @@ func (l *Listener) claim(ctx context.Context) error {
 		return err
 	}
 	l.found, _ = os.Lstat(l.file.path())
-	state, err := probe(l.file.path())
+	state, err := probe(l.path)
 	if err != nil {
 		return cannotLook(l.path, err)
 	}

@@ -3,6 +3,7 @@ package samehost
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // publicFile is a name in the folder of the socket, to which this process renames a socket of its own.
@@ -49,7 +50,8 @@ func (f *publicFile) restore(kept *privateFolder) {
 	if f.isOwn() {
 		return
 	}
-	if state, err := probe(f.path()); err == nil && (state == absent || state == stale) {
+	// Not f.path, which may be too long to dial.
+	if state, err := probe(filepath.Join(f.folder.name, f.name)); err == nil && (state == absent || state == stale) {
 		_ = os.Rename(kept.at(f.name), f.path())
 	}
 }

@@ -72,7 +72,7 @@ func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 	if control == "" {
 		return nil, failed(ErrInUse, "%s can't be taken over: its name leaves no room for .takeover; stop its server", path)
 	}
-	connection, err := net.Dial("unix", l.controlFile.path()) // for a Unix socket, it never waits
+	connection, err := net.Dial("unix", control) // for a Unix socket, it never waits
 	if err != nil {
 		return nil, failed(ErrInUse, "%s can't be taken over: nobody answers at %s: %w; stop its server", path, control, cause(err))
 	}
