@@ -36,7 +36,10 @@ export class Folder {
   protected isOpen = true;
 
   /** @throws what the system says of a folder that can't be opened */
-  constructor(path: string, flags = 0) {
+  constructor(
+    readonly path: string,
+    flags = 0,
+  ) {
     this.descriptor = openSync(path, O_PATH | constants.O_DIRECTORY | flags);
     const held = `/proc/self/fd/${this.descriptor}`;
     this.held = existsSync(held) ? held : path;

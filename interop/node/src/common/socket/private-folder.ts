@@ -8,6 +8,9 @@ import { Folder, look } from "./folder.js";
 
 const MODE = 0o700;
 
+/** The bit by which the group of a folder is inherited; the constants of Node.js lack it. */
+const S_ISGID = 0o2000;
+
 /** The permissions of the group and of all others. */
 const OTHERS = constants.S_IRWXG | constants.S_IRWXO;
 
@@ -39,7 +42,10 @@ export class PrivateFolder extends Folder {
       folder.close();
       throw new Error("someone has put another in its place");
     }
-    folder.setMode(MODE); // whatever the umask is
+    const { mode } = folder.status();
+    if ((mode & MODE) !== MODE) {
+      folder.setMode(MODE | (mode & S_ISGID)); // the umask took some; chmod(2) may clear the bit that hands a group down
+    }
     return folder;
   }
 

@@ -12,10 +12,8 @@ export type PathState = "absent" | "not a socket" | "stale" | "forbidden" | "liv
 /**
  * Looks at the path and, where it is a socket, dials it; changes nothing. A socket that is bound but does not listen yet
  * looks stale (connect(2) gives ECONNREFUSED for both), which is why servers are kept apart by a lock and not by this.
- *
- * @param shown the path for error messages, where the other is one that nobody knows
  */
-export async function pathState(path: string, shown = path): Promise<PathState> {
+export async function pathState(path: string): Promise<PathState> {
   try {
     if (!statSync(path).isSocket()) {
       return "not a socket";
@@ -28,7 +26,7 @@ export async function pathState(path: string, shown = path): Promise<PathState> 
       case "EACCES":
         return "forbidden";
       default:
-        throw new SamehostError(`cannot look at ${shown}: ${errorMessage(error)}; check the folder it is in`, {
+        throw new SamehostError(`cannot look at ${path}: ${errorMessage(error)}; check the folder it is in`, {
           cause: error,
         });
     }

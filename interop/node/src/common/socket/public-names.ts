@@ -1,6 +1,7 @@
 /** The names in the folder by which others find the sockets of a server. */
 
 import { linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
 
 import { attempt } from "./errors.js";
 import { type Folder, look } from "./folder.js";
@@ -102,7 +103,7 @@ export class PublicNames {
       if (this.isOwn(name)) {
         return false;
       }
-      const state = await pathState(this.folder.at(name));
+      const state = await pathState(join(this.folder.path, name)); // by the open folder it may be too long to dial
       return state === "absent" || state === "stale";
     } catch {
       return false; // it can't be seen; or the folder is closed, as the server goes

@@ -119,11 +119,11 @@ export class SocketFile {
         chownSync(this.boundPath, -1, gid);
       }
       chmodSync(this.boundPath, mode);
+      this.refuseWhatCameMeanwhile();
       // The socket for successors first: if this fails, or the process dies here, a predecessor still has its path.
       if (this.control !== undefined) {
         this.names.give(basename(this.control.path), this.control.boundPath);
       }
-      this.refuseWhatCameMeanwhile();
       this.names.give(this.name, this.boundPath);
     } catch (error) {
       if (error instanceof SamehostError) {
@@ -175,7 +175,7 @@ export class SocketFile {
       if (!this.options.takeover || !(error instanceof SocketInUseError)) {
         throw error;
       }
-      this.predecessor = await Predecessor.ask(this.folder, this.options.path);
+      this.predecessor = await Predecessor.ask(this.options.path);
       await this.takeLock(RELEASED_LOCK_MS);
     }
   }
@@ -192,9 +192,9 @@ export class SocketFile {
 
   private async refuseWhatIsNotStale(): Promise<void> {
     const { path } = this.options;
-    const held = this.folder.at(this.name);
-    this.found = look(held);
-    switch (await pathState(held, path)) {
+    this.found = look(this.folder.at(this.name));
+    // Not by the open folder: that may make the path too long to dial.
+    switch (await pathState(path)) {
       case "not a socket":
         throw new SamehostError(`${path} exists and is not a socket; move it away or choose another path`);
       case "live":
@@ -203,7 +203,11 @@ export class SocketFile {
         }
         if (this.options.takeover) {
           // Somebody has removed the lock file that its server holds, or flock(1) does not see its lock: Java has record locks alone.
-          this.predecessor = await Predecessor.ask(this.folder, path);
+          // It may be waiting for this lock.
+          this.lock?.release();
+          this.lock = undefined;
+          this.predecessor = await Predecessor.ask(path);
+          await this.takeLock(RELEASED_LOCK_MS);
           return;
         }
         throw new SocketInUseError(
@@ -221,7 +225,9 @@ export class SocketFile {
   }
 
   private refuseWhatCameMeanwhile(): void {
-    if (!isSame(look(this.folder.at(this.name)), this.found)) {
+    const now = look(this.folder.at(this.name));
+    // The time too: a file that is made where another was removed often gets its inode.
+    if (now !== undefined && !(isSame(now, this.found) && now.mtimeNs === this.found?.mtimeNs)) {
       throw new SocketInUseError(
         `someone put another file at ${this.options.path} while this server started; it is kept: ` +
           `move it away or choose another path`,

@@ -8,12 +8,10 @@
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { MAX_PATH_BYTES } from "./address.js";
 import { errorMessage, SamehostError, SocketInUseError } from "./errors.js";
-import type { Folder } from "./folder.js";
 
 /** How long a server may take to release its lock, which takes it less than a millisecond. */
 const ANSWER_MS = 5000;
@@ -60,12 +58,12 @@ export class Predecessor {
   private constructor(private readonly connection: Socket) {}
 
   /** Has the server that has the path release its lock. */
-  static async ask(folder: Folder, path: string): Promise<Predecessor> {
+  static async ask(path: string): Promise<Predecessor> {
     const control = controlPathOf(path);
     if (control === undefined) {
       throw new SocketInUseError(`${path} can't be taken over: its name leaves no room for .takeover; stop its server`);
     }
-    const connection = connect(folder.at(basename(control)));
+    const connection = connect(control);
     // For the answer alone: this server may take its time to start.
     const deadline = setTimeout(() => {
       connection.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`));
