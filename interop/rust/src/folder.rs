@@ -31,6 +31,7 @@ const PRIVATE_MODE: u32 = 0o700;
 const GROUP_AND_OTHERS: u32 = 0o077;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+const SET_GID: u32 = 0o2000;
 
 /// An open folder, closed with its last clone.
 ///
@@ -40,6 +41,7 @@ const STICKY: u32 = 0o1000;
 pub struct Folder {
     file: Arc<File>,
     path: PathBuf,
+    given: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,13 +85,19 @@ impl Folder {
     fn open(path: &Path, flags: i32) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS | flags).open(path)?;
         let held = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        let path = if held.exists() { held } else { path.to_owned() };
-        Ok(Self { file: Arc::new(file), path })
+        let given = path.to_owned();
+        let path = if held.exists() { held } else { given.clone() };
+        Ok(Self { file: Arc::new(file), path, given })
     }
 
     /// The path of what is in the folder, valid while this is open.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// The path as it was given: the other one may be too long to dial. Do not change what is there by it.
+    pub fn join_given(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.given.join(name)
     }
 
     /// Owner and mode.
@@ -128,8 +136,11 @@ impl PrivateFolder {
             let _ = fs::remove_dir(&path);
         })?;
         let this = Self { folder, parent: parent.clone(), name, token };
-        // Whatever the umask is.
-        fs::set_permissions(&this.folder.path, Permissions::from_mode(PRIVATE_MODE))?;
+        let mode = this.folder.metadata()?.mode();
+        if mode & PRIVATE_MODE != PRIVATE_MODE {
+            // The umask has taken some. chmod(2) may clear the bit by which the folder's group is inherited.
+            fs::set_permissions(&this.folder.path, Permissions::from_mode(PRIVATE_MODE | mode & SET_GID))?;
+        }
         Ok(this)
     }
 
@@ -140,6 +151,11 @@ impl PrivateFolder {
     /// Where to bind a socket that gets another name when it serves.
     pub fn socket(&self) -> PathBuf {
         self.join(&self.token)
+    }
+
+    /// Where to bind the socket for successors.
+    pub fn control(&self) -> PathBuf {
+        self.join(format!("{}t", self.token))
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
     folder::{Folder, FolderError, PrivateFolder, private_prefix, sweep},
     lock::{Lock, LockError},
     probe::{PathState, describe_permissions, path_state},
-    public_name::{Identity, PublicName, identity},
+    public_name::{Found, PublicName, look},
     takeover::{self, Predecessor, Said, Successor, TakeoverError, control_path},
     watch,
 };
@@ -85,7 +85,7 @@ pub struct SocketFile {
     /// Where successors dial; none where the path leaves no room for its name.
     control: Option<PublicName>,
     /// What was at the path before this server.
-    found: Option<Identity>,
+    found: Option<Found>,
     predecessor: Option<Predecessor>,
     /// Where the sockets are until they are published.
     private: Option<PrivateFolder>,
@@ -161,7 +161,7 @@ impl SocketFile {
         let folder = Folder::of_socket(path, options.trust_folder)?;
         let (lock, predecessor) = match Lock::take(&folder, path, &options.implementation) {
             Err(LockError::Held { .. }) if options.takeover => {
-                let predecessor = Predecessor::ask_to_release(&folder, path).await?;
+                let predecessor = Predecessor::ask_to_release(path).await?;
                 let lock = Lock::take_within(RELEASED_LOCK_TIME, &folder, path, &options.implementation).await?;
                 (lock, Some(predecessor))
             }
@@ -188,15 +188,18 @@ impl SocketFile {
     /// Refuses anything at the path but a stale socket, or a server that hands it over.
     async fn look(&mut self) -> Result<(), ListenError> {
         let path = self.path.clone();
-        let public = self.public.path();
-        self.found = identity(&public).ok();
-        let state = path_state(&public).await.map_err(|cause| ListenError::Look { path: path.clone(), cause })?;
+        self.found = look(&self.public.path()).ok();
+        let state = path_state(&path).await.map_err(|cause| ListenError::Look { path: path.clone(), cause })?;
         match state {
             PathState::Absent | PathState::Stale => {}
             PathState::Live if self.predecessor.is_some() => {}
             // Someone has removed the lock file that its server holds.
             PathState::Live if self.options.takeover => {
-                self.predecessor = Some(Predecessor::ask_to_release(&self.folder, &path).await?);
+                self.hold = Hold::Withdrawn; // it may be waiting for this lock
+                self.predecessor = Some(Predecessor::ask_to_release(&path).await?);
+                let implementation = &self.options.implementation;
+                let lock = Lock::take_within(RELEASED_LOCK_TIME, &self.folder, &path, implementation).await?;
+                self.hold = Hold::Held(lock);
             }
             PathState::Live => return Err(ListenError::Live(path)),
             PathState::NotASocket => return Err(ListenError::NotASocket(path)),
@@ -226,8 +229,8 @@ impl SocketFile {
     }
 
     fn try_bind(&mut self, private: &PrivateFolder) -> io::Result<net::UnixListener> {
-        if let Some(control) = &self.control {
-            self.successors = Some(takeover::listen(&control.private(private))?);
+        if self.control.is_some() {
+            self.successors = Some(takeover::listen(&private.control())?);
         }
         let listener = net::UnixListener::bind(private.socket())?;
         listener.set_nonblocking(true)?;
@@ -237,10 +240,10 @@ impl SocketFile {
     /// Gives the socket its mode and group and renames it onto the path; from now on it is found.
     pub async fn publish(&mut self) -> Result<(), ListenError> {
         let Some(private) = self.private.take() else { return Ok(()) };
-        self.prepare(&private).map_err(|cause| self.publish_error(cause))?;
-        if identity(&self.public.path()).ok() != self.found {
+        if look(&self.public.path()).is_ok_and(|now| Some(now) != self.found) {
             return Err(ListenError::Changed(self.path.clone()));
         }
+        self.prepare(&private).map_err(|cause| self.publish_error(cause))?;
         self.public.take_from(&private.socket()).map_err(|cause| self.publish_error(cause))?;
         drop(private); // before a successor can have the lock, as the folder is its own then
         if let Some(predecessor) = self.predecessor.take() {
@@ -256,7 +259,7 @@ impl SocketFile {
         }
         fs::set_permissions(private.socket(), fs::Permissions::from_mode(self.options.mode))?;
         match &mut self.control {
-            Some(control) => control.take_from(&control.private(private)),
+            Some(control) => control.take_from(&private.control()),
             None => Ok(()),
         }
     }

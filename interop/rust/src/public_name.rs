@@ -15,9 +15,18 @@ use crate::{
 /// Device and inode of a file.
 pub type Identity = (u64, u64);
 
+/// What a look finds: a file and the time of its last modification.
+pub type Found = (Identity, (i64, i64));
+
 /// Identifies what is at a path, without following a link.
 pub fn identity(path: &Path) -> io::Result<Identity> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+    look(path).map(|(identity, _)| identity)
+}
+
+/// Identifies what is at a path, and says when it was modified: a file that is made where another was removed often gets
+/// its inode.
+pub fn look(path: &Path) -> io::Result<Found> {
+    fs::symlink_metadata(path).map(|found| ((found.dev(), found.ino()), (found.mtime(), found.mtime_nsec())))
 }
 
 /// The name of a server's socket. Only the holder of the lock removes or restores it: otherwise a successor could put its
@@ -40,8 +49,7 @@ impl PublicName {
         self.folder.join(&self.name)
     }
 
-    /// The name in a private folder.
-    pub fn private(&self, folder: &PrivateFolder) -> PathBuf {
+    fn kept(&self, folder: &PrivateFolder) -> PathBuf {
         folder.join(&self.name)
     }
 
@@ -67,16 +75,18 @@ impl PublicName {
     /// with its name, and says so.
     pub fn keep(&self, kept: &PrivateFolder) {
         if self.is_own() {
-            let _ = fs::hard_link(self.path(), self.private(kept));
+            let _ = fs::hard_link(self.path(), self.kept(kept));
         }
     }
 
     /// Gives the name to the kept socket again, unless someone else serves there.
     pub async fn restore(&self, kept: &PrivateFolder) {
-        if !self.is_own() && matches!(path_state(&self.path()).await, Ok(PathState::Absent | PathState::Stale)) {
-            let _ = fs::rename(self.private(kept), self.path());
+        if !self.is_own()
+            && matches!(path_state(&self.folder.join_given(&self.name)).await, Ok(PathState::Absent | PathState::Stale))
+        {
+            let _ = fs::rename(self.kept(kept), self.path());
         }
         // Listing the folder takes a file descriptor, and there may be none left.
-        let _ = fs::remove_file(self.private(kept));
+        let _ = fs::remove_file(self.kept(kept));
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_stream::StreamExt;
 use tokio_util::codec::{Framed, LinesCodec};
 
-use crate::{address::MAX_PATH_BYTES, folder::Folder};
+use crate::address::MAX_PATH_BYTES;
 
 /// How long a server may take to release its lock, which takes it less than a millisecond.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -69,9 +69,9 @@ pub fn listen(private: &Path) -> io::Result<UnixListener> {
 pub struct Predecessor(Peer);
 
 impl Predecessor {
-    pub async fn ask_to_release(folder: &Folder, path: &Path) -> Result<Self, TakeoverError> {
+    pub async fn ask_to_release(path: &Path) -> Result<Self, TakeoverError> {
         let Some(control) = control_path(path) else { return Err(TakeoverError::NoRoom(path.to_owned())) };
-        let dialled = UnixStream::connect(folder.join(control.file_name().unwrap_or_default())).await;
+        let dialled = UnixStream::connect(&control).await;
         let no_answer = |cause| TakeoverError::NoAnswer { path: path.to_owned(), control, cause };
         let mut peer = match dialled {
             Ok(connection) => Peer::new(connection),

@@ -222,10 +222,10 @@ async fn a_takeover_without_an_answer_says_so() {
 async fn a_server_whose_successor_dies_with_its_names_has_them_again() {
     let (folder, address) = folder_and_address();
     let (mut first, _listener) = publish(&address).await;
-    let own = identity(address.path()).unwrap();
+    let own = look(address.path()).unwrap();
     answer_during(&mut first, async {
         let handle = Folder::of_socket(address.path(), false).unwrap();
-        let predecessor = Predecessor::ask_to_release(&handle, address.path()).await.unwrap();
+        let predecessor = Predecessor::ask_to_release(address.path()).await.unwrap();
         let lock = Lock::take(&handle, address.path(), "successor").unwrap();
         let control = control_path(address.path()).unwrap();
         fs::remove_file(address.path()).unwrap();
@@ -235,7 +235,7 @@ async fn a_server_whose_successor_dies_with_its_names_has_them_again() {
         until_locked(&address).await;
     })
     .await;
-    assert_eq!(identity(address.path()).unwrap(), own);
+    assert_eq!(look(address.path()).unwrap(), own);
     assert_eq!(names(&folder), ["server.sock", "server.sock.lock", "server.sock.takeover"]);
 }
 
