@@ -107,7 +107,7 @@ Command ParseCommandLine(int argc, char** argv) {
       "Permissions of the socket [0660]");
   serve->add_option_function<std::string>(
       "--group", [&](const std::string& text) { listen.group = ParseGroup(text); },
-      "Group of the socket, a name or a number [the process's]");
+      "Group of the socket, a name or a number [the process's, or a set-gid folder's]");
   serve->add_flag("--trust-folder", listen.trust_folder,
                   "Serve, with a warning, also in a folder that every user may write to");
   serve->add_flag("--takeover", listen.take_over,

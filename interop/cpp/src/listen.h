@@ -23,7 +23,8 @@ enum class OnRemoved { kServe, kStop };
 struct ListenOptions {
   // Permissions of the socket. Connecting takes *write* permission (unix(7)).
   mode_t mode = 0660;
-  // The group of the socket; the process's own where it is absent.
+  // The group of the socket. Where it is absent, the system gives one: the process's own or, in a
+  // set-gid folder, the folder's.
   std::optional<gid_t> group;
   // Takes the path over from a server that has it, which drains and goes.
   bool take_over = false;

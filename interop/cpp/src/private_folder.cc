@@ -29,8 +29,11 @@ Folder OpenPrivate(const fs::path& path) {
 Folder Make(const fs::path& path) {
   if (mkdir(path.c_str(), S_IRWXU) != 0) throw std::system_error(errno, std::generic_category());
   Folder folder = OpenPrivate(path);
-  // The umask may have taken permissions away.
-  if (chmod(folder.path().c_str(), S_IRWXU) != 0) {
+  // The umask may have taken permissions away. If it has not, no chmod: that takes the set-gid bit
+  // of the parent, and so the group of its files, away from who is not in that group (chmod(2)).
+  const mode_t mode = folder.Status().st_mode;
+  if ((mode & S_IRWXU) != S_IRWXU &&
+      chmod(folder.path().c_str(), S_IRWXU | (mode & S_ISGID)) != 0) {
     throw std::system_error(errno, std::generic_category());
   }
   return folder;

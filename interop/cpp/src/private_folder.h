@@ -8,8 +8,8 @@
 
 namespace samehost {
 
-// A new folder beside a socket, which only this user may enter. It is removed on destruction, with
-// the sockets in it.
+// A new folder beside a socket, which only this user may enter. A socket in it gets the group
+// that one beside it would get. It is removed on destruction, with the sockets in it.
 class PrivateFolder {
  public:
   // Creates `<parent>/<prefix><8 random digits>`; the parent must outlive it. Throws

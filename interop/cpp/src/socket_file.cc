@@ -53,9 +53,10 @@ void SocketFile::Publish(mode_t mode, std::optional<gid_t> group) {
   const auto refused_by_system = [&] {
     const int error = errno;
     return Error(fmt::format(
-        "cannot publish {} with mode {:04o} and group {}: {}; {}; only a group that this process "
-        "is in can be given",
-        path, mode, group.value_or(getegid()), SystemMessage(error), DescribePermissions(path)));
+        "cannot publish {} with mode {:04o}{}: {}; {}; only a group that this process is in can be "
+        "given",
+        path, mode, group ? fmt::format(" and group {}", *group) : "", SystemMessage(error),
+        DescribePermissions(path)));
   };
   // chown before chmod: it may clear bits of the mode (chown(2)).
   constexpr auto kSameOwner = static_cast<uid_t>(-1);
@@ -63,12 +64,13 @@ void SocketFile::Publish(mode_t mode, std::optional<gid_t> group) {
       chmod(private_path_.c_str(), mode) != 0) {
     throw refused_by_system();
   }
-  if (control_) successors_.emplace(*private_ / control_->name(), control_->path());
+  // Not under its public name, with which the path through the folder may be too long to bind.
+  const std::filesystem::path bound_control = *private_ / RandomName();
+  if (control_) successors_.emplace(bound_control, control_->path());
   RefuseWhatHasComeSince();
   // The socket for successors before the path: if the process dies between the two, a predecessor
   // still has its path.
-  if ((control_ && !control_->Publish(*private_ / control_->name())) ||
-      !file_.Publish(private_path_)) {
+  if ((control_ && !control_->Publish(bound_control)) || !file_.Publish(private_path_)) {
     throw refused_by_system();
   }
   private_.reset();

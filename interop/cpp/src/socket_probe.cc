@@ -1,5 +1,6 @@
 #include "socket_probe.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/socket.h>
@@ -50,11 +51,8 @@ PathState ProbePath(const std::filesystem::path& path, const std::filesystem::pa
   }
   if (!S_ISSOCK(found.st_mode)) return PathState::kNotASocket;
   const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!probe.valid()) {
-    throw Error(fmt::format("cannot dial {}: {}; let this process open more files", shown.string(),
-                            SystemMessage(errno)));
-  }
-  switch (Connect(probe.get(), path)) {
+  const int error = probe.valid() ? Connect(probe.get(), path) : errno;
+  switch (error) {
     case ECONNREFUSED:
       return PathState::kStale;
     case ENOENT:
@@ -62,12 +60,22 @@ PathState ProbePath(const std::filesystem::path& path, const std::filesystem::pa
     case EACCES:
     case EPERM:
       return PathState::kForbidden;
-    default:  // connected, or EAGAIN: its backlog is full, so someone listens
+    case 0:
+    case EAGAIN:      // its backlog is full, so someone listens
+    case EPROTOTYPE:  // someone has it for another kind of socket
       return PathState::kLive;
+    default:  // no descriptor or no memory is left
+      throw Error(fmt::format("cannot dial {}: {}; let this process open more files",
+                              shown.string(), SystemMessage(error)));
   }
 }
 
-int Connect(int socket, const std::filesystem::path& path) { return Call(connect, socket, path); }
+int Connect(int socket, const std::filesystem::path& path) {
+  if (path.native().size() <= kMaxPathBytes) return Call(connect, socket, path);
+  const FileDescriptor file(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!file.valid()) return errno;
+  return Call(connect, socket, fmt::format("/proc/self/fd/{}", file.get()));
+}
 
 int Bind(int socket, const std::filesystem::path& path) { return Call(bind, socket, path); }
 

@@ -26,10 +26,11 @@ PathState ProbePath(const SocketAddress& address);
 // The same of a path that leads through an open folder; errors show the other one.
 PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& shown);
 
-// connect(2) to a path; 0 or an errno.
+// connect(2) to a path; 0 or an errno. The path may be longer than a socket's, as one through an
+// open folder can be. Then the file is held open, and dialled by its descriptor.
 int Connect(int socket, const std::filesystem::path& path);
 
-// bind(2) to a path; 0 or an errno.
+// bind(2) to a path, which must be as short as a socket's; 0 or an errno.
 int Bind(int socket, const std::filesystem::path& path);
 
 // Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who

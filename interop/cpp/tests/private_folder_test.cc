@@ -50,6 +50,16 @@ TEST_F(PrivateFolderTest, IsThisUsersAloneWhateverTheUmaskIs) {
   EXPECT_THAT(parent_.Names(), ElementsAre(StartsWith(".prefix")));
 }
 
+TEST_F(PrivateFolderTest, KeepsTheGroupOfASetGidFolderWhateverTheUmaskIs) {
+  fs::permissions(temporary_.path(), fs::perms::set_gid, fs::perm_options::add);
+  for (const mode_t mask : {0000, 0777}) {
+    const mode_t before = umask(mask);
+    const PrivateFolder folder(parent_, ".prefix");
+    umask(before);
+    EXPECT_EQ(fs::status(folder / "").permissions(), fs::perms::owner_all | fs::perms::set_gid);
+  }
+}
+
 TEST_F(PrivateFolderTest, GoesWithTheSocketsInIt) {
   {
     const PrivateFolder folder(parent_, ".prefix");

@@ -33,7 +33,13 @@ using ::testing::UnorderedElementsAre;
 class SocketFileTest : public ::testing::Test {
  protected:
   SocketAddress address() const { return SocketAddress::Parse(path()); }
-  std::string path() const { return folder_.path() / "server.sock"; }
+  std::string path() const { return folder_.path() / name_; }
+
+  // Takes a name with which the path and the suffix are as long as a socket's path may be.
+  void TakeTheLongestName(const std::string& suffix) {
+    const std::size_t taken = folder_.path().string().size() + std::string("/").size();
+    name_ = std::string(kMaxPathBytes - taken - suffix.size(), 's');
+  }
 
   std::set<std::string> Names() const {
     std::set<std::string> names;
@@ -106,7 +112,9 @@ class SocketFileTest : public ::testing::Test {
     BindAndListen(killed.get(), path);
   }
 
-  const TemporaryFolder folder_;
+  // Its path is shorter than /proc/self/fd/3, so that one through the open folder is longer.
+  const TemporaryFolder folder_{"s"};
+  std::string name_ = "server.sock";
   const FileDescriptor listener_{socket(AF_UNIX, SOCK_STREAM, 0)};
 };
 
@@ -363,6 +371,41 @@ TEST_F(SocketFileTest, ServesAtTheLongestPath) {
   SocketFile file(longest, "test");
   Serve(file);
   EXPECT_EQ(ProbePath(longest), PathState::kLive);
+}
+
+TEST_F(SocketFileTest, ReplacesAStaleSocketOfTheLongestName) {
+  TakeTheLongestName("");
+  MakeStale(path());
+  SocketFile file(address(), "test");
+  Serve(file);
+  EXPECT_EQ(ProbePath(address()), PathState::kLive);
+}
+
+TEST_F(SocketFileTest, RefusesALivePathOfTheLongestName) {
+  TakeTheLongestName("");
+  BindAndListen(listener_.get(), path());
+  EXPECT_THAT(Refusal(), HasSubstr("someone answers there without holding"));
+}
+
+TEST_F(SocketFileTest, HandsTheLongestNameOverAfterASuccessorDiedWithIt) {
+  TakeTheLongestName(".takeover");
+  SocketFile file(address(), "test");
+  Serve(file);
+  {
+    const FileDescriptor failing = Dial();
+    AnswerUntil(file, /*locked=*/false);
+    for (const std::string& name : {path(), path() + ".takeover"}) {
+      fs::remove(name);
+      MakeStale(name);
+    }
+  }
+  AnswerUntil(file, /*locked=*/true);
+  EXPECT_FALSE(file.IsLost());
+  auto succeeding = Succeed();
+  while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
+  const auto successor = succeeding.get();
+  file.Withdraw();
+  EXPECT_FALSE(successor->IsLost());
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace samehost {
 // A folder of a test's own, which lasts as long as this.
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_(Make()) {}
+  explicit TemporaryFolder(const std::string& prefix = "samehost-") : path_(Make(prefix)) {}
   ~TemporaryFolder() { std::filesystem::remove_all(path_); }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
@@ -20,8 +20,8 @@ class TemporaryFolder {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  static std::filesystem::path Make() {
-    std::string name = (std::filesystem::temp_directory_path() / "samehost-XXXXXX").string();
+  static std::filesystem::path Make(const std::string& prefix) {
+    std::string name = (std::filesystem::temp_directory_path() / (prefix + "XXXXXX")).string();
     if (mkdtemp(name.data()) == nullptr) throw Error("cannot make a folder like " + name);
     return name;
   }
