@@ -42,7 +42,7 @@ final class ServeCommand implements Callable<Integer> {
       names = "--group",
       paramLabel = "NAME|GID",
       converter = GroupConverter.class,
-      description = "Group of the socket. [the process's]")
+      description = "Group of the socket. [the process's, or that of a set-gid folder]")
   private GroupPrincipal group;
 
   @Option(

@@ -1,5 +1,7 @@
 package io.samehost.socket;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -24,12 +26,18 @@ final class Folder implements Closeable {
   /** The collector closes a channel that nobody refers to. */
   private final FileChannel channel;
 
+  /** What it was opened with. */
+  private final Path path;
+
+  /** Where it is, whatever is done to its name. */
   private final Path held;
+
   private final FileStatus status;
 
-  private Folder(FileChannel channel, Path held) throws IOException {
+  private Folder(FileChannel channel, Path path) throws IOException {
     this.channel = channel;
-    this.held = held;
+    this.path = path;
+    this.held = Descriptors.pathTo(channel, path);
     this.status = FileStatus.of(held);
   }
 
@@ -38,7 +46,7 @@ final class Folder implements Closeable {
     // The dot refuses what is no folder at once: to open a FIFO would wait for whoever writes.
     FileChannel channel = FileChannel.open(path.resolve("."), StandardOpenOption.READ);
     try {
-      return new Folder(channel, Descriptors.pathTo(channel, path));
+      return new Folder(channel, path);
     } catch (IOException e) {
       channel.close();
       throw e;
@@ -83,6 +91,17 @@ final class Folder implements Closeable {
   /** A path to what has this name in the folder, wherever the folder is renamed to. */
   Path resolve(String name) {
     return held.resolve(name);
+  }
+
+  /**
+   * Where to dial what has this name in the folder. A path through the descriptor may be longer
+   * than the one that the user gave, and than a socket's may be. The user's is as good then, as to
+   * dial is only to look.
+   */
+  SocketPath dialled(String name) {
+    Path steady = resolve(name);
+    boolean fits = steady.toString().getBytes(UTF_8).length <= SocketPath.MAX_BYTES;
+    return new SocketPath(fits ? steady : path.resolve(name));
   }
 
   /** Of the folder itself, as it was opened. */

@@ -31,17 +31,24 @@ enum PathState {
    * for both. So servers are kept apart by a lock, not by this.
    */
   static PathState of(SocketPath socket) throws SamehostException {
-    return of(socket, socket.path());
+    return of(socket, () -> at(socket.path(), socket));
   }
 
   /**
-   * Looks where a path relative to an open folder leads; see {@link #of(SocketPath)}.
-   *
-   * @param socket for the error message
+   * Looks at the name of the socket in its folder, which is held open; see {@link #of(SocketPath)}.
    */
-  static PathState of(SocketPath socket, Path path) throws SamehostException {
+  static PathState of(SocketPath socket, Folder folder) throws SamehostException {
+    return of(socket, () -> at(folder, socket.path().getFileName().toString()));
+  }
+
+  /** Looks at what has a name in a folder; see {@link #of(SocketPath)}. */
+  static PathState at(Folder folder, String name) throws IOException {
+    return at(folder.resolve(name), folder.dialled(name));
+  }
+
+  private static PathState of(SocketPath socket, Look look) throws SamehostException {
     try {
-      return at(path);
+      return look.take();
     } catch (IOException e) {
       throw new SamehostException(
           "cannot look at %s: %s; check the folder it is in"
@@ -50,10 +57,9 @@ enum PathState {
     }
   }
 
-  /** Looks where a path leads; see {@link #of(SocketPath)}. */
-  static PathState at(Path path) throws IOException {
+  private static PathState at(Path path, SocketPath dialled) throws IOException {
     try {
-      return FileStatus.of(path).isSocket() ? dial(path) : NOT_A_SOCKET;
+      return FileStatus.of(path).isSocket() ? dial(dialled) : NOT_A_SOCKET;
     } catch (NoSuchFileException e) {
       return ABSENT;
     } catch (AccessDeniedException e) {
@@ -66,13 +72,13 @@ enum PathState {
     }
   }
 
-  private static PathState dial(Path path) {
+  private static PathState dial(SocketPath socket) {
     ChannelFuture dialled =
         new Bootstrap()
             .group(EventLoops.SHARED)
             .channel(EpollDomainSocketChannel.class)
             .handler(new Silence())
-            .connect(new SocketPath(path).address())
+            .connect(socket.address())
             .awaitUninterruptibly();
     dialled.channel().close();
     if (dialled.isSuccess()) {
@@ -86,7 +92,12 @@ enum PathState {
       return STALE;
     }
     // What is left besides EACCES is EAGAIN: someone listens, and the queue of callers is full.
-    return Files.isWritable(path) ? LIVE : FORBIDDEN;
+    return Files.isWritable(socket.path()) ? LIVE : FORBIDDEN;
+  }
+
+  @FunctionalInterface
+  private interface Look {
+    PathState take() throws IOException;
   }
 
   /** Whoever listens may hang up; otherwise Netty logs that with a stack trace. */

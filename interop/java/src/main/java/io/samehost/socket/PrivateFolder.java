@@ -14,6 +14,9 @@ import java.util.List;
 
 /** A folder for sockets in another one, which nobody but this user may enter. */
 final class PrivateFolder implements Closeable {
+  private static final int S_ISGID = 02000;
+  private static final int OWNER = 0700;
+
   private final Folder parent;
   private final String name;
   private final Folder folder;
@@ -36,7 +39,12 @@ final class PrivateFolder implements Closeable {
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     PrivateFolder created = open(parent, name);
     try {
-      Files.setAttribute(created.resolve("."), "unix:mode", 0700); // whatever the umask is
+      int mode = created.folder.status().permissions();
+      // The umask may have taken some. Otherwise the mode is left alone: chmod(2) may clear the bit
+      // by which a folder hands its group down.
+      if ((mode & OWNER) != OWNER) {
+        Files.setAttribute(created.resolve("."), "unix:mode", mode & S_ISGID | OWNER);
+      }
     } catch (IOException e) {
       created.close();
       throw e;

@@ -71,10 +71,9 @@ final class PublicNames {
   /** Gives the sockets their names again, where a successor has died that had taken them. */
   void restore() {
     for (String name : identities.keySet()) {
-      Path path = folder.resolve(name);
       try {
-        if (kept != null && !isOwn(name) && isFree(path)) {
-          Files.move(kept.resolve(name), path, StandardCopyOption.ATOMIC_MOVE);
+        if (kept != null && !isOwn(name) && isFree(name)) {
+          Files.move(kept.resolve(name), folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
         }
       } catch (IOException e) {
         // It was not kept, or someone hinders it.
@@ -95,8 +94,8 @@ final class PublicNames {
     return isOwn(name, folder.resolve(name));
   }
 
-  private static boolean isFree(Path path) throws IOException {
-    PathState state = PathState.at(path);
+  private boolean isFree(String name) throws IOException {
+    PathState state = PathState.at(folder, name);
     return state == PathState.ABSENT || state == PathState.STALE;
   }
 }

@@ -186,7 +186,7 @@ final class SocketFile {
   private void takeLock(boolean takeover) throws SamehostException {
     try {
       lock = lockWithin(Duration.ZERO);
-      if (!takeover || PathState.of(socket, seen(socket)) != PathState.LIVE) {
+      if (!takeover || PathState.of(socket, folder) != PathState.LIVE) {
         return;
       }
       // Its server has only a flock(2), which the JDK does not see, or its lock file was removed;
@@ -235,7 +235,7 @@ final class SocketFile {
 
   private void refuseWhatIsNotStale() throws SamehostException {
     Path path = socket.path();
-    switch (PathState.of(socket, seen(socket))) {
+    switch (PathState.of(socket, folder)) {
       case NOT_A_SOCKET ->
           throw new SamehostException(
               path + " exists and is not a socket; move it away or choose another path");

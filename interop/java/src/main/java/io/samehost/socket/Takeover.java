@@ -112,8 +112,7 @@ final class Takeover {
               .group(EventLoops.SHARED)
               .channel(EpollDomainSocketChannel.class)
               .handler(connection)
-              .connect(
-                  new SocketPath(folder.resolve(control.path().getFileName().toString())).address())
+              .connect(folder.dialled(control.path().getFileName().toString()).address())
               .awaitUninterruptibly();
       if (!dialled.isSuccess()) {
         Throwable cause = dialled.cause();

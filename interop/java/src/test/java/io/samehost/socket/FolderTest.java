@@ -80,6 +80,15 @@ public class FolderTest {
   }
 
   @Test
+  public void aPrivateFolderHandsTheGroupDownThatASetGidFolderGives() throws Exception {
+    Files.setAttribute(path, "unix:mode", 02700);
+    try (Folder folder = Folder.open(path);
+        PrivateFolder created = PrivateFolder.create(folder, PREFIX)) {
+      assertEquals(02700, FileStatus.of(created.resolve(".")).permissions());
+    }
+  }
+
+  @Test
   public void aLinkInThePlaceOfAPrivateFolderLeadsNowhere() throws Exception {
     try (Folder folder = Folder.open(path)) {
       PrivateFolder created = PrivateFolder.create(folder, PREFIX);

@@ -152,6 +152,43 @@ public class SocketFileTest {
   }
 
   @Test
+  public void aNameThatIsTooLongThroughADescriptorIsTakenOver() throws Exception {
+    Path shortFolder = Files.createDirectory(Path.of("/tmp", PrivateFolder.randomName()));
+    try {
+      path = shortFolder.resolve("a".repeat(98 - shortFolder.toString().length() - "/".length()));
+      listen(path).close(); // stale
+      file = open(path);
+      SocketFile second = open(path);
+      SocketFile third = open(path);
+      try (ServerSocketChannel server = listen(file.claim(false).path())) {
+        file.publish(0660, null);
+        Object own = FileStatus.identityAt(path);
+        second.claim(true);
+        Files.delete(path);
+        listen(path).close(); // as the successor that dies leaves it
+        second.withdraw();
+        for (int tries = 0; tries < 1000 && !own.equals(FileStatus.identityAt(path)); tries++) {
+          Thread.sleep(10);
+        }
+        assertEquals("the name is given again", own, FileStatus.identityAt(path));
+        listen(third.claim(true).path()).close();
+        third.publish(0660, null);
+        file.takenOver().toCompletableFuture().get(10, TimeUnit.SECONDS);
+        assertTrue(server.isOpen());
+      }
+      file.withdraw();
+      third.withdraw();
+    } finally {
+      try (Stream<Path> left = Files.list(shortFolder)) {
+        for (Path each : left.toList()) {
+          Files.delete(each);
+        }
+      }
+      Files.delete(shortFolder);
+    }
+  }
+
+  @Test
   public void aSuccessorTakesOverAfterAnotherGaveUp() throws Exception {
     SocketFile second = open(path);
     SocketFile third = open(path);
