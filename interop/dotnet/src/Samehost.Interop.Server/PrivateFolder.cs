@@ -36,7 +36,12 @@ internal sealed class PrivateFolder : IDisposable
                 throw new IOException($"someone replaced {_folder.FullName}");
             }
 
-            _folder.SetMode(OnlyUser); // whatever the umask is
+            var mode = _folder.Status().Mode;
+            if ((mode & OnlyUser) != OnlyUser)
+            {
+                // The umask has taken some. chmod(2) may clear the bit by which the folder's group is inherited.
+                _folder.SetMode(OnlyUser | (mode & UnixFileMode.SetGroup));
+            }
         }
         catch
         {
