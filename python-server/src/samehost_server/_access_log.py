@@ -1,17 +1,15 @@
 """The access log of `samehost-server`: one line for each call that has ended."""
 
 import asyncio
-import functools
-import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
 import grpc
 
-from samehost_server.handlers import Handler, behavior_of, with_behavior
+from samehost_server.handlers import Handler, within, within_async
 
 LOG = logging.getLogger("samehost_server.access")
 
@@ -29,24 +27,7 @@ class AccessLog(grpc.ServerInterceptor):
         if handler is None:
             _log_unknown(handler_call_details.method)
             return None
-        logged = self._streaming if handler.response_streaming else self._answering
-        return with_behavior(handler, logged(handler_call_details.method, behavior_of(handler)))
-
-    def _answering(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(behavior)
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            with _Call(method, context):
-                return behavior(request, context)
-
-        return answer
-
-    def _streaming(self, method: str, behavior: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        @functools.wraps(behavior)
-        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with _Call(method, context):
-                yield from behavior(request, context)
-
-        return stream
+        return within(handler, lambda context: _Call(handler_call_details.method, context))
 
 
 class AsyncAccessLog(grpc.aio.ServerInterceptor):
@@ -62,26 +43,7 @@ class AsyncAccessLog(grpc.aio.ServerInterceptor):
         if handler is None:
             _log_unknown(handler_call_details.method)
             return None
-        behavior = behavior_of(handler)
-        logged = self._streaming if inspect.isasyncgenfunction(behavior) else self._answering
-        return with_behavior(handler, logged(handler_call_details.method, behavior))
-
-    def _answering(self, method: str, behavior: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        @functools.wraps(behavior)
-        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            with _Call(method, context):
-                return await behavior(request, context)
-
-        return answer
-
-    def _streaming(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(behavior)
-        async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            with _Call(method, context):
-                async for response in behavior(request, context):
-                    yield response
-
-        return stream
+        return within_async(handler, lambda context: _Call(handler_call_details.method, context))
 
 
 class _Call:
@@ -94,6 +56,14 @@ class _Call:
 
     def __enter__(self) -> None:
         pass
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -15,9 +15,6 @@ from samehost_server.errors import BindError
 _OPEN_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 """O_PATH needs no permission to read the folder. Only Linux has it."""
 
-_TOKEN_BYTES = 4
-"""Enough names that nobody can create all of them first."""
-
 _LOG = logging.getLogger("samehost_server")
 
 
@@ -92,71 +89,67 @@ def open_folder(socket: Path, *, trusted: bool) -> Folder:
 
 
 class PrivateFolder(Folder):
-    """A new folder in another one, which only this user may enter.
-
-    Args:
-        parent: the other folder.
-        prefix: how its name begins, so that `sweep` finds it when its server was killed.
+    """An open folder in another one, which only this user may enter.
 
     Raises:
-        OSError: the system refuses it, or someone put another folder in its place.
+        OSError: it can't be opened.
+        PermissionError: another user owns it, or may enter it.
     """
 
-    def __init__(self, parent: Folder, prefix: str) -> None:
+    def __init__(self, parent: Folder, name: str) -> None:
+        super().__init__(parent / name, os.O_NOFOLLOW)
         self._parent = parent
-        self.token = secrets.token_hex(_TOKEN_BYTES)
-        self._name = prefix + self.token
-        (parent / self._name).mkdir(mode=stat.S_IRWXU)
-        try:
-            super().__init__(parent / self._name, os.O_NOFOLLOW)
-        except OSError:  # no descriptor is left, for example
-            with contextlib.suppress(OSError):
-                (parent / self._name).rmdir()
-            raise
-        mode = self.status().st_mode
-        if not _is_private(self.status()):
+        self._name = name
+        found = self.status()
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             self.close()
-            raise PermissionError(errno.EPERM, f"someone replaced {self._name}")
-        if (
-            mode & stat.S_IRWXU != stat.S_IRWXU
-        ):  # the umask took some; chmod(2) may clear the bit that hands a group down
-            self.set_mode(mode & stat.S_ISGID | stat.S_IRWXU)
+            raise PermissionError(errno.EPERM, f"{name} is open to another user")
 
     def remove(self) -> None:
         """Removes the folder and the sockets in it, and closes it; doing it twice is harmless."""
         if self._descriptor != -1:
-            _remove_sockets(self)
+            for name in _names(self):
+                with contextlib.suppress(OSError):
+                    if stat.S_ISSOCK((self / name).lstat().st_mode):
+                        (self / name).unlink()
             self.close()
             with contextlib.suppress(OSError):
                 (self._parent / self._name).rmdir()
 
 
+def make_private_folder(parent: Folder, prefix: str) -> PrivateFolder:
+    """Makes a new private folder. The prefix of its name is for `sweep`, if this process is killed.
+
+    Raises:
+        OSError: the system refuses it, or someone put another folder in its place.
+    """
+    name = prefix + random_name()
+    (parent / name).mkdir(mode=stat.S_IRWXU)
+    try:
+        made = PrivateFolder(parent, name)
+    except OSError:  # no descriptor is left, for example
+        with contextlib.suppress(OSError):
+            (parent / name).rmdir()
+        raise
+    mode = made.status().st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:  # the umask took some
+        made.set_mode(mode & stat.S_ISGID | stat.S_IRWXU)  # chmod(2) may clear the bit that hands the group down
+    return made
+
+
 def sweep(parent: Folder, prefix: str) -> None:
-    """Removes the private folders that servers have left which were killed; called with the lock of the path held."""
+    """Removes the private folders that killed servers have left. The caller holds the lock of the path."""
     for name in _names(parent):
         if name.startswith(prefix):
             with contextlib.suppress(OSError):
-                left = Folder(parent / name, os.O_NOFOLLOW)
-                try:
-                    if _is_private(left.status()):
-                        _remove_sockets(left)
-                        (parent / name).rmdir()
-                finally:
-                    left.close()
+                PrivateFolder(parent, name).remove()
+
+
+def random_name() -> str:
+    """One of so many names that nobody can make all of them first."""
+    return secrets.token_hex(4)
 
 
 def _names(folder: Folder) -> Iterator[str]:
-    with contextlib.suppress(OSError):  # it may be written to, but not read
+    with contextlib.suppress(OSError):  # a folder that can be written to may be unreadable
         yield from folder.names()
-
-
-def _is_private(found: os.stat_result) -> bool:
-    """Whether a folder is this user's, and nobody else can have put anything there."""
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-
-
-def _remove_sockets(folder: Folder) -> None:
-    for name in _names(folder):
-        with contextlib.suppress(OSError):
-            if stat.S_ISSOCK((folder / name).lstat().st_mode):
-                (folder / name).unlink()

@@ -5,9 +5,8 @@ as those are asked about every call anew: with one, an asyncio server answered 1
 """
 
 import contextlib
-import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ import grpc
 
 from samehost_server._failures import METHOD
 from samehost_server._health import METHODS
-from samehost_server.handlers import Handler, behavior_of, with_behavior
+from samehost_server.handlers import Handler, within, within_async
 
 REFUSING_WORKERS = 2
 """Workers of a synchronous server beyond its limit: as many calls as the limit may hold one each, so
@@ -75,33 +74,17 @@ class Limit:
 
     def around(self, method: str, handler: Handler) -> Handler:
         """The same method, counted."""
-        limited = self._streaming if handler.response_streaming else self._answering
-        return with_behavior(handler, limited(method, behavior_of(handler)))
+        return within(handler, lambda context: self._entered(method, context))
 
-    def _answering(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            self._enter(method, context)
-            try:
-                return behavior(request, context)
-            finally:
-                self._permits.release()
-
-        return answer
-
-    def _streaming(self, method: str, behavior: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            self._enter(method, context)
-            try:
-                yield from behavior(request, context)
-            finally:
-                self._permits.release()
-
-        return stream
-
-    def _enter(self, method: str, context: grpc.ServicerContext) -> None:
+    @contextlib.contextmanager
+    def _entered(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
         if not self._permits.acquire(blocking=False):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._refusal)
         METHOD.set(method)
+        try:
+            yield
+        finally:
+            self._permits.release()
 
 
 class AsyncLimit:
@@ -118,39 +101,19 @@ class AsyncLimit:
 
     def around(self, method: str, handler: Handler) -> Handler:
         """The same method, counted."""
-        behavior = behavior_of(handler)
-        # A coroutine may stream too, with `context.write`, so it is the method's own kind that counts.
-        limited = self._streaming if inspect.isasyncgenfunction(behavior) else self._answering
-        return with_behavior(handler, limited(method, behavior))
+        return within_async(handler, lambda context: self._entered(method, context))
 
-    def _answering(self, method: str, behavior: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            await self._enter(method, context)
-            try:
-                return await behavior(request, context)
-            finally:
-                self._permits += 1
-
-        return answer
-
-    def _streaming(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
-        async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            await self._enter(method, context)
-            try:
-                async with contextlib.aclosing(behavior(request, context)) as responses:
-                    async for response in responses:
-                        yield response
-            finally:
-                self._permits += 1
-
-        return stream
-
-    async def _enter(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    @contextlib.asynccontextmanager
+    async def _entered(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
         if not self._permits:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._refusal)
         self._permits -= 1
         self._is_handler.set(True)  # in the context of the call's own task
         METHOD.set(method)
+        try:
+            yield
+        finally:
+            self._permits += 1
 
 
 def _refusal(most: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from samehost_proto import NotASocketError, SamehostError, SocketAddress
 from samehost_proto.probe import PathState, describe_permissions, path_state
 from samehost_server._connections import is_client_connected, let_go
-from samehost_server._folder import Folder, PrivateFolder, open_folder, sweep
+from samehost_server._folder import Folder, PrivateFolder, make_private_folder, open_folder, random_name, sweep
 from samehost_server._lock import Lock
 from samehost_server._takeover import Predecessor, Successors, control_path
 from samehost_server.errors import BindError, SocketInUseError
@@ -106,7 +106,7 @@ class SocketFile:
                     f"choose another path"
                 )
             if control:
-                private_control = self._private / f"{self._private.token}t"
+                private_control = self._private / random_name()
                 self._control = _listen(private_control)
                 self._rename(private_control, control.name)
             self._rename(self._bound, self._path.name)
@@ -244,7 +244,7 @@ class SocketFile:
         Where the file system has no hard links, such a server serves on and is not found any more, as `is_lost` says.
         """
         with contextlib.suppress(OSError):
-            self._kept = PrivateFolder(self._folder, self._prefix)
+            self._kept = make_private_folder(self._folder, self._prefix)
             for name in self._identities:
                 if self._is_own(name):
                     (self._kept / name).hardlink_to(self._folder / name)
@@ -287,7 +287,7 @@ class SocketFile:
 
     def _make_private_folder(self) -> None:
         try:
-            self._private = PrivateFolder(self._folder, self._prefix)
+            self._private = make_private_folder(self._folder, self._prefix)
         except OSError as error:
             raise BindError(
                 f"cannot create a private folder beside {self._path}: {error.strerror}; "
@@ -295,7 +295,7 @@ class SocketFile:
             ) from error
         self._closing.callback(self._private.remove)
         # Random: connections are known by it, and C-core unlinks the name that it bound, whatever is there by then.
-        self._bound = self._private / self._private.token
+        self._bound = self._private / random_name()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,6 +1,9 @@
 """Method handlers, rebuilt around their behavior: what a server interceptor needs to see the messages of a call."""
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -33,6 +36,44 @@ def with_behavior(
     """The same handler around another behavior and, where one is given, another deserializer."""
     factory = _FACTORIES[bool(handler.request_streaming), bool(handler.response_streaming)]
     return factory(behavior, request_deserializer or handler.request_deserializer, handler.response_serializer)
+
+
+def within(handler: Handler, enter: Callable[[grpc.ServicerContext], AbstractContextManager[object]]) -> Handler:
+    """The same handler of a synchronous server, each call of which runs in what `enter` makes of its context."""
+    behavior = behavior_of(handler)
+
+    @functools.wraps(behavior)  # with its attributes: grpc runs health's methods in the pool that is one of them
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        with enter(context):
+            return behavior(request, context)
+
+    @functools.wraps(behavior)
+    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        with enter(context):
+            yield from behavior(request, context)
+
+    return with_behavior(handler, stream if handler.response_streaming else answer)
+
+
+def within_async(
+    handler: Handler, enter: Callable[[grpc.aio.ServicerContext[Any, Any]], AbstractAsyncContextManager[object]]
+) -> Handler:
+    """The same handler of an asyncio server, each call of which runs in what `enter` makes of its context."""
+    behavior = behavior_of(handler)
+
+    @functools.wraps(behavior)
+    async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async with enter(context):
+            return await behavior(request, context)
+
+    @functools.wraps(behavior)
+    async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async with enter(context), aclosing(behavior(request, context)) as responses:
+            async for response in responses:
+                yield response
+
+    # A coroutine may stream too, with `context.write`, so it is the method's own kind that counts.
+    return with_behavior(handler, stream if inspect.isasyncgenfunction(behavior) else answer)
 
 
 def _word(streaming: bool | None) -> str:
