@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from running import Running, listening, serves
+from running import Running, listening, make_stale, serves
 from samehost_proto import SamehostError, SocketAddress
 from samehost_server import BindError, SocketInUseError
 from samehost_server._socket_file import SocketFile
@@ -35,6 +35,18 @@ def victim(folder: Path) -> Iterator[Path]:
         assert sorted(each.name for each in victim.iterdir()) == ["other.sock", "secret"]
         assert stat.S_IMODE(victim.stat().st_mode) == 0o700
         assert (stat.S_IMODE(secret.stat().st_mode), secret.stat().st_size) == (0o600, 0)
+
+
+@contextlib.contextmanager
+def starting(path: Path) -> Iterator[SocketFile]:
+    """The socket file of a server that listens in its private folder and has not published it."""
+    file = SocketFile(SocketAddress(path), mode=0o666, gid=None, owner="test")
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(file.claim(takeover=False).path))
+            yield file
+    finally:
+        file.withdraw()
 
 
 def test_a_folder_that_every_user_may_write_to_is_refused(kind: str, path: Path) -> None:
@@ -71,9 +83,7 @@ def test_a_link_where_a_private_folder_is_looked_for_is_left_alone(kind: str, pa
 
 @pytest.mark.parametrize("put", ["link", "folder", "nothing"])
 def test_a_private_folder_that_is_replaced_leads_nowhere(path: Path, victim: Path, put: str) -> None:
-    file = SocketFile(SocketAddress(path), mode=0o666, gid=None, owner="test")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(file.claim(takeover=False).path))
+    with starting(path) as file:
         (private,) = path.parent.glob(f"{private_beginning(path).name}*")
         bound = next(each.name for each in private.iterdir())
         private.rename(path.parent / "was")
@@ -83,51 +93,36 @@ def test_a_private_folder_that_is_replaced_leads_nowhere(path: Path, victim: Pat
         elif put == "folder":
             private.mkdir()
             (private / bound).symlink_to(victim / "secret")
-        try:
-            file.publish(lambda: None)
-            assert stat.S_IMODE(path.stat().st_mode) == 0o666
-        finally:
-            file.withdraw()
-            (victim / bound).unlink(missing_ok=True)
+        file.publish(lambda: None)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    (victim / bound).unlink(missing_ok=True)
     assert not path.exists()
 
 
 def test_what_appears_at_the_path_while_a_server_starts_is_kept(path: Path) -> None:
-    file = SocketFile(SocketAddress(path), mode=0o600, gid=None, owner="test")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(file.claim(takeover=False).path))
+    with starting(path) as file:
         path.write_text("dear diary")
         with pytest.raises(SocketInUseError, match=f"someone put another file at {path} while this server started"):
             file.publish(lambda: None)
-        file.withdraw()
     assert path.read_text() == "dear diary"
     assert sorted(each.name for each in path.parent.iterdir()) == ["app.sock", "app.sock.lock"]
 
 
 def test_what_takes_the_place_of_a_stale_socket_while_a_server_starts_is_kept(path: Path) -> None:
-    file = SocketFile(SocketAddress(path), mode=0o600, gid=None, owner="test")
-    with listening(path):
-        pass
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(file.claim(takeover=False).path))
+    make_stale(path)
+    with starting(path) as file:
         path.unlink()
-        with listening(path):
-            with pytest.raises(SocketInUseError, match=f"someone put another file at {path} while this server started"):
-                file.publish(lambda: None)
-            file.withdraw()
-            assert path.is_socket()
+        with listening(path), pytest.raises(SocketInUseError, match=f"someone put another file at {path}"):
+            file.publish(lambda: None)
+    assert path.is_socket()
 
 
 def test_a_stale_socket_that_is_removed_while_a_server_starts_is_no_matter(path: Path) -> None:
-    file = SocketFile(SocketAddress(path), mode=0o600, gid=None, owner="test")
-    with listening(path):
-        pass
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(file.claim(takeover=False).path))
+    make_stale(path)
+    with starting(path) as file:
         path.unlink()
         file.publish(lambda: None)
         assert path.is_socket()
-        file.withdraw()
 
 
 def owned_by_nobody(lock: Path) -> None:
