@@ -1,0 +1,92 @@
+# frozen_string_literal: true
+
+require 'samehost/dial'
+require 'samehost/greeter/v1/greeter_services_pb'
+
+module Samehost
+  module Interop
+    # The four kinds of call of the example service, made one after the other.
+    class Greetings
+      # What one call sent and received, in order.
+      Exchange = Struct.new(:call, :sent, :received) do
+        def to_s
+          [call, *sent.map { |text| "  > #{text}" }, *received.map { |text| "  < #{text}" }].join("\n")
+        end
+      end
+
+      GUESTS = %w[Grace Edsger].freeze
+
+      # Waits for the server, and yields each exchange as soon as it is there.
+      #
+      # @param timeout [Float] seconds to wait for the server, and that each call may take
+      def self.each(address, name, timeout, &block)
+        channel = Dial.channel(address, Dial::WAIT_FOR_READY)
+        Dial.wait(channel, address, timeout)
+        new(channel, name, timeout).each(&block)
+      rescue GRPC::BadStatus => e
+        raise Diagnosis.explain(e, address)
+      ensure
+        channel&.close
+      end
+
+      def initialize(channel, name, timeout)
+        @stub = Greeter::V1::GreeterService::Stub.new(nil, nil, channel_override: channel, timeout:)
+        @name = name
+      end
+
+      def each
+        yield greet
+        yield greet_in_languages
+        yield greet_together
+        yield converse
+      end
+
+      private
+
+      def greet
+        response = @stub.greet(Greeter::V1::GreetRequest.new(name: @name))
+        Exchange.new('Greet', [@name], [response.message])
+      end
+
+      def greet_in_languages
+        responses = @stub.greet_in_languages(Greeter::V1::GreetInLanguagesRequest.new(name: @name))
+        Exchange.new('GreetInLanguages', [@name], responses.map { |each| "#{each.language}: #{each.message}" })
+      end
+
+      def greet_together
+        party = [@name, *GUESTS]
+        response = @stub.greet_together(party.map { |name| Greeter::V1::GreetTogetherRequest.new(name:) })
+        Exchange.new('GreetTogether', party, [response.message])
+      end
+
+      # What is said next depends on what was heard, so the requests come from a queue that the responses fill.
+      def converse
+        exchange = Exchange.new('Converse', [], [])
+        said = Queue.new
+        say(exchange, said, "#{@name} here.")
+        @stub.converse(requests(said)).each do |response|
+          exchange.received << response.text
+          reply = ["I heard: #{response.text}", 'Goodbye!'][exchange.received.size - 1]
+          reply ? say(exchange, said, reply) : said.close
+        end
+        exchange
+      ensure
+        said&.close
+      end
+
+      def say(exchange, said, text)
+        exchange.sent << text
+        said << text
+      end
+
+      # One request for each text, until the queue is closed.
+      def requests(said)
+        Enumerator.new do |call|
+          while (text = said.pop)
+            call << Greeter::V1::ConverseRequest.new(text:)
+          end
+        end
+      end
+    end
+  end
+end
