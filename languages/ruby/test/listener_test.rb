@@ -13,7 +13,7 @@ class ListenerTest < Minitest::Test
   end
 
   def test_a_private_folder_lets_nobody_else_in
-    private_path = listener.claim.path
+    private_path = listener.claim
     assert_equal 0o700, File.stat(File.dirname(private_path)).mode & 0o777
   end
 
@@ -25,13 +25,14 @@ class ListenerTest < Minitest::Test
 
   def test_a_locked_path_is_refused_and_its_owner_named
     publish
-    error = assert_raises(Samehost::Error) { listener.claim }
+    error = assert_raises(Samehost::InUseError) { listener.claim }
     assert_includes error.message, "#{@path} has a server already: test 1.0, process #{Process.pid}"
     assert File.socket?(@path)
   end
 
   def test_a_lock_file_with_other_content_is_refused_and_kept
-    assert_refused_and_kept "#{@path}.lock", 'is needed as a lock file and holds something else'
+    assert_refused_and_kept "#{@path}.lock", Samehost::LockFileError,
+                            'is needed as a lock file and holds something else'
   end
 
   def test_a_successor_s_socket_is_not_removed
@@ -46,7 +47,7 @@ class ListenerTest < Minitest::Test
 
   def test_what_a_killed_server_left_in_private_is_cleared_away
     first = listener
-    UNIXServer.new(first.claim.path).close
+    UNIXServer.new(first.claim).close
     first.instance_variable_get(:@lock).release # as the system does when a process dies
     publish
     assert_equal %w[app.sock app.sock.lock app.sock.takeover], Dir.children(@folder).sort
@@ -54,9 +55,9 @@ class ListenerTest < Minitest::Test
 
   def test_a_predecessor_that_unlinks_what_it_bound_does_not_meet_its_successor
     predecessor = listener
-    bound = predecessor.claim.path
+    bound = predecessor.claim
     predecessor.withdraw
-    refute_equal bound, listener.claim.path
+    refute_equal bound, listener.claim
   end
 
   def test_a_file_that_was_removed_or_replaced_is_lost

@@ -11,6 +11,7 @@ module Listeners
     @folder = Dir.mktmpdir
     @path = "#{@folder}/app.sock"
     @listeners = []
+    @warnings = StringIO.new
   end
 
   def teardown
@@ -21,22 +22,22 @@ module Listeners
   private
 
   def listener(**options)
-    Samehost::Listener.new(Samehost::SocketAddress.new(@path), owner: 'test 1.0', **options)
+    Samehost::Listener.new(@path, owner: 'test 1.0', allow_takeover: true, logger: Logger.new(@warnings), **options)
                       .tap { |listener| @listeners << listener }
   end
 
   # Serves until the test ends, when the collector closes the socket.
-  def publish(takeover: false, **options, &handed_over)
+  def publish(**options, &handed_over)
     listener(**options).tap do |listener|
-      @server = UNIXServer.new(listener.claim(takeover:).path)
+      @server = UNIXServer.new(listener.claim)
       listener.publish { handed_over&.call }
     end
   end
 
   # Whatever file somebody has at the path is theirs.
-  def assert_refused_and_kept(path, reason)
+  def assert_refused_and_kept(path, error_class, reason)
     File.write(path, 'dear diary')
-    error = assert_raises(Samehost::Error) { listener.claim }
+    error = assert_raises(error_class) { listener.claim }
     assert_includes error.message, "#{path} #{reason}"
     assert_equal 'dear diary', File.read(path)
   end

@@ -35,7 +35,7 @@ class SocketLockTest < Minitest::Test
     [-> { File.symlink("#{@path}/other", @file) }, -> { File.link("#{@path}/other", @file) },
      -> { File.mkfifo(@file) }, -> { Dir.mkdir(@file) }, -> { UNIXServer.new(@file).close }].each do |make|
       make.call
-      error = assert_raises(Samehost::Error) { take }
+      error = assert_raises(Samehost::LockFileError) { take }
       assert_includes error.message, "#{@file} is needed as a lock file and is no regular file with one name"
       FileUtils.remove_entry(@file)
     end
@@ -45,7 +45,7 @@ class SocketLockTest < Minitest::Test
     skip 'only root can make one' unless Process.euid.zero?
     File.write(@file, '')
     File.chown(65_534, nil, @file)
-    assert_includes assert_raises(Samehost::Error) { take }.message, "the lock file #{@file}"
+    assert_includes assert_raises(Samehost::LockFileError) { take }.message, "the lock file #{@file}"
     assert_equal 65_534, File.stat(@file).uid
   end
 

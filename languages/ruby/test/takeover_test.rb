@@ -30,7 +30,7 @@ class TakeoverTest < Minitest::Test
   def test_a_server_that_can_not_be_asked_is_not_taken_over
     publish
     File.unlink("#{@path}.takeover")
-    error = assert_raises(Samehost::InUseError) { listener.claim(takeover: true) }
+    error = assert_raises(Samehost::InUseError) { listener(takeover: true).claim }
     assert_includes error.message, "#{@path} can't be taken over: nobody answers at #{@path}.takeover: No such file"
   end
 end

@@ -8,7 +8,7 @@ class VacancyTest < Minitest::Test
 
   def test_a_live_path_without_a_lock_is_refused
     server = UNIXServer.new(@path)
-    error = assert_raises(Samehost::Error) { listener.claim }
+    error = assert_raises(Samehost::InUseError) { listener.claim }
     assert_includes error.message, "#{@path} has a server already"
   ensure
     server&.close
@@ -21,13 +21,13 @@ class VacancyTest < Minitest::Test
   end
 
   def test_what_is_no_socket_is_refused_and_kept
-    assert_refused_and_kept @path, 'exists and is not a socket'
+    assert_refused_and_kept @path, Samehost::NotASocketError, 'exists and is not a socket'
   end
 
   def test_what_came_to_the_path_meanwhile_is_refused_and_kept
     UNIXServer.new(@path).close
     late = listener
-    UNIXServer.open(late.claim.path) do
+    UNIXServer.open(late.claim) do
       File.unlink(@path)
       UNIXServer.new(@path).close # often with the inode of the first
       assert_includes assert_raises(Samehost::InUseError) { late.publish }.message, "another file at #{@path}"
@@ -39,7 +39,7 @@ class VacancyTest < Minitest::Test
   def test_a_stale_socket_may_go_meanwhile
     UNIXServer.new(@path).close
     late = listener
-    UNIXServer.open(late.claim.path) do
+    UNIXServer.open(late.claim) do
       File.unlink(@path)
       late.publish
       refute late.lost?
@@ -47,6 +47,7 @@ class VacancyTest < Minitest::Test
   end
 
   def test_a_file_where_successors_would_dial_is_refused_and_kept
-    assert_refused_and_kept "#{@path}.takeover", "is needed to hand #{@path} over and is not a socket"
+    assert_refused_and_kept "#{@path}.takeover", Samehost::NotASocketError,
+                            "is needed to hand #{@path} over and is not a socket"
   end
 end

@@ -8,6 +8,8 @@ module Samehost
   #
   # Each call holds a thread of GRPC::RpcServer's pool, and when all are held the server refuses health checks with the
   # rest, so that a busy server looks dead. With a pool larger than the limit there is always a thread for them.
+  #
+  # @api private
   class CallLimit < GRPC::ServerInterceptor
     # Threads beyond the limit, which refuse a call or answer a health check.
     SPARE_THREADS = 4

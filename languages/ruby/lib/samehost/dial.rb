@@ -3,10 +3,13 @@
 require 'grpc'
 require 'json'
 require 'samehost/diagnosis'
+require 'samehost/errors'
 require 'samehost/transport'
 
 module Samehost
-  # Channels to the server at a socket; a stub takes one as its `channel_override`.
+  # How a client connects.
+  #
+  # @api private
   module Dial
     ARGS = {
       **Transport::ARGS,
@@ -39,18 +42,27 @@ module Samehost
 
     module_function
 
-    # An ordinary channel, which dials when the first call is made. Close it.
-    def channel(address, args = {})
-      GRPC::ClientStub.setup_channel(nil, address.to_s, :this_channel_is_insecure, ARGS.merge(args))
+    def open(path, args)
+      GRPC::ClientStub.setup_channel(nil, "unix:#{path}", :this_channel_is_insecure, ARGS.merge(args))
     end
 
     # Waits until the channel is connected, but not for what waiting can't cure: no socket at the path, no permission.
-    def wait(channel, address, seconds)
-      Diagnosis.refuse_what_waiting_cannot_cure(address)
+    def wait(channel, path, seconds)
+      refuse_what_waiting_cannot_cure(path)
       deadline = Time.now + seconds
       while (state = channel.connectivity_state(true)) != READY
-        raise Diagnosis.not_ready(address, seconds) unless channel.watch_connectivity_state(state, deadline)
+        next if channel.watch_connectivity_state(state, deadline)
+
+        raise Diagnosis.of(path) || Error.new("a server answers at #{path} and was not ready within " \
+                                              "#{seconds} s; wait longer, or see its log")
       end
     end
+
+    def refuse_what_waiting_cannot_cure(path)
+      Diagnosis.probe(path)
+    rescue NoServerError
+      nil
+    end
+    private_class_method :refuse_what_waiting_cannot_cure
   end
 end

@@ -7,6 +7,8 @@ require 'samehost/socket_address'
 module Samehost
   # An open folder. Linux resolves `/proc/self/fd/N/name` from the open descriptor, so that nobody can put another
   # folder in its place between two steps. Where there is no such file system, as on macOS, the paths are ordinary ones.
+  #
+  # @api private
   class Folder
     # The flag of open(2) that needs no permission to read the folder. Ruby has no constant for it; only Linux has it.
     O_PATH = RUBY_PLATFORM.include?('linux') ? 0o10000000 : 0
@@ -19,18 +21,18 @@ module Samehost
 
     # Opens the folder of a socket, and refuses one in which every user may replace the socket.
     #
-    # @param trusted [Boolean] accept such a folder, and say so on stderr
-    def self.of_socket(socket_path, trusted:)
+    # @param trusted [Boolean] accept such a folder, and warn
+    def self.of_socket(socket_path, trusted:, logger:)
       folder = open_of(socket_path)
       mode = folder.stat.mode & 0o7777
       return folder if mode.nobits?(WRITABLE_BY_ALL) || mode.anybits?(STICKY)
 
       path = File.dirname(socket_path)
       fault = "every user can replace the socket #{socket_path}: #{path} has mode #{format('%04o', mode)}"
-      return folder.tap { warn(fault) } if trusted
+      return folder.tap { logger.warn(fault) } if trusted
 
       folder.close
-      raise Error, "#{fault}; run chmod o-w #{path}, or give --trust-folder if you trust everyone who can reach it"
+      raise UnsafeFolderError, "#{fault}; run chmod o-w #{path}"
     end
 
     def self.open_of(socket_path)
@@ -39,7 +41,7 @@ module Samehost
     rescue Errno::ENOENT, Errno::ENOTDIR
       raise Error, "no folder #{path} for the socket #{socket_path}; create it or mount it"
     rescue SystemCallError => e
-      raise Error, "cannot open the folder of #{socket_path}: #{Samehost.reason(e)}; " \
+      raise Error, "cannot open the folder of #{socket_path}: #{Error.reason(e)}; " \
                    "#{PathState.describe_permissions(path)}"
     end
     private_class_method :open_of

@@ -13,13 +13,17 @@ module Samehost
     Response = Grpc::Health::V1::HealthCheckResponse
     private_constant :Response
 
-    # @param services [Array<String>] full names of what is served
-    def initialize(services)
-      super()
-      @serving = ['', *services] # the empty name is the server as a whole
+    def initialize
+      super
+      @serving = [''] # the server as a whole
       @ended = false
       @mutex = Mutex.new
       @changed = ConditionVariable.new
+    end
+
+    # Says SERVING of a service, by its full name.
+    def add(service_name)
+      @serving << service_name
     end
 
     # Says NOT_SERVING of everything for good, and ends all watches.

@@ -1,8 +1,10 @@
 # frozen_string_literal: true
 
+require 'logger'
 require 'samehost/errors'
 require 'samehost/folder'
 require 'samehost/path_state'
+require 'samehost/permissions'
 require 'samehost/private_folder'
 require 'samehost/public_names'
 require 'samehost/socket_address'
@@ -20,59 +22,58 @@ module Samehost
   #
   # Everything is named relative to folders that are held open: another user who may write to the folder can replace
   # what is there, and still can't make the server change or remove a file of somebody else.
+  #
+  # @api private
   class Listener
     # How long to try for a lock that was just released: a third server may have it while it finds the path live.
     RELEASED_LOCK_SECONDS = 2
 
     private_constant :RELEASED_LOCK_SECONDS
 
-    # @param gid [Integer, nil] the group of the socket; nil leaves it to the system
-    # @param owner [String] what the lock file says of this server, such as "grpc-ruby 1.51.1"
-    # @param trust_folder [Boolean] serve in a folder that every user may write to, too
-    def initialize(address, owner:, mode: 0o660, gid: nil, trust_folder: false)
-      @path = address.path
+    attr_reader :path, :logger
+
+    # Server.new describes the options.
+    def initialize(address, mode: 0o660, group: nil, owner: File.basename($PROGRAM_NAME), trust_folder: false,
+                   allow_takeover: false, takeover: false, logger: Logger.new($stderr, progname: 'samehost'))
+      @path = SocketAddress.new(address).path
       @name = File.basename(@path)
-      # nil where there is no room for it: such a server can't be taken over.
-      @control_path = Takeover.control_path(@path)
+      @permissions = Permissions.new(mode, group)
       @owner = owner
-      @mode = mode
-      @gid = gid
       @trust_folder = trust_folder
+      # nil where there is no room for it, too: such a server can't be taken over.
+      @control_path = Takeover.control_path(@path) if allow_takeover || takeover
+      @takeover = takeover
+      @logger = logger
       # Held while the lock changes hands, which it does in a thread of its own.
       @changing = Mutex.new
     end
 
-    # Locks the path, and returns the address to bind.
-    #
-    # @param takeover [Boolean] have a server that has the path hand it over
-    # @return [SocketAddress]
-    def claim(takeover: false)
-      @folder = Folder.of_socket(@path, trusted: @trust_folder)
+    # Locks the path, and returns another one to bind.
+    def claim
+      @folder = Folder.of_socket(@path, trusted: @trust_folder, logger: @logger)
       @names = PublicNames.new(@folder, @path)
       @vacancy = Vacancy.new(@folder, @path)
-      @lock = take_lock(takeover)
-      meet_whoever_serves(takeover) if @vacancy.taken? && !@predecessor
+      @lock = take_lock
+      meet_whoever_serves if @vacancy.taken? && !@predecessor
       @vacancy.refuse_foreign_control(@control_path) if @control_path
       PrivateFolder.sweep(@folder, @path) unless @predecessor # it keeps its sockets' names in one
       @private = PrivateFolder.create(@folder, @path)
-      @bound = SocketAddress.new(@private.new_path)
+      @bound = @private.new_path
     end
 
     # Gives the bound socket its group and mode, and renames it onto the path; from now on it is found.
     #
     # @yield in another thread, when a successor has taken the path over
     def publish(&handed_over)
-      File.chown(nil, @gid, @bound.path) if @gid
-      File.chmod(@mode, @bound.path)
+      @permissions.apply(@bound)
       give_names
       @private.remove
       # Only now: whoever hears of it may remove or rename what is beside the path.
       @predecessor&.tell_published
-      @successors = Takeover::Successors.new(@path, @control, self, &handed_over) if @control
+      @successors = Takeover::Successors.new(@path, @control, self, @logger, &handed_over) if @control
     rescue SystemCallError => e
-      raise Error, "cannot publish #{@path} with mode #{format('%04o', @mode)} and group #{@gid || 'unchanged'}: " \
-                   "#{Samehost.reason(e)}; #{PathState.describe_permissions(@path)}; " \
-                   'only a group that this process is in can be given'
+      raise Error, "cannot publish #{@path} with #{@permissions}: #{Error.reason(e)}; " \
+                   "#{PathState.describe_permissions(@path)}; only a group that this process is in can be given"
     end
 
     # Removes the path if it is still this server's own, and releases the lock; doing it twice is harmless.
@@ -121,18 +122,18 @@ module Samehost
 
     private
 
-    def take_lock(takeover)
+    def take_lock
       SocketLock.new(@folder, @path, @owner)
     rescue InUseError
-      raise unless takeover
+      raise unless @takeover
 
       @predecessor = Takeover::Predecessor.new(@folder, @path)
       SocketLock.within(RELEASED_LOCK_SECONDS, @folder, @path, @owner)
     end
 
     # It has no lock that this server could see: somebody has removed the file, for example.
-    def meet_whoever_serves(takeover)
-      return @predecessor = Takeover::Predecessor.new(@folder, @path) if takeover
+    def meet_whoever_serves
+      return @predecessor = Takeover::Predecessor.new(@folder, @path) if @takeover
 
       raise InUseError, "#{@path} has a server already: someone answers there without holding #{@path}.lock; " \
                         'stop that server or choose another path'
@@ -145,7 +146,7 @@ module Samehost
 
         give_control_name if @control_path
         @vacancy.refuse_what_came_meanwhile
-        @names.give(@name, @bound.path)
+        @names.give(@name, @bound)
       end
     end
 

@@ -6,6 +6,8 @@ require 'samehost/errors'
 
 module Samehost
   # What is at the path of a socket, found out by looking and dialling: both ends ask, each for its own errors.
+  #
+  # @api private
   module PathState
     module_function
 
@@ -23,7 +25,7 @@ module Samehost
     rescue Errno::EACCES
       :forbidden
     rescue SystemCallError => e
-      raise Error, "cannot look at #{name}: #{Samehost.reason(e)}; check the folder it is in"
+      raise Error, "cannot look at #{name}: #{Error.reason(e)}; check the folder it is in"
     end
 
     # Whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.

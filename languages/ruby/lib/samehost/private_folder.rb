@@ -8,6 +8,8 @@ require 'samehost/path_state'
 
 module Samehost
   # A new folder in the folder of a socket, which only this user may enter.
+  #
+  # @api private
   class PrivateFolder < Folder
     MODE = 0o700
 
@@ -34,7 +36,7 @@ module Samehost
         File.chmod(mode | MODE, folder.path) unless mode.allbits?(MODE)
       end
     rescue SystemCallError => e
-      raise Error, "cannot create a private folder beside #{socket_path}: #{Samehost.reason(e)}; " \
+      raise Error, "cannot create a private folder beside #{socket_path}: #{Error.reason(e)}; " \
                    "#{PathState.describe_permissions(File.dirname(socket_path))}; let this process write there"
     end
 

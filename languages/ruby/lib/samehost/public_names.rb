@@ -8,6 +8,8 @@ module Samehost
   # The names by which others find the sockets of a server.
   #
   # Change them only while you hold the lock: without it, a successor may put its own there between a look and a change.
+  #
+  # @api private
   class PublicNames
     def initialize(folder, socket_path)
       @folder = folder

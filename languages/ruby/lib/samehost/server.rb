@@ -1,24 +1,18 @@
 # frozen_string_literal: true
 
 require 'grpc'
-require 'json'
 require 'samehost/call_limit'
 require 'samehost/connections'
+require 'samehost/errors'
 require 'samehost/health_service'
 require 'samehost/listener'
 require 'samehost/removal'
-require 'samehost/stop_signals'
 require 'samehost/transport'
 
 module Samehost
-  # Serves gRPC on a Unix domain socket, one thread for each call in progress, until SIGTERM or SIGINT.
+  # Serves gRPC on a Unix domain socket, with a thread for each call in progress: #handle, then #run. It serves
+  # grpc.health.v1.Health, too.
   class Server
-    IMPLEMENTATION = 'grpc-ruby'
-
-    # More than the 1000 that the interop case concurrent_large_unary makes at once. A thread that waits for a call
-    # costs some KiB: a server with all of them starts in 0.1 s.
-    MAX_CONCURRENT_CALLS = 1100
-
     # After how long a client is moved to a new connection, which it does without losing a call.
     AGE_OPTION = 'grpc.max_connection_age_ms'
     MAX_CONNECTION_AGE_MS = 1000
@@ -36,6 +30,12 @@ module Samehost
     # from ending, and clients grpc.
     BEYOND_GRACE_SECONDS = 1.9
 
+    # The greatest grace: grpc's clock has an end.
+    MAX_GRACE_SECONDS = 86_400
+
+    # How often to look whether a server that starts has failed.
+    START_PACE_SECONDS = 0.1
+
     # The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of other calls, which
     # are refused while their connection is renewed (PROTOCOL.md, "Stopping").
     ARGS = {
@@ -46,107 +46,146 @@ module Samehost
       AGE_OPTION => MAX_CONNECTION_AGE_MS
     }.freeze
 
-    private_constant :AGE_OPTION
+    private_constant :AGE_OPTION, :START_PACE_SECONDS
 
-    # @param services [Array<GRPC::GenericService>] what is served beside health
-    # @param grace [Float] seconds that calls in progress have to finish when the server stops
-    # @param trust_folder [Boolean] serve in a folder that every user may write to, too
-    # @param takeover [Boolean] take the path over from a server that serves there
-    # @param on_removed [:serve, :stop] what to do when someone removes the socket: serve what is in progress, or fail
-    # @param args [Hash] channel arguments of grpc, which win over ARGS
-    def initialize(address, services, mode: 0o660, gid: nil, grace: 5.0, trust_folder: false, takeover: false,
-                   on_removed: :serve, args: {})
-      @address = address
-      @grace = grace
-      @takeover = takeover
-      @on_removed = on_removed
+    # Checks the options, and touches nothing yet.
+    #
+    # @param address [String] an absolute path, or unix:/absolute/path
+    # @param grace [Numeric] seconds that calls in progress have to finish when the server stops, up to a day
+    # @param max_concurrent_calls [Integer] calls beyond it are refused with RESOURCE_EXHAUSTED; each holds a thread
+    # @param on_removed [:serve, :stop] when someone removes the socket, warn and serve on, or stop with RemovedError
+    # @param interceptors [Array<GRPC::ServerInterceptor>]
+    # @param args [Hash] channel arguments of gRPC, which win over ARGS
+    # @param listening [Hash] the rest:
+    # @option listening [Integer] :mode (0o660) permissions of the socket; connecting takes write permission
+    # @option listening [String, Integer, nil] :group (nil) group of the socket; nil is that of a new file in the folder
+    # @option listening [String] :owner names this server in the error of a second one; by default the program's name
+    # @option listening [Boolean] :trust_folder (false) serve in a folder that every user may write to, and warn
+    # @option listening [Boolean] :allow_takeover (false) let a successor replace this server without losing a call
+    # @option listening [Boolean] :takeover (false) replace a running server, which drains; implies :allow_takeover
+    # @option listening [Logger] :logger receives warnings; by default on stderr
+    # @raise [AddressError]
+    # @raise [ArgumentError] an option is invalid
+    def initialize(address, grace: 5, max_concurrent_calls: 100, on_removed: :serve, interceptors: [], args: {},
+                   **listening)
+      @grace = check('grace', grace, 0..MAX_GRACE_SECONDS)
+      @on_removed = check('on_removed', on_removed, %i[serve stop])
+      @listener = Listener.new(address, **listening)
       @args = ARGS.merge(args)
-      @listener = Listener.new(address, mode:, gid:, trust_folder:, owner: "#{IMPLEMENTATION} #{GRPC::VERSION}")
-      @asked = Queue.new
-      @health = HealthService.new(services.map { |service| service.class.service_name })
+      @events = Queue.new
       @server = GRPC::RpcServer.new(
-        pool_size: MAX_CONCURRENT_CALLS + CallLimit::SPARE_THREADS, pool_keep_alive: KEEP_ALIVE_SECONDS,
-        poll_period: grace, interceptors: [CallLimit.new(MAX_CONCURRENT_CALLS)], server_args: @args
+        pool_size: max_concurrent_calls + CallLimit::SPARE_THREADS, pool_keep_alive: KEEP_ALIVE_SECONDS,
+        poll_period: grace, interceptors: [CallLimit.new(max_concurrent_calls), *interceptors], server_args: @args
       )
-      [*services, @health].each { |service| @server.handle(service) }
+      @server.handle(@health = HealthService.new)
     end
 
-    # Serves, and prints the ready line; returns when the server has stopped after a signal or a takeover.
+    # Adds a service, as GRPC::RpcServer#handle does, before the start.
+    #
+    # @param service [GRPC::GenericService, Class]
+    def handle(service)
+      @server.handle(service)
+      @health.add((service.is_a?(Class) ? service : service.class).service_name)
+    end
+
+    # Serves until #request_stop, a takeover or, with `on_removed: :stop`, the removal of the socket; then stops.
+    #
+    # @yield when calls succeed
+    # @raise as #start and #wait do
     def run
-      StopSignals.handle(method(:ask), method(:leave)) # a takeover and a removal count as none
       start
-      announce
-      @asked.pop
-      drain
-      raise @removal if @removal
+      yield if block_given?
+      wait
     ensure
       stop
     end
 
+    # Starts, and returns when calls succeed.
+    #
+    # @raise [InUseError, UnsafeFolderError, LockFileError, NotASocketError, Error]
+    def start
+      @bound = @listener.claim
+      bind
+      @loop = Thread.new { serve }
+      @loop.report_on_exception = false
+      @loop.join(0) until @server.wait_till_running(START_PACE_SECONDS) # raises what it has raised
+      @listener.publish { @events << :taken_over }
+      @watch = Removal.watch(@listener) { removed }
+    rescue StandardError
+      stop
+      raise
+    end
+
+    # Waits until the server has a reason to stop.
+    #
+    # @return [:asked, :taken_over]
+    # @raise [RemovedError]
+    def wait
+      event = @events.pop
+      raise event if event.is_a?(Exception)
+
+      event
+    end
+
+    # Makes #wait and #run return. A signal handler may call it.
+    def request_stop
+      @events << :asked
+    end
+
+    # Stops without refusing a call that was already sent: health is NOT_SERVING, the path is removed, so that a
+    # successor may start, the clients are moved, and calls in progress have the grace to finish. Then the rest is cut.
+    #
+    # It returns 1.9 s after the grace at the latest. A handler that resists being killed may run on even then: end the
+    # process with `exit!`, as `exit` waits for its thread.
+    def stop
+      @stopping ||= Thread.new { drain }.tap { |thread| thread.report_on_exception = false }
+      @stopping.join(@grace + BEYOND_GRACE_SECONDS)
+      nil
+    end
+
+    # Removes the path and releases the lock, for a process that is about to end: it leaves no stale file.
+    def withdraw
+      @listener.withdraw
+    end
+
     private
 
-    def start
-      @bound = @listener.claim(takeover: @takeover)
-      bind
-      @loop = Thread.new { @server.run }
-      @loop.abort_on_exception = true
-      @server.wait_till_running
-      @listener.publish { ask }
-      @watch = Removal.watch(@listener) { removed }
+    def check(name, value, allowed)
+      return value if allowed.include?(value)
+
+      raise ArgumentError, "invalid #{name} #{value.inspect}: use #{allowed.inspect}"
     end
 
     def bind
-      @server.add_http2_port(@bound.to_s, :this_port_is_insecure)
+      @server.add_http2_port("unix:#{@bound}", :this_port_is_insecure)
     rescue RuntimeError # grpc says no more than that it failed
-      raise Error, "the system refused a socket beside #{@address.path}; " \
+      raise Error, "the system refused a socket beside #{@listener.path}; " \
                    'check that its folder is on a file system with sockets and has space'
     end
 
-    def announce
-      puts JSON.generate(event: 'ready', address: @address.to_s, pid: Process.pid,
-                         implementation: IMPLEMENTATION, version: GRPC::VERSION)
-      $stdout.flush
-    end
-
-    def drain
-      @watch.kill
-      @health.shut_down
-      @listener.withdraw
-      Connections.await_none(@bound.path, [DRAIN_AGES * @args[AGE_OPTION] / 1000, MAX_DRAIN_SECONDS].min)
-    end
-
-    # Waits for the grace (poll_period), then cuts what is left. C-core aborts a process that exits without it.
-    def stop
-      @listener.withdraw
-      return unless @loop
-
-      @server.stop
-      @loop.join
+    def serve
+      @server.run
+    rescue StandardError, GRPC::Core::CallError => e # which is none
+      @events << e
+      raise
     end
 
     def removed
-      error = Error.new("someone has removed #{@address.path}, or put another in its place: no new client finds this " \
-                        'server; start it again, and leave the file alone')
-      return warn(error.message) if @on_removed == :serve
-
-      @removal = error
-      ask
+      error = RemovedError.new("someone has removed #{@listener.path}, or put another in its place: no new client " \
+                               'finds this server; start it again, and leave the file alone')
+      @on_removed == :stop ? @events << error : @listener.logger.warn(error.message)
     end
 
-    # Makes #run drain, and sees that it ends in time.
-    def ask
-      @asked << true
-      Thread.new do
-        sleep(@grace + BEYOND_GRACE_SECONDS)
-        leave
-      end
-    end
-
-    # Leaves no stale file, whatever #run does meanwhile.
-    def leave
+    # C-core aborts a process that exits while it serves.
+    def drain
+      @watch&.kill
+      @health.shut_down
       @listener.withdraw
-      warn(@removal.message) if @removal
-      exit!(@removal ? 1 : 0)
+      return unless @server.running?
+
+      Connections.await_none(@bound, [DRAIN_AGES * @args[AGE_OPTION] / 1000, MAX_DRAIN_SECONDS].min)
+      @server.stop # waits for the grace (poll_period), then cuts what is left
+      @loop.join
     end
   end
 end

@@ -14,11 +14,14 @@ module Samehost
 
     attr_reader :path
 
-    # Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path.
-    def initialize(text)
-      @path = text.delete_prefix('unix:').sub(%r{\A///}, '/')
+    # Reads `unix:/absolute/path`, `unix:///absolute/path`, a plain absolute path, or another SocketAddress.
+    def initialize(address)
+      # Whatever the locale says: gRPC takes UTF-8.
+      text = address.to_s.dup.force_encoding(Encoding::UTF_8)
+      @path = text.delete_prefix('unix:')
+      @path = @path[2..] if @path.start_with?('///')
       fault = self.class.fault(@path)
-      raise UsageError, "bad socket address #{text.inspect}: #{fault}" if fault
+      raise AddressError, "bad socket address #{text.inspect}: #{fault}" if fault
     end
 
     def to_s
@@ -27,6 +30,8 @@ module Samehost
 
     # What is wrong with a path, and the remedy; nil where nothing is.
     def self.fault(path)
+      return 'the path is not UTF-8; choose another one' unless path.valid_encoding?
+
       shape_fault(path) || reserved_fault(path) || length_fault(path)
     end
 

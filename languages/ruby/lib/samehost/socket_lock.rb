@@ -17,6 +17,8 @@ module Samehost
   #
   # Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode
   # 0600, of this user, of root or of the folder's owner.
+  #
+  # @api private
   class SocketLock
     # fcntl(2) on Linux: a record lock that belongs to the open file. One that belongs to the process, F_SETLK, would be
     # lost as soon as the process closed any other descriptor of the file. Ruby has no constant for it.
@@ -82,7 +84,7 @@ module Samehost
     rescue Errno::ELOOP, Errno::EISDIR, Errno::ENXIO # a link, a folder, a socket
       refuse_irregular
     rescue SystemCallError => e
-      raise Error, "cannot open the lock file #{@path}: #{Samehost.reason(e)}; " \
+      raise Error, "cannot open the lock file #{@path}: #{Error.reason(e)}; " \
                    "#{PathState.describe_permissions(@path)}; let this process write there"
     end
 
@@ -90,23 +92,23 @@ module Samehost
       found = @file.stat
       refuse_irregular unless found.file? && found.nlink == 1
       unless [Process.euid, 0, @folder.stat.uid].include?(found.uid)
-        raise Error, "the lock file #{@path} belongs to uid #{found.uid}, who could keep this server from starting; " \
-                     'remove it, or choose a folder that only this user may write to'
+        raise LockFileError, "the lock file #{@path} belongs to uid #{found.uid}, who could keep this server from " \
+                             'starting; remove it, or choose a folder that only this user may write to'
       end
       narrow(found.mode & 0o7777)
     end
 
     def refuse_irregular
-      raise Error, "#{@path} is needed as a lock file and is no regular file with one name; " \
-                   'remove it, or choose another name for the socket'
+      raise LockFileError, "#{@path} is needed as a lock file and is no regular file with one name; " \
+                           'remove it, or choose another name for the socket'
     end
 
     # Whatever the mode of an old file and the umask are.
     def narrow(mode)
       @file.chmod(MODE) unless mode == MODE
     rescue SystemCallError
-      raise Error, "the lock file #{@path} has mode #{format('%04o', mode)}, and others could hold it; " \
-                   "run chmod 600 #{@path}"
+      raise LockFileError, "the lock file #{@path} has mode #{format('%04o', mode)}, and others could hold it; " \
+                           "run chmod 600 #{@path}"
     end
 
     def take
@@ -115,7 +117,7 @@ module Samehost
     rescue Errno::EAGAIN, Errno::EACCES # POSIX lets a record lock say either
       refuse_locked
     rescue SystemCallError => e
-      raise Error, "cannot lock #{@path}: #{Samehost.reason(e)}; choose a folder on a file system that has locks"
+      raise Error, "cannot lock #{@path}: #{Error.reason(e)}; choose a folder on a file system that has locks"
     end
 
     def refuse_locked
@@ -143,14 +145,14 @@ module Samehost
       @file.truncate(0)
       @file.pwrite("#{JSON.generate(pid: Process.pid, host: Socket.gethostname, implementation: owner)}\n", 0)
     rescue SystemCallError => e
-      raise Error, "cannot write the lock file #{@path}: #{Samehost.reason(e)}; make room on its file system"
+      raise Error, "cannot write the lock file #{@path}: #{Error.reason(e)}; make room on its file system"
     end
 
     def refuse_foreign_content
       return if @file.size.zero? || owner
 
-      raise Error, "#{@path} is needed as a lock file and holds something else; " \
-                   'choose another name for the socket, or move that file away'
+      raise LockFileError, "#{@path} is needed as a lock file and holds something else; " \
+                           'choose another name for the socket, or move that file away'
     end
   end
 end

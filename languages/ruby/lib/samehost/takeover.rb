@@ -11,6 +11,8 @@ module Samehost
   #
   # Both talk over a socket beside the path, which its owner alone may dial: whoever could dial it could make the server
   # go. Lines of JSON say what has happened; a connection that ends says that the other one is gone.
+  #
+  # @api private
   module Takeover
     # How long a server may take to release its lock, which takes it less than a millisecond.
     ANSWER_SECONDS = 5
@@ -64,7 +66,7 @@ module Samehost
         released = released?(folder.connectable(File.basename(control)))
         refuse 'its server goes, or another takes over; try again' unless released
       rescue SystemCallError, Timeout::Error => e
-        reason = e.is_a?(Timeout::Error) ? "no answer within #{ANSWER_SECONDS} s" : Samehost.reason(e)
+        reason = e.is_a?(Timeout::Error) ? "no answer within #{ANSWER_SECONDS} s" : Error.reason(e)
         refuse "nobody answers at #{control}: #{reason}; stop its server"
       end
 
@@ -102,11 +104,13 @@ module Samehost
       # @param path [String] what is handed over, for the log
       # @param server [UNIXServer] listens at Takeover.control_path
       # @param listener [Listener] is told to #release its lock, and to #retake it when a successor has failed
+      # @param logger [Logger] receives warnings
       # @yield in that thread, when a successor has published
-      def initialize(path, server, listener, &handed_over)
+      def initialize(path, server, listener, logger, &handed_over)
         @path = path
         @server = server
         @listener = listener
+        @logger = logger
         @handed_over = handed_over
         Thread.new { answer }
       end
@@ -153,7 +157,7 @@ module Samehost
         until answer.join(SILENCE_SECONDS)
           next unless @listener.retake
 
-          warn "a successor that wanted to take #{@path} over said nothing more"
+          @logger.warn "a successor that wanted to take #{@path} over said nothing more"
           return false
         end
         answer.value == PUBLISHED
@@ -166,7 +170,7 @@ module Samehost
         tries = 0
         until @listener.retake
           tries += 1
-          warn "a takeover of #{@path} failed, and its lock can't be had again yet" if tries == TRIES_BEFORE_WARNING
+          @logger.warn "a takeover of #{@path} failed, and its lock is still held" if tries == TRIES_BEFORE_WARNING
           sleep(PACE_SECONDS)
         end
       end

@@ -5,6 +5,8 @@ require 'samehost/path_state'
 
 module Samehost
   # What is at a path before its new server has it, who replaces nothing but a stale socket.
+  #
+  # @api private
   class Vacancy
     def initialize(folder, path)
       @folder = folder
@@ -19,10 +21,10 @@ module Samehost
       when :live
         return true
       when :not_a_socket
-        raise Error, "#{@path} exists and is not a socket; move it away or choose another path"
+        raise NotASocketError, "#{@path} exists and is not a socket; move it away or choose another path"
       when :forbidden
-        raise Error, "#{@path} may have a server: this process is not allowed to ask; " \
-                     "#{PathState.describe_permissions(@path)}; remove the file if nobody serves there"
+        raise InUseError, "#{@path} may have a server: this process is not allowed to ask; " \
+                          "#{PathState.describe_permissions(@path)}; remove the file if nobody serves there"
       end
       false
     end
@@ -39,8 +41,8 @@ module Samehost
     def refuse_foreign_control(control_path)
       return if File.lstat(@folder.at(File.basename(control_path))).socket?
 
-      raise Error, "#{control_path} is needed to hand #{@path} over and is not a socket; " \
-                   'move it away or choose another path'
+      raise NotASocketError, "#{control_path} is needed to hand #{@path} over and is not a socket; " \
+                             'move it away or choose another path'
     rescue Errno::ENOENT
       nil
     end

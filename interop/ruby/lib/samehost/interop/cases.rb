@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require 'samehost/dial'
+require 'samehost'
 require 'samehost/interop/checks'
 require 'samehost/interop/compression'
 require 'samehost/interop/duplex'
@@ -35,10 +35,7 @@ module Samehost
 
       # Yields the cases over a channel of their own.
       def self.open(address, args = {})
-        channel = Dial.channel(address, args)
-        yield new(address, channel)
-      ensure
-        channel&.close
+        Samehost.channel(address, args:) { |channel| yield new(address, channel) }
       end
 
       def initialize(address, channel)

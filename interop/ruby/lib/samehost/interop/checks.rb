@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 require 'grpc'
-require 'samehost/diagnosis'
 require 'samehost/interop/load_reports'
 require 'samehost/interop/requests'
+require 'samehost/interop/status'
 
 module Samehost
   module Interop
@@ -107,7 +107,7 @@ module Samehost
       def status(code, message = nil)
         yield
       rescue GRPC::BadStatus => e
-        equal('status code', Diagnosis.status_name(e), code)
+        equal('status code', Status.code_name(e), code)
         equal('status message', e.details.dup.force_encoding(Encoding::UTF_8), message) if message
       else
         raise CaseFailure, "status code: expected #{code}, got OK"

@@ -3,16 +3,11 @@
 # C-core's own log says what the errors here say better; it is read when grpc is loaded.
 ENV['GRPC_VERBOSITY'] ||= 'NONE'
 
-require 'samehost/errors'
-require 'samehost/interop/greeter_service'
+require 'samehost'
 require 'samehost/interop/greetings'
-require 'samehost/interop/compression'
-require 'samehost/interop/orca_service'
-require 'samehost/interop/runner'
-require 'samehost/interop/service'
 require 'samehost/interop/options'
-require 'samehost/server'
-require 'samehost/socket_address'
+require 'samehost/interop/runner'
+require 'samehost/interop/serving'
 
 module Samehost
   module Interop
@@ -31,8 +26,10 @@ module Samehost
       # Runs the command and returns the exit code; an error is one line on stderr.
       def run
         dispatch.tap { $stdout.flush }
-      rescue UsageError => e
+      rescue UsageError, AddressError => e
         complain(e.message, USAGE)
+      rescue UnsafeFolderError => e
+        complain("#{e.message}, or give --trust-folder if you trust everyone who can reach it", FAILED)
       rescue Error => e
         complain(e.message, FAILED)
       rescue Interrupt
@@ -64,18 +61,20 @@ module Samehost
       end
 
       def serve
-        Compression.see(GreeterService, HealthService, Service, OrcaService)
-        reports = LoadReports.new
-        services = [GreeterService.new, Service.new(reports), OrcaService.new(reports)]
-        Server.new(@address, services, args: Compression::AS_SENT, **serving).run
+        serving.run
         0
       end
 
       def serving
-        { mode: Options.mode(@given[:mode]), gid: Options.gid(@given[:group]),
+        Serving.new(
+          @address,
+          mode: Options.mode(@given[:mode]), group: Options.group(@given[:group]),
           grace: Options.seconds('grace', @given[:grace], default: 5, least: 0),
           trust_folder: @given.fetch(:trust_folder, false), takeover: @given.fetch(:takeover, false),
-          on_removed: Options.on_removed(@given[:on_removed]) }
+          on_removed: @given.fetch(:on_removed, 'serve').to_sym
+        )
+      rescue ArgumentError => e
+        raise UsageError, e.message
       end
 
       def greet

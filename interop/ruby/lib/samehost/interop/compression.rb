@@ -2,7 +2,7 @@
 
 require 'grpc'
 require 'zlib'
-require 'samehost/transport'
+require 'samehost'
 
 module Samehost
   module Interop

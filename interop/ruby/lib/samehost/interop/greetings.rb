@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
-require 'samehost/dial'
+require 'samehost'
 require 'samehost/greeter/v1/greeter_services_pb'
+require 'samehost/interop/status'
 
 module Samehost
   module Interop
@@ -20,13 +21,11 @@ module Samehost
       #
       # @param timeout [Float] seconds to wait for the server, and that each call may take
       def self.each(address, name, timeout, &block)
-        channel = Dial.channel(address, Dial::WAIT_FOR_READY)
-        Dial.wait(channel, address, timeout)
-        new(channel, name, timeout).each(&block)
+        Samehost.channel(address, wait: timeout, wait_for_ready: true) do |channel|
+          new(channel, name, timeout).each(&block)
+        end
       rescue GRPC::BadStatus => e
-        raise Diagnosis.explain(e, address)
-      ensure
-        channel&.close
+        raise Status.explain(e, address)
       end
 
       def initialize(channel, name, timeout)

@@ -1,11 +1,13 @@
 # frozen_string_literal: true
 
-require 'etc'
 require 'optparse'
-require 'samehost/errors'
 
 module Samehost
   module Interop
+    # Wrong usage: a program that ends with it exits with 2.
+    class UsageError < StandardError
+    end
+
     # The options of the three commands, and what their values mean.
     module Options
       COMMANDS = {
@@ -17,9 +19,6 @@ module Samehost
 
       # The greatest number of seconds: grpc's clock has an end.
       DAY = 86_400
-
-      # One less is the greatest id of a group: chown(2) takes this one for "leave it".
-      NO_GROUP = (2**32) - 1
 
       module_function
 
@@ -35,29 +34,12 @@ module Samehost
         return 0o660 unless text
         raise UsageError, "mode '#{text}' is not octal; write it as in 0660" unless text.match?(/\A(0o)?[0-7]+\z/)
 
-        mode = text.to_i(8)
-        raise UsageError, "mode '#{text}' is none a socket can have; give one from 0000 to 0777" if mode > 0o777
-
-        mode
+        text.to_i(8)
       end
 
-      # The id of a group, given by name or number.
-      def gid(text)
-        return unless text
-        return Etc.getgrnam(text).gid unless text.match?(/\A\d+\z/)
-
-        raise UsageError, "group #{text} is none there can be; give a smaller number" if text.to_i >= NO_GROUP
-
-        text.to_i
-      rescue ArgumentError
-        raise UsageError, "no group is named '#{text}' on this machine; create it, or give its number"
-      end
-
-      def on_removed(text)
-        return :serve unless text
-        raise UsageError, "on-removed is '#{text}' and must be 'serve' or 'stop'" unless %w[serve stop].include?(text)
-
-        text.to_sym
+      # A name, or the number that is given.
+      def group(text)
+        text&.match?(/\A\d+\z/) ? text.to_i : text
       end
 
       def seconds(name, text, default:, least:)

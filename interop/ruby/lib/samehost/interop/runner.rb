@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
 require 'json'
-require 'samehost/dial'
-require 'samehost/errors'
+require 'samehost'
 require 'samehost/interop/cases'
+require 'samehost/interop/options'
+require 'samehost/interop/status'
 
 module Samehost
   module Interop
@@ -27,7 +28,7 @@ module Samehost
       # Returns whether all passed.
       def run(names)
         check(names)
-        wait
+        Samehost.channel(@address, wait: WAIT_SECONDS).close
         names.map { |name| report(name) }.all?
       end
 
@@ -36,13 +37,6 @@ module Samehost
       def check(names)
         unknown = names.find { |name| !NAMES.include?(name) } or return
         raise UsageError, "no case #{unknown.inspect}; the cases are #{NAMES.join(', ')}"
-      end
-
-      def wait
-        channel = Dial.channel(@address)
-        Dial.wait(channel, @address, WAIT_SECONDS)
-      ensure
-        channel&.close
       end
 
       def report(name)
@@ -63,7 +57,7 @@ module Samehost
       rescue CaseFailure => e
         ['fail', e.message.scrub.split.join(' ')]
       rescue GRPC::BadStatus => e
-        ['fail', Diagnosis.unexpected(e)]
+        ['fail', Status.unexpected(e)]
       rescue GRPC::Core::CallError => e
         ['fail', "call: expected a status, got #{e.message}"]
       end

@@ -5,7 +5,7 @@ require 'socket'
 require 'samehost/interop/compression'
 require 'samehost/interop/load_reports'
 require 'samehost/interop/testing_services_pb'
-require 'samehost/transport'
+require 'samehost'
 
 module Samehost
   module Interop

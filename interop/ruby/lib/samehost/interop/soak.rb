@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'samehost/interop/checks'
+require 'samehost/interop/status'
 
 module Samehost
   module Interop
@@ -39,7 +40,7 @@ module Samehost
       rescue CaseFailure => e
         e.message
       rescue GRPC::BadStatus => e
-        Diagnosis.unexpected(e)
+        Status.unexpected(e)
       end
     end
   end
