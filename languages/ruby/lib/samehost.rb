@@ -1,14 +1,32 @@
 # frozen_string_literal: true
 
+require 'samehost/version'
+require 'samehost/errors'
+require 'samehost/socket_address'
+require 'samehost/path_state'
+require 'samehost/transport'
+
 require 'samehost/diagnosis'
 require 'samehost/dial'
-require 'samehost/errors'
+
+require 'samehost/folder'
+require 'samehost/private_folder'
+require 'samehost/permissions'
+require 'samehost/public_names'
+require 'samehost/socket_lock'
+require 'samehost/vacancy'
+require 'samehost/takeover'
+require 'samehost/listener'
+
+require 'samehost/call_limit'
+require 'samehost/connections'
+require 'samehost/health_service'
+require 'samehost/removal'
 require 'samehost/server'
-require 'samehost/socket_address'
-require 'samehost/version'
 
 # gRPC between programs on one machine, over a Unix domain socket: Samehost::Server serves at a path, Samehost.channel
-# connects to it, and Samehost.diagnose finds out why it can't be reached.
+# connects to it, Samehost.diagnose finds out why it can't be reached, and errors.rb has the errors. The rest may
+# change.
 module Samehost
   # Opens a channel to the server at a path, for the `channel_override` of a stub. It connects at the first call, and
   # reconnects as soon as a server listens again.

@@ -1,20 +1,10 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
-require 'socket'
-require 'tmpdir'
-require 'samehost'
+require_relative 'paths'
 
 # What a client learns of a path where no gRPC server is.
 class ChannelTest < Minitest::Test
-  def setup
-    @folder = Dir.mktmpdir
-    @path = "#{@folder}/app.sock"
-  end
-
-  def teardown
-    FileUtils.remove_entry(@folder)
-  end
+  include Paths
 
   def test_a_server_that_is_not_there_is_waited_for
     assert_nothing_there Samehost::NoServerError, 'no socket at'

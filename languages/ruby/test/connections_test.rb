@@ -1,21 +1,20 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
-require 'socket'
-require 'tmpdir'
-require 'samehost/connections'
+require_relative 'paths'
 
 # Whether clients are connected, which servers ask of their own descriptors.
 class ConnectionsTest < Minitest::Test
+  include Paths
+
   def setup
-    @folder = Dir.mktmpdir
+    super
     @path = "#{@folder}/größer.sock"
     @listener = UNIXServer.new(@path)
   end
 
   def teardown
     @listener.close
-    FileUtils.remove_entry(@folder)
+    super
   end
 
   def test_a_listener_alone_has_none
@@ -106,11 +105,5 @@ class ConnectionsTest < Minitest::Test
   def descriptors
     paths = Dir.children('/proc/self/fd').map { |name| "/proc/self/fd/#{name}" }
     paths.select { |path| File.socket?(path) }.map { |path| [path, File.readlink(path)] }
-  end
-
-  def seconds
-    begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-    yield
-    Process.clock_gettime(Process::CLOCK_MONOTONIC) - begun
   end
 end

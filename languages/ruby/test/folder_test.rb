@@ -1,12 +1,7 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
+require_relative 'paths'
 require 'digest'
-require 'logger'
-require 'socket'
-require 'tmpdir'
-require 'samehost/folder'
-require 'samehost/private_folder'
 
 # Folders that others may write to, and those that nobody else may enter.
 class FolderTest < Minitest::Test

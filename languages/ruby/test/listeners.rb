@@ -1,22 +1,19 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
-require 'socket'
-require 'tmpdir'
-require 'samehost/listener'
+require_relative 'paths'
 
 # Listeners on a path in a folder of their own, which lasts as long as a test.
 module Listeners
+  include Paths
+
   def setup
-    @folder = Dir.mktmpdir
-    @path = "#{@folder}/app.sock"
+    super
     @listeners = []
-    @warnings = StringIO.new
   end
 
   def teardown
     @listeners.each(&:withdraw)
-    FileUtils.remove_entry(@folder)
+    super
   end
 
   private

@@ -1,21 +1,20 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
-require 'tmpdir'
-require 'samehost'
+require_relative 'paths'
 
 # Servers on a path in a folder of their own, which last as long as a test.
 module Servers
+  include Paths
+
   def setup
-    @folder = Dir.mktmpdir
+    super
     @path = "#{@folder}/größer.sock"
-    @warnings = StringIO.new
     @servers = []
   end
 
   def teardown
     @servers.each(&:stop)
-    FileUtils.remove_entry(@folder)
+    super
   end
 
   private

@@ -1,7 +1,6 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
-require 'samehost/socket_address'
+require_relative 'paths'
 
 # How addresses are read, and which are refused.
 class SocketAddressTest < Minitest::Test

@@ -1,10 +1,6 @@
 # frozen_string_literal: true
 
-require 'minitest/autorun'
-require 'socket'
-require 'tmpdir'
-require 'samehost/folder'
-require 'samehost/socket_lock'
+require_relative 'paths'
 
 # Which lock files are taken. How two servers are kept apart by one: ListenerTest.
 class SocketLockTest < Minitest::Test

@@ -2,7 +2,6 @@
 
 require_relative 'servers'
 require 'grpc/health/v1/health_services_pb'
-require 'socket'
 
 # How a server stops.
 class StopTest < Minitest::Test
@@ -111,11 +110,5 @@ class StopTest < Minitest::Test
       call.report_on_exception = false
       yield call, server
     end
-  end
-
-  def seconds
-    begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-    yield
-    Process.clock_gettime(Process::CLOCK_MONOTONIC) - begun
   end
 end

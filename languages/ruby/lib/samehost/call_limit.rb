@@ -1,15 +1,12 @@
 # frozen_string_literal: true
 
 require 'grpc'
-require 'samehost/health_service'
 
 module Samehost
   # Refuses calls beyond a limit at once, but never a health check.
   #
   # Each call holds a thread of GRPC::RpcServer's pool, and when all are held the server refuses health checks with the
   # rest, so that a busy server looks dead. With a pool larger than the limit there is always a thread for them.
-  #
-  # @api private
   class CallLimit < GRPC::ServerInterceptor
     # Threads beyond the limit, which refuse a call or answer a health check.
     SPARE_THREADS = 4

@@ -8,8 +8,6 @@ module Samehost
   # An accepted socket has the name of its listener (unix(7)), so the descriptors of this process are asked for theirs.
   # That is the path that was bound, which a listener keeps as its name when its file is renamed or removed.
   # /proc/net/unix would not do: it lists an accepted socket in the network namespace of the client.
-  #
-  # @api private
   module Connections
     # Where the system lists the open descriptors of this process.
     FOLDERS = %w[/proc/self/fd /dev/fd].freeze

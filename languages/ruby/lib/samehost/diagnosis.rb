@@ -2,13 +2,9 @@
 
 require 'socket'
 require 'timeout'
-require 'samehost/errors'
-require 'samehost/path_state'
 
 module Samehost
   # Why a server can't be reached, said in one line with the remedy.
-  #
-  # @api private
   module Diagnosis
     # How long a server may take to send its first frame; on one machine it takes less than a millisecond.
     HANDSHAKE_SECONDS = 1

@@ -2,14 +2,9 @@
 
 require 'grpc'
 require 'json'
-require 'samehost/diagnosis'
-require 'samehost/errors'
-require 'samehost/transport'
 
 module Samehost
   # How a client connects.
-  #
-  # @api private
   module Dial
     ARGS = {
       **Transport::ARGS,

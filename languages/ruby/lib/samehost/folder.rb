@@ -1,14 +1,8 @@
 # frozen_string_literal: true
 
-require 'samehost/errors'
-require 'samehost/path_state'
-require 'samehost/socket_address'
-
 module Samehost
   # An open folder. Linux resolves `/proc/self/fd/N/name` from the open descriptor, so that nobody can put another
   # folder in its place between two steps. Where there is no such file system, as on macOS, the paths are ordinary ones.
-  #
-  # @api private
   class Folder
     # The flag of open(2) that needs no permission to read the folder. Ruby has no constant for it; only Linux has it.
     O_PATH = RUBY_PLATFORM.include?('linux') ? 0o10000000 : 0

@@ -1,16 +1,6 @@
 # frozen_string_literal: true
 
 require 'logger'
-require 'samehost/errors'
-require 'samehost/folder'
-require 'samehost/path_state'
-require 'samehost/permissions'
-require 'samehost/private_folder'
-require 'samehost/public_names'
-require 'samehost/socket_address'
-require 'samehost/socket_lock'
-require 'samehost/takeover'
-require 'samehost/vacancy'
 
 module Samehost
   # One server's hold on a path: #claim, bind what it returns, start, #publish, serve, #withdraw.
@@ -22,8 +12,6 @@ module Samehost
   #
   # Everything is named relative to folders that are held open: another user who may write to the folder can replace
   # what is there, and still can't make the server change or remove a file of somebody else.
-  #
-  # @api private
   class Listener
     # How long to try for a lock that was just released: a third server may have it while it finds the path live.
     RELEASED_LOCK_SECONDS = 2

@@ -2,12 +2,9 @@
 
 require 'etc'
 require 'socket'
-require 'samehost/errors'
 
 module Samehost
   # What is at the path of a socket, found out by looking and dialling: both ends ask, each for its own errors.
-  #
-  # @api private
   module PathState
     module_function
 

@@ -4,8 +4,6 @@ require 'etc'
 
 module Samehost
   # The mode and the group of a socket.
-  #
-  # @api private
   class Permissions
     # One less is the greatest id of a group: chown(2) takes this one for "leave it".
     NO_GROUP = (2**32) - 1

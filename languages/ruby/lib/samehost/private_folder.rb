@@ -2,14 +2,9 @@
 
 require 'digest'
 require 'securerandom'
-require 'samehost/errors'
-require 'samehost/folder'
-require 'samehost/path_state'
 
 module Samehost
   # A new folder in the folder of a socket, which only this user may enter.
-  #
-  # @api private
   class PrivateFolder < Folder
     MODE = 0o700
 

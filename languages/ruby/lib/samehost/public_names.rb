@@ -1,15 +1,9 @@
 # frozen_string_literal: true
 
-require 'samehost/errors'
-require 'samehost/path_state'
-require 'samehost/private_folder'
-
 module Samehost
   # The names by which others find the sockets of a server.
   #
   # Change them only while you hold the lock: without it, a successor may put its own there between a look and a change.
-  #
-  # @api private
   class PublicNames
     def initialize(folder, socket_path)
       @folder = folder

@@ -3,8 +3,6 @@
 module Samehost
   # Notices that someone has removed the file of a server that serves, or has put another in its place: clean-up scripts
   # delete what is in use, and a server that no new client finds must not look healthy.
-  #
-  # @api private
   module Removal
     # How often to look: about as often as clients dial that wait for a server. A look is one lstat(2).
     PACE_SECONDS = 1.0

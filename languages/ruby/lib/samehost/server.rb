@@ -1,13 +1,6 @@
 # frozen_string_literal: true
 
 require 'grpc'
-require 'samehost/call_limit'
-require 'samehost/connections'
-require 'samehost/errors'
-require 'samehost/health_service'
-require 'samehost/listener'
-require 'samehost/removal'
-require 'samehost/transport'
 
 module Samehost
   # Serves gRPC on a Unix domain socket, with a thread for each call in progress: #handle, then #run. It serves

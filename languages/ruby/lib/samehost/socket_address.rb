@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require 'samehost/errors'
-
 module Samehost
   # Where a server listens: an absolute path of at most 107 bytes, written `unix:/absolute/path`.
   class SocketAddress

@@ -3,8 +3,6 @@
 require 'fcntl'
 require 'json'
 require 'socket'
-require 'samehost/errors'
-require 'samehost/path_state'
 
 module Samehost
   # The exclusive lock on the file beside a socket that keeps two servers off one path; it ends with the process.
@@ -17,8 +15,6 @@ module Samehost
   #
   # Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode
   # 0600, of this user, of root or of the folder's owner.
-  #
-  # @api private
   class SocketLock
     # fcntl(2) on Linux: a record lock that belongs to the open file. One that belongs to the process, F_SETLK, would be
     # lost as soon as the process closed any other descriptor of the file. Ruby has no constant for it.

@@ -3,16 +3,12 @@
 require 'json'
 require 'socket'
 require 'timeout'
-require 'samehost/errors'
-require 'samehost/socket_address'
 
 module Samehost
   # How a path goes from the server that has it to its successor, as PROTOCOL.md has it under Takeover.
   #
   # Both talk over a socket beside the path, which its owner alone may dial: whoever could dial it could make the server
   # go. Lines of JSON say what has happened; a connection that ends says that the other one is gone.
-  #
-  # @api private
   module Takeover
     # How long a server may take to release its lock, which takes it less than a millisecond.
     ANSWER_SECONDS = 5

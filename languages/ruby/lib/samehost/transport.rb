@@ -2,8 +2,6 @@
 
 module Samehost
   # The channel arguments that both ends of a connection need.
-  #
-  # @api private
   module Transport
     # gRPC's own default for what an end takes in, here for both directions.
     MAX_MESSAGE_BYTES = 4 * 1024 * 1024

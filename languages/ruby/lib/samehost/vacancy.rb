@@ -1,12 +1,7 @@
 # frozen_string_literal: true
 
-require 'samehost/errors'
-require 'samehost/path_state'
-
 module Samehost
   # What is at a path before its new server has it, who replaces nothing but a stale socket.
-  #
-  # @api private
   class Vacancy
     def initialize(folder, path)
       @folder = folder
