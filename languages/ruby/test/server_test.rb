@@ -30,6 +30,12 @@ class ServerTest < Minitest::Test
     sleep(0.01) until @warnings.string.include?(error.message)
   end
 
+  def test_it_is_started_once
+    server = server().tap(&:start)
+    assert_includes assert_raises(Samehost::Error) { server.run }.message, 'was started before'
+    assert_nil Samehost.diagnose(@path)
+  end
+
   def test_one_that_can_not_start_leaves_nothing
     File.write(@path, '')
     assert_raises(Samehost::NotASocketError) { server.run }

@@ -7,13 +7,13 @@ module Samehost
     # How often to look: about as often as clients dial that wait for a server. A look is one lstat(2).
     PACE_SECONDS = 1.0
 
-    # Calls the block once if the listener's file is lost.
-    #
+    # @yield [RemovedError] once, if the listener's file is lost
     # @return [Thread] which looks; kill it when the server begins to stop
     def self.watch(listener)
       Thread.new do
         sleep(PACE_SECONDS) until listener.lost?
-        yield
+        yield RemovedError.new("someone has removed #{listener.path}, or put another in its place: no new client " \
+                               'finds this server; start it again, and leave the file alone')
       end
     end
   end

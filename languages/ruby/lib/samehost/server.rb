@@ -87,26 +87,30 @@ module Samehost
     # @raise as #start and #wait do
     def run
       start
-      yield if block_given?
-      wait
-    ensure
-      stop
+      begin
+        yield if block_given?
+        wait
+      ensure
+        stop
+      end
     end
 
-    # Starts, and returns when calls succeed.
+    # Starts, once, and returns when calls succeed.
     #
     # @raise [InUseError, UnsafeFolderError, LockFileError, NotASocketError, Error]
     def start
+      raise Error, "the server of #{@listener.path} was started before; make a new one" if @started
+
+      @started = true
       @bound = @listener.claim
       bind
       @loop = Thread.new { serve }
       @loop.report_on_exception = false
       @loop.join(0) until @server.wait_till_running(START_PACE_SECONDS) # raises what it has raised
       @listener.publish { @events << :taken_over }
-      @watch = Removal.watch(@listener) { removed }
-    rescue StandardError
-      stop
-      raise
+      @watch = Removal.watch(@listener) { |error| removed(error) }
+    ensure
+      stop unless @watch
     end
 
     # Waits until the server has a reason to stop.
@@ -133,7 +137,6 @@ module Samehost
     def stop
       @stopping ||= Thread.new { drain }.tap { |thread| thread.report_on_exception = false }
       @stopping.join(@grace + BEYOND_GRACE_SECONDS)
-      nil
     end
 
     # Removes the path and releases the lock, for a process that is about to end: it leaves no stale file.
@@ -163,9 +166,7 @@ module Samehost
       raise
     end
 
-    def removed
-      error = RemovedError.new("someone has removed #{@listener.path}, or put another in its place: no new client " \
-                               'finds this server; start it again, and leave the file alone')
+    def removed(error)
       @on_removed == :stop ? @events << error : @listener.logger.warn(error.message)
     end
 
