@@ -23,7 +23,7 @@ internal static class GreetCommand
 
     private static async Task<int> GreetAsync(UnixSocketAddress address, string name, TimeSpan timeout)
     {
-        await SocketDiagnosis.WaitForServerAsync(address, timeout);
+        await Server.WaitAsync(address, timeout);
         using var channel = SocketChannel.ForAddress(address, wait: timeout);
         try
         {
@@ -35,7 +35,7 @@ internal static class GreetCommand
         }
         catch (RpcException error)
         {
-            throw await SocketDiagnosis.ExplainAsync(error, address);
+            throw await Server.ExplainAsync(error, address);
         }
 
         return 0;

@@ -32,7 +32,7 @@ internal static class InteropCommand
 
     private static async Task<int> RunAsync(UnixSocketAddress address, string[] names)
     {
-        await SocketDiagnosis.WaitForServerAsync(address, Wait);
+        await Server.WaitAsync(address, Wait);
         var allPassed = true;
         foreach (var name in names)
         {

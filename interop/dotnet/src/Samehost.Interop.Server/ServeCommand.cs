@@ -2,6 +2,7 @@ using System.CommandLine;
 using Grpc.AspNetCore.Server;
 using Grpc.Testing;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Samehost.AspNetCore;
 
 namespace Samehost.Interop.Server;
 
@@ -51,21 +52,34 @@ internal static class ServeCommand
         {
             socket, mode, group, trustFolder, takeover, onRemoved, grace,
         };
-        command.SetAction((parsed, _) => ServeAsync(parsed.GetRequiredValue(socket), new SocketListenerOptions
+        command.SetAction(async (parsed, _) =>
         {
-            Mode = parsed.GetValue(mode),
-            GroupId = parsed.GetValue(group),
-            TrustFolder = parsed.GetValue(trustFolder),
-            TakeOver = parsed.GetValue(takeover),
-            StopWhenRemoved = parsed.GetValue(onRemoved) == "stop",
-            Grace = parsed.GetValue(grace),
-        }));
+            var address = parsed.GetRequiredValue(socket);
+            await using var server = Build(address, parsed.GetValue(grace), options =>
+            {
+                options.Mode = parsed.GetValue(mode);
+                options.GroupId = parsed.GetValue(group);
+                options.Owner = GrpcLibrary.Description;
+                options.TrustFolder = parsed.GetValue(trustFolder);
+                options.AllowTakeover = true;
+                options.TakeOver = parsed.GetValue(takeover);
+            });
+            return await ServeAsync(server, address, stopWhenRemoved: parsed.GetValue(onRemoved) == "stop");
+        });
         return command;
     }
 
-    private static async Task<int> ServeAsync(UnixSocketAddress address, SocketListenerOptions options)
+    private static async Task<int> ServeAsync(WebApplication server, UnixSocketAddress address, bool stopWhenRemoved)
     {
-        await using var server = Build(address, options);
+        if (stopWhenRemoved)
+        {
+            server.Services.GetRequiredService<SocketListener>().Removed.Register(() =>
+            {
+                Environment.ExitCode = CommandLine.Failed; // so that whoever supervises the process starts it again
+                server.Lifetime.StopApplication();
+            });
+        }
+
         try
         {
             await server.StartAsync();
@@ -74,6 +88,11 @@ internal static class ServeCommand
         {
             return 0; // a signal came first
         }
+        catch (SamehostException error) when (error.Error is SamehostError.UnsafeFolder)
+        {
+            throw new IOException(
+                $"{error.Message}, or serve with --trust-folder if you trust everyone who can reach it", error);
+        }
 
         Console.WriteLine(new ReadyLine(
             address.ToString(), Environment.ProcessId, GrpcLibrary.Name, GrpcLibrary.Version));
@@ -81,13 +100,13 @@ internal static class ServeCommand
         return Environment.ExitCode;
     }
 
-    private static WebApplication Build(UnixSocketAddress address, SocketListenerOptions options)
+    private static WebApplication Build(
+        UnixSocketAddress address, TimeSpan grace, Action<SocketListenerOptions> configure)
     {
         // Empty, because the socket is all that this program listens on, whatever ASPNETCORE_URLS and appsettings.json say.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost
+        builder.ListenOnSocket(address, configure).WebHost
             .UseKestrelCore()
-            .ListenOnSocket(address, options)
             .ConfigureKestrel(kestrel => kestrel.Limits.Http2.MaxStreamsPerConnection = MaxStreamsPerConnection);
 
         builder.Logging
@@ -118,6 +137,8 @@ internal static class ServeCommand
 
         builder.Services
             .AddSingleton<IHostLifetime, SignalLifetime>()
+            // So long Kestrel waits for calls in progress; then it aborts their connections.
+            .Configure<HostOptions>(host => host.ShutdownTimeout = grace)
             .AddSingleton<LoadReports>()
             .AddHttpContextAccessor()
             .AddOptions<GrpcServiceOptions<InteropService>>()

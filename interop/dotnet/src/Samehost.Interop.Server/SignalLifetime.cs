@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.Options;
+using Samehost.AspNetCore;
 
 namespace Samehost.Interop.Server;
 
@@ -8,7 +10,8 @@ namespace Samehost.Interop.Server;
 /// <remarks>
 /// The usual lifetime takes no notice of the second signal, and leaves it to each hosted service how long a stop takes.
 /// </remarks>
-internal sealed class SignalLifetime(IHostApplicationLifetime host, SocketFile file, SocketListenerOptions options)
+internal sealed class SignalLifetime(
+    IHostApplicationLifetime host, SocketListener listener, IOptions<HostOptions> options)
     : IHostLifetime, IDisposable
 {
     /// <summary>Kestrel waits for a second for connections that it has cut; PROTOCOL.md gives two in all.</summary>
@@ -34,7 +37,7 @@ internal sealed class SignalLifetime(IHostApplicationLifetime host, SocketFile f
     private void Hear(PosixSignalContext context)
     {
         context.Cancel = true;
-        if (Interlocked.Increment(ref _signals) > 1 || file.IsHandedOver)
+        if (Interlocked.Increment(ref _signals) > 1 || listener.TakenOver.IsCancellationRequested)
         {
             End();
         }
@@ -46,13 +49,13 @@ internal sealed class SignalLifetime(IHostApplicationLifetime host, SocketFile f
     private void EndInTime()
     {
         host.ApplicationStopping.WaitHandle.WaitOne();
-        Thread.Sleep(options.Grace + BeyondGrace);
+        Thread.Sleep(options.Value.ShutdownTimeout + BeyondGrace);
         End();
     }
 
     private void End()
     {
-        file.Withdraw();
+        listener.Withdraw();
         Environment.Exit(Environment.ExitCode);
     }
 }

@@ -71,7 +71,7 @@ public static class CommandLine
                 ProcessTerminationTimeout = null,
             });
         }
-        catch (SamehostException error)
+        catch (IOException error)
         {
             return Fail(Failed, error.Message, socket);
         }

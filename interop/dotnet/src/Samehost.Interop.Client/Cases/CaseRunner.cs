@@ -85,7 +85,7 @@ internal static class CaseRunner
     {
         CaseException => error.Message,
         RpcException rpc =>
-            $"status: expected OK, got {SocketDiagnosis.NameOf(rpc.StatusCode)} '{rpc.Status.Detail}'",
+            $"status: expected OK, got {Server.NameOf(rpc.StatusCode)} '{rpc.Status.Detail}'",
         _ => $"expected no exception, got {error.GetType().Name}: {error.Message}",
     };
 }

@@ -100,12 +100,12 @@ internal static class Checks
         }
         catch (RpcException error)
         {
-            Equal("status code", SocketDiagnosis.NameOf(code), SocketDiagnosis.NameOf(error.StatusCode));
+            Equal("status code", Server.NameOf(code), Server.NameOf(error.StatusCode));
             Equal("status message", message ?? error.Status.Detail, error.Status.Detail);
             return;
         }
 
-        throw new CaseException($"status code: expected {SocketDiagnosis.NameOf(code)}, got OK");
+        throw new CaseException($"status code: expected {Server.NameOf(code)}, got OK");
     }
 
     /// <summary>Fails unless a call ends with the status that it asked for.</summary>

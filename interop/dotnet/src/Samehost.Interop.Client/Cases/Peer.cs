@@ -11,10 +11,8 @@ internal sealed class Peer : IDisposable
     public Peer(UnixSocketAddress address)
     {
         Address = address;
-        Channel = SocketChannel.ForAddress(address, options: new GrpcChannelOptions
-        {
-            CompressionProviders = ObservedCompressionProvider.All(() => _cameCompressed = true),
-        });
+        Channel = SocketChannel.ForAddress(address, configure: options =>
+            options.CompressionProviders = ObservedCompressionProvider.All(() => _cameCompressed = true));
         Stub = new TestService.TestServiceClient(Channel);
     }
 

@@ -1,0 +1,142 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+
+namespace Samehost.AspNetCore;
+
+/// <summary>A folder that is held open, so that nobody can put another in its place between two steps.</summary>
+/// <remarks>
+/// Linux resolves <c>/proc/self/fd/N/name</c> from the open descriptor, so every method that takes a path takes one that is
+/// relative to it.
+/// </remarks>
+internal sealed partial class Folder : IDisposable
+{
+    private const int NoSuchFile = 2; // ENOENT
+    private const int NotAFolder = 20; // ENOTDIR
+
+    private readonly SafeFileHandle _handle;
+    private readonly string _heldPath;
+
+    private Folder(SafeFileHandle handle, string fullName)
+    {
+        _handle = handle;
+        _heldPath = $"/proc/self/fd/{handle.DangerousGetHandle()}/";
+        FullName = fullName;
+    }
+
+    /// <summary>The path by which people know the folder, for messages.</summary>
+    public string FullName { get; }
+
+    /// <summary>Opens the folder of a socket.</summary>
+    /// <param name="socket">The address of the socket.</param>
+    /// <param name="trusted">Accept a folder that every user may write to, and log a warning.</param>
+    /// <param name="logger">Hears the warning.</param>
+    /// <exception cref="SamehostException">
+    /// The system refuses it, or every user may write to it. Whoever may write to a folder may replace the sockets in it,
+    /// unless its sticky bit is set (unlink(2)).
+    /// </exception>
+    public static Folder OpenFor(UnixSocketAddress socket, bool trusted, ILogger logger)
+    {
+        var folder = OpenFolderOf(socket);
+        var mode = folder.Status().Mode;
+        if ((mode & (UnixFileMode.OtherWrite | UnixFileMode.StickyBit)) != UnixFileMode.OtherWrite)
+        {
+            return folder;
+        }
+
+        if (trusted)
+        {
+            LogOpenToAll(logger, socket.Path, folder.FullName, SocketProbe.Octal(mode));
+            return folder;
+        }
+
+        folder.Dispose();
+        throw new SamehostException(
+            SamehostError.UnsafeFolder,
+            $"every user can replace the socket {socket.Path}: {folder.FullName} has mode {SocketProbe.Octal(mode)}; "
+            + $"run chmod o-w {folder.FullName}");
+    }
+
+    /// <summary>Opens a folder in this one, unless a symbolic link is in its place.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="IOException">The system refuses it.</exception>
+    public Folder OpenOwn(string name) =>
+        Open(At(name), Path.Combine(FullName, name), NativeMethods.OpenFolder | NativeMethods.DoNotFollowLinks);
+
+    /// <summary>The path of a name in the folder.</summary>
+    /// <exception cref="ObjectDisposedException">The folder is closed, so that the path could be in another one.</exception>
+    public string At(string name)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        return _heldPath + name;
+    }
+
+    /// <summary>Owner and mode.</summary>
+    public FileStatus Status() => FileStatus.Read(_handle);
+
+    public void SetMode(UnixFileMode mode) => File.SetUnixFileMode(At(""), mode);
+
+    /// <summary>The names that begin so; none where the folder may not be read.</summary>
+    public IReadOnlyList<string> NamesFrom(string prefix)
+    {
+        try
+        {
+            return [.. Directory.EnumerateFileSystemEntries(At(""), $"{prefix}*").Select(path => Path.GetFileName(path))];
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
+
+    /// <summary>Which file has a name; null where none has.</summary>
+    public FileIdentity? IdentityOf(string name) =>
+        FileStatus.ReadLink(At(name), out var status) == 0 ? status.Identity : null;
+
+    /// <summary>Looks at a name and, where it is a socket, dials it.</summary>
+    public SocketState Look(string name) => SocketProbe.Look(Path.Combine(FullName, name), At(name));
+
+    /// <summary>A message of the system with paths that people know.</summary>
+    public string Explain(string message) =>
+        message.Replace(_heldPath, FullName.TrimEnd('/') + "/", StringComparison.Ordinal);
+
+    public void Dispose() => _handle.Dispose();
+
+    private static Folder OpenFolderOf(UnixSocketAddress socket)
+    {
+        try
+        {
+            return Open(socket.Folder, socket.Folder, NativeMethods.OpenFolder);
+        }
+        catch (DirectoryNotFoundException error)
+        {
+            throw new SamehostException(
+                SamehostError.NoFolder,
+                $"no folder {socket.Folder} for the socket {socket.Path}; create it or mount it", error);
+        }
+        catch (IOException error)
+        {
+            throw new SamehostException(
+                SamehostError.System,
+                $"cannot open the folder of {socket.Path}: {error.Message}; "
+                + SocketProbe.DescribePermissions(socket.Folder),
+                error);
+        }
+    }
+
+    private static Folder Open(string path, string fullName, int flags)
+    {
+        var handle = NativeMethods.OpenFile(path, flags, UnixFileMode.None);
+        if (!handle.IsInvalid)
+        {
+            return new Folder(handle, fullName);
+        }
+
+        var error = Marshal.GetLastPInvokeError();
+        var message = Marshal.GetPInvokeErrorMessage(error);
+        throw error is NoSuchFile or NotAFolder ? new DirectoryNotFoundException(message) : new IOException(message);
+    }
+
+    [LoggerMessage(LogLevel.Warning, "every user can replace the socket {Path}: {Folder} has mode {Mode}")]
+    private static partial void LogOpenToAll(ILogger logger, string path, string folder, string mode);
+}

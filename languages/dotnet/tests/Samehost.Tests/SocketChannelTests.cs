@@ -1,0 +1,54 @@
+using Grpc.Core;
+using Grpc.Net.Client;
+using Xunit;
+
+namespace Samehost.Tests;
+
+public sealed class SocketChannelTests : IDisposable
+{
+    /// <summary>RFC 9113, 6.5: SETTINGS of one setting, MAX_CONCURRENT_STREAMS, of 0.</summary>
+    private static readonly byte[] NoCalls = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
+
+    private static readonly Method<string, string> Echo = new(
+        MethodType.Unary, "test.Service", "Echo", Marshallers.StringMarshaller, Marshallers.StringMarshaller);
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task IsUnavailableWhereAConnectionTakesNoCall()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var listener = _folder.Listen();
+        using var channel = SocketChannel.ForAddress(_folder.Address);
+        using var call = Call(channel);
+
+        // It hangs up too, as the client may call before it has read what it may not.
+        using (var accepted = await listener.AcceptAsync(cancellation))
+        {
+            await accepted.SendAsync(NoCalls, cancellation);
+        }
+
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await call);
+        Assert.Equal(StatusCode.Unavailable, error.StatusCode);
+    }
+
+    [Fact]
+    public async Task SaysWhyACallIsUnavailable()
+    {
+        using var channel = SocketChannel.ForAddress(_folder.Address);
+        using var call = Call(channel);
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await call);
+        Assert.Equal(StatusCode.Unavailable, error.StatusCode);
+        var cause = Assert.IsType<SamehostException>(error.InnerException?.InnerException);
+        Assert.Equal(SamehostError.NoServer, cause.Error);
+    }
+
+    private static AsyncUnaryCall<string> Call(GrpcChannel channel) => channel.CreateCallInvoker().AsyncUnaryCall(
+        Echo,
+        null,
+        new CallOptions(
+            deadline: DateTime.UtcNow.AddSeconds(30), cancellationToken: TestContext.Current.CancellationToken),
+        "Ada");
+}
