@@ -1,12 +1,13 @@
 package io.samehost.cli;
 
 import io.grpc.ManagedChannel;
+import io.grpc.Status;
 import io.grpc.StatusException;
+import io.samehost.Diagnosis;
+import io.samehost.SocketChannelBuilder;
+import io.samehost.SocketPath;
 import io.samehost.greeter.GreeterClient;
-import io.samehost.socket.Diagnosis;
-import io.samehost.socket.SamehostException;
-import io.samehost.socket.SocketChannel;
-import io.samehost.socket.SocketPath;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -34,17 +35,32 @@ final class GreetCommand implements Callable<Integer> {
   private Duration timeout;
 
   @Override
-  public Integer call() throws SamehostException, InterruptedException {
+  public Integer call() throws IOException, InterruptedException {
     Logging.off();
-    ManagedChannel channel = SocketChannel.open(socket, timeout);
+    ManagedChannel channel = SocketChannelBuilder.forPath(socket).connect(timeout);
     try {
       new GreeterClient(channel, name, timeout).greet(GreetCommand::print);
       return Main.EXIT_DONE;
     } catch (StatusException e) {
-      throw Diagnosis.explain(e.getStatus(), socket);
+      throw explain(e.getStatus());
     } finally {
       channel.shutdownNow();
     }
+  }
+
+  /** Says what the status of a failed call means: why there is no server, or what it answered. */
+  private IOException explain(Status status) throws IOException {
+    String details = status.getDescription() == null ? "no details" : status.getDescription();
+    switch (status.getCode()) {
+      case UNAVAILABLE, DEADLINE_EXCEEDED -> Diagnosis.check(socket);
+      default -> {}
+    }
+    if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
+      return new IOException(
+          "no answer from %s before the deadline: %s; give it more time, or see what keeps it"
+              .formatted(socket, details));
+    }
+    return new IOException("%s answered %s: %s".formatted(socket, status.getCode(), details));
   }
 
   private static void print(GreeterClient.Exchange exchange) {

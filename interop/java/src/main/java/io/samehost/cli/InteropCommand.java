@@ -1,8 +1,8 @@
 package io.samehost.cli;
 
+import io.samehost.SamehostException;
+import io.samehost.SocketPath;
 import io.samehost.interop.InteropClient;
-import io.samehost.socket.SamehostException;
-import io.samehost.socket.SocketPath;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;

@@ -5,10 +5,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import io.netty.channel.epoll.Epoll;
-import io.samehost.socket.SamehostException;
-import io.samehost.socket.SocketPath;
+import io.samehost.SocketPath;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -62,7 +62,7 @@ public final class Main {
         .setParameterExceptionHandler((e, arguments) -> fail(e, EXIT_USAGE))
         .setExecutionExceptionHandler(
             (e, command, parsed) -> {
-              if (e instanceof SamehostException) {
+              if (e instanceof IOException) {
                 return fail(e, EXIT_FAILED);
               }
               throw e;
@@ -73,7 +73,7 @@ public final class Main {
     Logging.configure();
     if (!Epoll.isAvailable()) {
       return fail(
-          new SamehostException(
+          new IOException(
               "Netty's native library can't be loaded (%s); run on Linux on x86-64 or AArch64"
                   .formatted(Epoll.unavailabilityCause())),
           EXIT_FAILED);
@@ -83,7 +83,7 @@ public final class Main {
 
   private static SocketPath socketPath(String address) {
     try {
-      return SocketPath.parse(address);
+      return SocketPath.of(address);
     } catch (IllegalArgumentException e) {
       throw new TypeConversionException(e.getMessage());
     }

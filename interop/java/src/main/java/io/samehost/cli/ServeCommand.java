@@ -1,18 +1,15 @@
 package io.samehost.cli;
 
-import io.grpc.ServerServiceDefinition;
+import io.grpc.protobuf.services.ProtoReflectionServiceV1;
+import io.samehost.SocketPath;
+import io.samehost.SocketServer;
+import io.samehost.UnsafeFolderException;
 import io.samehost.greeter.GreeterService;
 import io.samehost.interop.InteropService;
-import io.samehost.socket.Library;
-import io.samehost.socket.SamehostException;
-import io.samehost.socket.SocketPath;
-import io.samehost.socket.SocketServer;
 import java.io.IOException;
 import java.nio.file.FileSystems;
 import java.nio.file.attribute.GroupPrincipal;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
 import picocli.CommandLine.Command;
@@ -83,18 +80,15 @@ final class ServeCommand implements Callable<Integer> {
       String event, String address, long pid, String implementation, String version) {}
 
   @Override
-  public Integer call() throws SamehostException, InterruptedException {
+  public Integer call() throws IOException, InterruptedException {
     StopSignals signals = new StopSignals();
-    List<ServerServiceDefinition> services = new ArrayList<>(InteropService.services());
-    services.add(new GreeterService().bindService());
-    SocketServer server =
-        SocketServer.builder(socket, services)
-            .mode(mode)
-            .group(group)
-            .trustFolder(trustFolder)
-            .takeover(takeover)
-            .start();
-    signals.beforeHalt(server::withdraw);
+    SocketServer server;
+    try {
+      server = start();
+    } catch (InterruptedException e) { // by a signal
+      return Main.EXIT_DONE;
+    }
+    signals.started(server::withdraw);
     Main.printJson(
         new Ready(
             "ready",
@@ -104,18 +98,37 @@ final class ServeCommand implements Callable<Integer> {
             Library.VERSION));
     server.takenOver().thenRun(signals::stop);
     AtomicInteger exitCode = new AtomicInteger(Main.EXIT_DONE);
-    if (onRemoved == OnRemoved.STOP) {
-      server
-          .removed()
-          .thenRun(
-              () -> {
+    server
+        .removed()
+        .thenRun(
+            () -> {
+              if (onRemoved == OnRemoved.STOP) {
                 exitCode.set(Main.EXIT_FAILED);
                 signals.stop();
-              });
-    }
+              }
+            });
     signals.await();
     server.stop(grace);
     return exitCode.get();
+  }
+
+  private SocketServer start() throws IOException, InterruptedException {
+    try {
+      return SocketServer.builder(socket)
+          .addService(new GreeterService())
+          .addService(ProtoReflectionServiceV1.newInstance())
+          .configure(netty -> netty.addServices(InteropService.services()))
+          .mode(mode)
+          .group(group)
+          .owner(Library.NAME + " " + Library.VERSION)
+          .trustFolder(trustFolder)
+          .allowTakeover(true)
+          .takeOver(takeover)
+          .start();
+    } catch (UnsafeFolderException e) {
+      throw new IOException(
+          e.getMessage() + ", or --trust-folder if you trust everyone who can reach it", e);
+    }
   }
 
   private static final class ModeConverter implements ITypeConverter<Integer> {

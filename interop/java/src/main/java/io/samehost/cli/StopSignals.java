@@ -16,15 +16,25 @@ final class StopSignals {
   private final AtomicBoolean first = new AtomicBoolean(true);
   private volatile Runnable beforeHalt = () -> {};
 
+  /** The thread that starts a server; null once it serves. */
+  private Thread starting = Thread.currentThread();
+
+  /** Hears signals; the first one interrupts this thread, until {@link #started}. */
   StopSignals() {
     for (String name : new String[] {"TERM", "INT"}) {
       Signal.handle(new Signal(name), signal -> heard());
     }
   }
 
-  /** What the second signal leaves time for. */
-  void beforeHalt(Runnable last) {
+  /**
+   * The server serves.
+   *
+   * @param last what the second signal leaves time for
+   */
+  synchronized void started(Runnable last) {
     beforeHalt = last;
+    starting = null;
+    Thread.interrupted(); // where the first signal came too late for the start
   }
 
   /** Asks to stop as the first signal does, and is none. */
@@ -40,9 +50,16 @@ final class StopSignals {
   private void heard() {
     if (first.getAndSet(false)) {
       asked.countDown();
+      interruptStart();
       return;
     }
     beforeHalt.run();
     Runtime.getRuntime().halt(Main.EXIT_DONE);
+  }
+
+  private synchronized void interruptStart() {
+    if (starting != null) {
+      starting.interrupt();
+    }
   }
 }

@@ -23,9 +23,9 @@ import io.grpc.stub.BlockingClientCall;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
+import io.samehost.SocketChannelBuilder;
+import io.samehost.SocketPath;
 import io.samehost.interop.Compression.Received;
-import io.samehost.socket.SocketChannel;
-import io.samehost.socket.SocketPath;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -338,7 +338,7 @@ final class InteropCases {
   private void channelSoak() throws Exception {
     Soak.run(
         () -> {
-          ManagedChannel own = SocketChannel.open(socket);
+          ManagedChannel own = SocketChannelBuilder.forPath(socket).build();
           try {
             new InteropCases(socket, own).largeUnary();
           } finally {

@@ -5,9 +5,9 @@ import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusException;
 import io.grpc.StatusRuntimeException;
-import io.samehost.socket.SamehostException;
-import io.samehost.socket.SocketChannel;
-import io.samehost.socket.SocketPath;
+import io.samehost.SamehostException;
+import io.samehost.SocketChannelBuilder;
+import io.samehost.SocketPath;
 import java.time.Duration;
 import java.util.List;
 import java.util.Set;
@@ -49,7 +49,7 @@ public final class InteropClient {
   /** Runs these cases, says each result as soon as it is there, and returns whether all passed. */
   public boolean run(List<String> names, Consumer<Result> say)
       throws SamehostException, InterruptedException {
-    SocketChannel.open(socket, WAIT).shutdownNow();
+    SocketChannelBuilder.forPath(socket).connect(WAIT).shutdownNow();
     boolean passed = true;
     for (String name : names) {
       Result result = run(name);
@@ -75,7 +75,7 @@ public final class InteropClient {
   }
 
   private String fault(InteropCases.Case test) throws InterruptedException {
-    ManagedChannel channel = SocketChannel.open(socket);
+    ManagedChannel channel = SocketChannelBuilder.forPath(socket).build();
     try {
       test.run(new InteropCases(socket, channel));
       return "";

@@ -24,7 +24,6 @@ import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
-import io.samehost.socket.Host;
 import io.samehost.stream.Pause;
 import io.samehost.stream.Responses;
 import java.time.Duration;

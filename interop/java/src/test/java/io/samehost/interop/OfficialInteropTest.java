@@ -5,11 +5,10 @@ import static org.junit.Assume.assumeTrue;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.testing.integration.AbstractInteropTest;
-import io.samehost.socket.SocketChannel;
-import io.samehost.socket.SocketPath;
-import io.samehost.socket.SocketServer;
+import io.samehost.SocketChannelBuilder;
+import io.samehost.SocketPath;
+import io.samehost.SocketServer;
 import java.io.File;
-import java.time.Duration;
 import org.junit.AfterClass;
 import org.junit.BeforeClass;
 import org.junit.ClassRule;
@@ -33,27 +32,31 @@ public class OfficialInteropTest extends AbstractInteropTest {
   @BeforeClass
   public static void startOwnServer() throws Exception {
     String running = System.getProperty("samehost.socket");
-    socket = SocketPath.parse(running != null ? running : folder.getRoot() + "/interop.sock");
+    socket = SocketPath.of(running != null ? running : folder.getRoot() + "/interop.sock");
     if (running == null) {
-      server = SocketServer.builder(socket, InteropService.services()).mode(0600).start();
+      server =
+          SocketServer.builder(socket)
+              .configure(netty -> netty.addServices(InteropService.services()))
+              .mode(0600)
+              .start();
     }
   }
 
   @AfterClass
   public static void stopOwnServer() throws Exception {
     if (server != null) {
-      server.stop(Duration.ofSeconds(5));
+      server.close();
     }
   }
 
   @Override
   protected ManagedChannel createChannel() {
-    return SocketChannel.open(socket);
+    return SocketChannelBuilder.forPath(socket).build();
   }
 
   @Override
   protected ManagedChannelBuilder<?> createChannelBuilder() {
-    return SocketChannel.builder(socket);
+    return SocketChannelBuilder.forPath(socket);
   }
 
   /** Statistics are compared with those of a server that the tests start themselves. */

@@ -1,0 +1,67 @@
+package io.samehost;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.Map;
+
+/**
+ * What stat(2) tells of a file; the JDK has methods for a part of it only.
+ *
+ * @param identity device and inode: another file of the same name has another one
+ */
+record FileStatus(Object identity, int mode, int uid, int gid, int links) {
+
+  /** File types in the mode of inode(7). */
+  private static final int S_IFMT = 0170000;
+
+  private static final int S_IFSOCK = 0140000;
+  private static final int S_IFREG = 0100000;
+
+  private static final int S_ISVTX = 01000;
+  private static final int S_IWOTH = 0002;
+  private static final int GROUP_AND_OTHERS = 0077;
+
+  static FileStatus of(Path path, LinkOption... options) throws IOException {
+    Map<String, Object> found =
+        Files.readAttributes(path, "unix:fileKey,mode,uid,gid,nlink", options);
+    return new FileStatus(
+        found.get("fileKey"),
+        (Integer) found.get("mode"),
+        (Integer) found.get("uid"),
+        (Integer) found.get("gid"),
+        (Integer) found.get("nlink"));
+  }
+
+  /** The identity of what has this name, be it a link; null where nothing can be seen. */
+  static Object identityAt(Path path) {
+    try {
+      return of(path, LinkOption.NOFOLLOW_LINKS).identity;
+    } catch (IOException e) {
+      return null;
+    }
+  }
+
+  boolean isSocket() {
+    return (mode & S_IFMT) == S_IFSOCK;
+  }
+
+  boolean isRegularFile() {
+    return (mode & S_IFMT) == S_IFREG;
+  }
+
+  int permissions() {
+    return mode & ~S_IFMT;
+  }
+
+  /** Whether every user may remove and rename what others have in this folder (unlink(2)). */
+  boolean letsEveryoneReplace() {
+    return (mode & S_IWOTH) != 0 && (mode & S_ISVTX) == 0;
+  }
+
+  /** Whether nobody but this user has any permission. */
+  boolean isPrivateTo(int user) {
+    return uid == user && (mode & GROUP_AND_OTHERS) == 0;
+  }
+}

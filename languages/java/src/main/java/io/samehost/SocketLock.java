@@ -1,0 +1,237 @@
+package io.samehost;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.google.gson.Gson;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * The exclusive lock on a file beside the socket, which keeps two servers off one path.
+ *
+ * <p>It is a record lock of fcntl(2), the one kind that the JDK has: it neither sees nor stops a
+ * flock(2), so servers in other languages take both. The system releases it when the process dies.
+ *
+ * <p>The file stays: if it were removed, one server could lock the removed file while the next
+ * locks a new one. What it says of its owner is only there to be read.
+ */
+final class SocketLock implements AutoCloseable {
+
+  /**
+   * The folder and the name of each file that this process holds locked. Such a file must not even
+   * be opened a second time: when any descriptor of it is closed, the process loses the lock
+   * (fcntl(2), and {@link FileLock} under "Platform dependencies").
+   */
+  private static final Set<List<Object>> HELD = ConcurrentHashMap.newKeySet();
+
+  private static final int MODE = 0600;
+  private static final int ROOT = 0;
+
+  private static final int MAX_RECORD_BYTES = 4096;
+
+  private final SocketPath socket;
+  private final Path path;
+  private final List<Object> held;
+  private final FileChannel file;
+
+  private SocketLock(SocketPath socket, Path path, List<Object> held, FileChannel file) {
+    this.socket = socket;
+    this.path = path;
+    this.held = held;
+    this.file = file;
+  }
+
+  /**
+   * Takes the lock of a socket, without waiting.
+   *
+   * @param folder of the socket
+   * @param owner what the file says of this server
+   * @throws SocketInUseException if someone else holds it
+   */
+  static SocketLock take(Folder folder, SocketPath socket, String owner) throws SamehostException {
+    Path path = Path.of(socket.path() + ".lock");
+    Path name = folder.resolve(path.getFileName().toString());
+    List<Object> held = List.of(folder.status().identity(), path.getFileName());
+    if (!HELD.add(held)) {
+      throw inUse(socket, path, "this process");
+    }
+    SocketLock lock = null;
+    try {
+      lock = new SocketLock(socket, path, held, open(name, path));
+      lock.refuseWhatOthersMayLock(name, folder.status().uid());
+      lock.lock();
+      lock.write(owner);
+      return lock;
+    } catch (SamehostException e) {
+      if (lock == null) {
+        HELD.remove(held);
+      } else {
+        lock.close();
+      }
+      throw e;
+    }
+  }
+
+  /** Lets the next server have the path. */
+  @Override
+  public void close() {
+    try {
+      file.close();
+    } catch (IOException e) {
+      // The system releases the lock all the same.
+    }
+    HELD.remove(held);
+  }
+
+  /**
+   * Someone may have put a FIFO there, for which the system does not wait: it is opened for both.
+   */
+  private static FileChannel open(Path name, Path path) throws LockFileException {
+    try {
+      return FileChannel.open(
+          name,
+          Set.of(
+              StandardOpenOption.READ,
+              StandardOpenOption.WRITE,
+              StandardOpenOption.CREATE,
+              LinkOption.NOFOLLOW_LINKS),
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+    } catch (IOException e) {
+      throw new LockFileException(
+          "cannot open the lock file %s: %s; %s; let this process write there"
+              .formatted(path, Reasons.of(e), Reasons.permissions(path)),
+          e);
+    }
+  }
+
+  /**
+   * Refuses what is not this server's alone: whoever may open the file may lock it, and what has
+   * another name may be anybody's data.
+   */
+  private void refuseWhatOthersMayLock(Path name, int folderOwner) throws LockFileException {
+    try {
+      List<Integer> owners = List.of(ROOT, folderOwner, ProcessIds.effective().uid());
+      // First by its name, as a FIFO's descriptor can't be found; it may have been replaced since.
+      refuseUnlessLockFile(FileStatus.of(name, LinkOption.NOFOLLOW_LINKS), owners);
+      Path opened = Descriptors.pathTo(file, name);
+      FileStatus found = FileStatus.of(opened);
+      refuseUnlessLockFile(found, owners);
+      if (found.permissions() != MODE) { // whatever the umask is, and whoever has widened it
+        Files.setAttribute(opened, "unix:mode", MODE);
+      }
+    } catch (LockFileException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new LockFileException(
+          "cannot keep others from holding the lock file %s: %s; run chmod %04o %s"
+              .formatted(path, Reasons.of(e), MODE, path),
+          e);
+    }
+  }
+
+  private void refuseUnlessLockFile(FileStatus found, List<Integer> owners)
+      throws LockFileException {
+    if (!found.isRegularFile() || found.links() != 1) {
+      throw new LockFileException(
+          ("%s is needed as a lock file and is no regular file with one name;"
+                  + " remove it, or choose another name for the socket")
+              .formatted(path));
+    }
+    if (!owners.contains(found.uid())) {
+      throw new LockFileException(
+          ("the lock file %s belongs to uid %s, who could keep this server from starting;"
+                  + " remove it, or choose a folder that only this user may write to")
+              .formatted(path, Integer.toUnsignedString(found.uid())));
+    }
+  }
+
+  private void lock() throws SamehostException {
+    FileLock lock;
+    try {
+      lock = file.tryLock();
+    } catch (OverlappingFileLockException e) {
+      throw inUse(socket, path, "this process");
+    } catch (IOException e) {
+      throw new LockFileException(
+          "cannot lock %s: %s; choose a folder on a file system that has locks"
+              .formatted(path, Reasons.of(e)),
+          e);
+    }
+    if (lock == null) {
+      throw inUse(socket, path, ownerOrSomeone());
+    }
+  }
+
+  private void write(String owner) throws LockFileException {
+    try {
+      if (file.size() > 0 && owner() == null) {
+        throw new LockFileException(
+            ("%s is needed as a lock file and holds something else;"
+                    + " choose another name for the socket, or move that file away")
+                .formatted(path));
+      }
+      JsonObject record = new JsonObject();
+      record.addProperty("pid", ProcessHandle.current().pid());
+      record.addProperty("host", hostName());
+      record.addProperty("implementation", owner);
+      file.truncate(0);
+      file.write(ByteBuffer.wrap((record + "\n").getBytes(UTF_8)), 0);
+    } catch (LockFileException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new LockFileException(
+          "cannot write the lock file %s: %s; check the space there".formatted(path, Reasons.of(e)),
+          e);
+    }
+  }
+
+  private String ownerOrSomeone() {
+    try {
+      String owner = owner();
+      return owner == null ? "someone" : owner;
+    } catch (IOException e) {
+      return "someone";
+    }
+  }
+
+  /** What the file says of its owner; null where it says nothing that a server wrote. */
+  private String owner() throws IOException {
+    ByteBuffer text = ByteBuffer.allocate(MAX_RECORD_BYTES);
+    file.read(text, 0);
+    try {
+      JsonObject owner =
+          new Gson().fromJson(UTF_8.decode(text.flip()).toString(), JsonObject.class);
+      return "%s, process %s on host %s,"
+          .formatted(
+              owner.getAsJsonPrimitive("implementation").getAsString(),
+              owner.getAsJsonPrimitive("pid").getAsString(),
+              owner.getAsJsonPrimitive("host").getAsString());
+    } catch (JsonParseException | NullPointerException | ClassCastException e) {
+      return null;
+    }
+  }
+
+  /** As gethostname(2) has it; the JDK's way asks the network, which may not be there. */
+  private static String hostName() throws IOException {
+    return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+  }
+
+  private static SocketInUseException inUse(SocketPath socket, Path path, String owner) {
+    return new SocketInUseException(
+        "%s has a server already: %s holds %s; stop that server or choose another path"
+            .formatted(socket.path(), owner, path));
+  }
+}

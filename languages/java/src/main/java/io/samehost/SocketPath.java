@@ -1,0 +1,109 @@
+package io.samehost;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import io.netty.channel.unix.DomainSocketAddress;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+
+/**
+ * Where a server listens, an absolute path of 107 bytes at most.
+ *
+ * @param path without {@code %}, {@code ?}, {@code #}, {@code ,} and control characters, which gRPC
+ *     libraries do not all read alike
+ */
+public record SocketPath(Path path) {
+
+  /** {@code sun_path} of Linux's unix(7) has 108 bytes, one of them the final NUL. */
+  private static final int MAX_BYTES = 107;
+
+  private static final String SCHEME = "unix:";
+
+  /**
+   * gRPC reads an address as a URI, in which these begin an escape, a query, a fragment and the
+   * next of several addresses (grpc/grpc doc/naming.md); libraries differ in whether they undo it.
+   */
+  private static final String RESERVED = "%?#,";
+
+  /**
+   * Checks a path.
+   *
+   * @throws IllegalArgumentException if no socket can be there
+   */
+  public SocketPath {
+    check(path.toString(), path.toString());
+  }
+
+  /**
+   * Reads {@code unix:/absolute/path}, {@code unix:///absolute/path} or a plain absolute path.
+   *
+   * @throws IllegalArgumentException if no socket can be there
+   */
+  public static SocketPath of(String address) {
+    String path = address.startsWith(SCHEME) ? address.substring(SCHEME.length()) : address;
+    if (path.startsWith("///")) {
+      path = path.substring(2);
+    }
+    check(path, address); // before Path.of, which drops slashes
+    try {
+      return new SocketPath(Path.of(path));
+    } catch (InvalidPathException e) {
+      throw new IllegalArgumentException(
+          "bad socket address '%s': this locale can't write it; set LC_ALL=C.UTF-8"
+              .formatted(address),
+          e);
+    }
+  }
+
+  private static void check(String path, String address) {
+    String fault = fault(path);
+    if (fault != null) {
+      throw new IllegalArgumentException("bad socket address '%s': %s".formatted(address, fault));
+    }
+  }
+
+  private static String fault(String path) {
+    if (path.isEmpty()) {
+      return "the path is empty; write unix:/absolute/path";
+    }
+    if (path.startsWith("//")) {
+      return "two slashes make the next word a host;"
+          + " write unix:/absolute/path or unix:///absolute/path";
+    }
+    if (!path.startsWith("/")) {
+      return "the path is not absolute; write unix:/absolute/path";
+    }
+    if (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..")) {
+      return "the path names a folder; add the name of the socket, as in unix:/run/app/app.sock";
+    }
+    if (path.chars().anyMatch(c -> RESERVED.indexOf(c) >= 0 || Character.isISOControl(c))) {
+      return "the path contains one of %?#, or a control character, which gRPC libraries do not all"
+          + " read alike; choose a path without it";
+    }
+    if (!fits(path)) {
+      return "the path has %d bytes and a Unix socket's may have %d; choose a shorter one"
+          .formatted(path.getBytes(UTF_8).length, MAX_BYTES);
+    }
+    return null;
+  }
+
+  /** Tells whether a socket may have this path. */
+  static boolean fits(String path) {
+    return path.getBytes(UTF_8).length <= MAX_BYTES;
+  }
+
+  DomainSocketAddress address() {
+    return new DomainSocketAddress(path.toString());
+  }
+
+  /** The last part of the path. */
+  String name() {
+    return path.getFileName().toString();
+  }
+
+  /** Returns the address, {@code unix:/absolute/path}. */
+  @Override
+  public String toString() {
+    return SCHEME + path;
+  }
+}

@@ -1,0 +1,271 @@
+package io.samehost;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.Before;
+import org.junit.Rule;
+import org.junit.Test;
+import org.junit.rules.TemporaryFolder;
+
+public class SocketFileTest {
+  @Rule public final TemporaryFolder folder = new TemporaryFolder(new File("/tmp"));
+
+  private Path path;
+  private Path control;
+  private SocketFile file;
+
+  @Before
+  public void setUp() {
+    path = folder.getRoot().toPath().resolve("a.sock");
+    control = Path.of(path + ".takeover");
+    file = open(path);
+  }
+
+  @Test
+  public void nothingIsPublicBeforePublish() throws Exception {
+    listen(file.claim(false)).close();
+    assertEquals(
+        List.of("a.sock.lock"), names().stream().filter(each -> !isPrivate(each)).toList());
+    assertEquals(2, names().size());
+
+    file.publish(0600, null);
+    assertEquals(0600, (Integer) Files.getAttribute(path, "unix:mode") & 0777);
+    assertEquals(List.of("a.sock", "a.sock.lock", "a.sock.takeover"), names());
+    assertEquals(0600, (Integer) Files.getAttribute(control, "unix:mode") & 0777);
+
+    file.withdraw();
+    assertEquals(List.of("a.sock.lock"), names());
+  }
+
+  @Test
+  public void aStaleSocketIsReplaced() throws Exception {
+    listen(path).close();
+    listen(file.claim(false)).close();
+    file.publish(0660, null);
+    file.withdraw();
+    assertEquals(List.of("a.sock.lock"), names());
+  }
+
+  @Test
+  public void aLiveSocketIsRefused() throws Exception {
+    try (ServerSocketChannel other = listen(path)) {
+      assertRefused(SocketInUseException.class, "has a server already");
+      assertTrue(other.isOpen() && Files.exists(path));
+    }
+  }
+
+  @Test
+  public void aRegularFileIsRefused() throws Exception {
+    Files.writeString(path, "dear diary");
+    assertRefused(NotSocketException.class, "is not a socket");
+    assertEquals("dear diary", Files.readString(path));
+  }
+
+  @Test
+  public void aLockFileThatIsSomebodysDataIsRefused() throws Exception {
+    Path lock = Path.of(path + ".lock");
+    Files.writeString(lock, "versions = 1\n");
+    assertRefused(LockFileException.class, "holds something else");
+    assertEquals("versions = 1\n", Files.readString(lock));
+  }
+
+  @Test
+  public void aSecondServerOfThisProcessIsRefusedAndTheLockIsKept() throws Exception {
+    file.claim(false);
+    SocketFile second = open(path);
+    assertThrows(SocketInUseException.class, () -> second.claim(false));
+    second.withdraw();
+    assertTrue("another process is refused", lockedForOthers(Path.of(path + ".lock")));
+    file.withdraw();
+  }
+
+  @Test
+  public void whatTookItsPlaceIsKept() throws Exception {
+    try (ServerSocketChannel server = listen(file.claim(false))) {
+      file.publish(0660, null);
+      Files.delete(path);
+      listen(path).close(); // while the server is open, the system does not give its inode again
+      file.withdraw();
+      assertTrue(server.isOpen());
+    }
+    assertEquals(List.of("a.sock", "a.sock.lock"), names());
+  }
+
+  @Test
+  public void thatItIsRemovedIsNoticed() throws Exception {
+    listen(file.claim(false)).close();
+    file.publish(0660, null);
+    assertFalse(file.isLost());
+    Files.delete(path);
+    file.removed().toCompletableFuture().get(10, TimeUnit.SECONDS);
+    file.withdraw();
+  }
+
+  @Test
+  public void thatAnotherTookItsPlaceIsNoticed() throws Exception {
+    try (ServerSocketChannel server = listen(file.claim(false))) {
+      file.publish(0660, null);
+      Files.delete(path);
+      listen(path).close(); // see above
+      file.removed().toCompletableFuture().get(10, TimeUnit.SECONDS);
+      assertTrue(server.isOpen());
+    }
+    file.withdraw();
+  }
+
+  @Test
+  public void aRegularFileInTheWayOfSuccessorsIsRefused() throws Exception {
+    Files.writeString(control, "dear diary");
+    assertRefused(NotSocketException.class, "is not a socket");
+    assertEquals("dear diary", Files.readString(control));
+  }
+
+  @Test
+  public void whereTheNameLeavesNoRoomNobodyTakesOver() throws Exception {
+    String name = "a".repeat(99 - folder.getRoot().toString().length() - "/".length());
+    path = folder.getRoot().toPath().resolve(name);
+    assertEquals(99, path.toString().length());
+    file = open(path);
+    try (ServerSocketChannel server = listen(file.claim(false))) {
+      file.publish(0660, null);
+      assertEquals(List.of(name, name + ".lock"), names());
+      SocketFile successor = open(path);
+      SamehostException refusal =
+          assertThrows(SocketInUseException.class, () -> successor.claim(true));
+      assertTrue(refusal.getMessage(), refusal.getMessage().contains("leaves no room"));
+      assertTrue(server.isOpen());
+    }
+    file.withdraw();
+  }
+
+  @Test
+  public void aNameThatIsTooLongThroughADescriptorIsTakenOver() throws Exception {
+    Path shortFolder = Files.createDirectory(Path.of("/tmp", PrivateFolder.randomName()));
+    try {
+      path = shortFolder.resolve("a".repeat(98 - shortFolder.toString().length() - "/".length()));
+      listen(path).close(); // stale
+      file = open(path);
+      SocketFile second = open(path);
+      SocketFile third = open(path);
+      try (ServerSocketChannel server = listen(file.claim(false))) {
+        file.publish(0660, null);
+        Object own = FileStatus.identityAt(path);
+        second.claim(true);
+        Files.delete(path);
+        listen(path).close(); // as the successor that dies leaves it
+        second.withdraw();
+        for (int tries = 0; tries < 1000 && !own.equals(FileStatus.identityAt(path)); tries++) {
+          Thread.sleep(10);
+        }
+        assertEquals("the name is given again", own, FileStatus.identityAt(path));
+        listen(third.claim(true)).close();
+        third.publish(0660, null);
+        file.takenOver().toCompletableFuture().get(10, TimeUnit.SECONDS);
+        assertTrue(server.isOpen());
+      }
+      file.withdraw();
+      third.withdraw();
+    } finally {
+      try (Stream<Path> left = Files.list(shortFolder)) {
+        for (Path each : left.toList()) {
+          Files.delete(each);
+        }
+      }
+      Files.delete(shortFolder);
+    }
+  }
+
+  @Test
+  public void aSuccessorTakesOverAfterAnotherGaveUp() throws Exception {
+    SocketFile second = open(path);
+    SocketFile third = open(path);
+    try (ServerSocketChannel server = listen(file.claim(false))) {
+      file.publish(0660, null);
+      second.claim(true);
+      second.withdraw();
+      try (ServerSocketChannel successor = listen(third.claim(true))) {
+        third.publish(0660, null);
+        file.takenOver().toCompletableFuture().get(10, TimeUnit.SECONDS);
+        assertFalse(file.isLost());
+        file.withdraw();
+        assertEquals(List.of("a.sock", "a.sock.lock", "a.sock.takeover"), names());
+        assertTrue(server.isOpen() && successor.isOpen());
+      }
+    }
+    third.withdraw();
+    assertEquals(List.of("a.sock.lock"), names());
+  }
+
+  @Test
+  public void whatHasComeSinceItWasClaimedIsKept() throws Exception {
+    listen(file.claim(false)).close();
+    listen(path).close();
+    SamehostException refusal =
+        assertThrows(SocketInUseException.class, () -> file.publish(0660, null));
+    assertTrue(refusal.getMessage(), refusal.getMessage().contains("someone put another file"));
+    file.withdraw();
+    assertEquals(List.of("a.sock", "a.sock.lock"), names());
+  }
+
+  @Test
+  public void whatAKilledServerHasLeftIsRemoved() throws Exception {
+    listen(file.claim(false)).close();
+    String left = names().stream().filter(each -> isPrivate(each)).findAny().orElseThrow();
+    file.withdraw();
+    Path again = folder.getRoot().toPath().resolve(left);
+    Files.createDirectory(
+        again, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    listen(again.resolve("b")).close();
+    open(path).claim(false);
+    assertFalse(Files.exists(again));
+  }
+
+  private static boolean isPrivate(String name) {
+    return name.matches("\\.[0-9a-f]{16}");
+  }
+
+  private static SocketFile open(Path path) {
+    return new SocketFile(
+        new SocketPath(path), "test", /* trustFolder= */ false, /* allowTakeover= */ true);
+  }
+
+  private void assertRefused(Class<? extends SamehostException> kind, String reason) {
+    SamehostException refusal = assertThrows(kind, () -> file.claim(false));
+    assertTrue(refusal.getMessage(), refusal.getMessage().contains(reason));
+    assertTrue(refusal.getMessage(), refusal.getMessage().contains(path.toString()));
+    file.withdraw();
+  }
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> found = Files.list(folder.getRoot().toPath())) {
+      return found.map(each -> each.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  /** The JDK's sockets will do here; unlike Netty's they leave their file when they are closed. */
+  private static ServerSocketChannel listen(Path path) throws IOException {
+    return ServerSocketChannel.open(StandardProtocolFamily.UNIX)
+        .bind(UnixDomainSocketAddress.of(path));
+  }
+
+  /** The kernel's list of locks has them by inode, as in {@code 00:1f:4711}. */
+  private static boolean lockedForOthers(Path lock) throws IOException {
+    Object inode = Files.getAttribute(lock, "unix:ino");
+    return Files.readAllLines(Path.of("/proc/locks")).stream()
+        .anyMatch(line -> line.contains("POSIX") && line.contains(":" + inode + " "));
+  }
+}
