@@ -43,6 +43,15 @@ record FileStatus(Object identity, int mode, int uid, int gid, int links) {
     }
   }
 
+  /** As {@link #identityAt}, and another one where a new file got the number of a removed one. */
+  static Object revisionAt(Path path) {
+    try {
+      return Files.readAttributes(path, "unix:fileKey,lastModifiedTime", LinkOption.NOFOLLOW_LINKS);
+    } catch (IOException e) {
+      return null;
+    }
+  }
+
   boolean isSocket() {
     return (mode & S_IFMT) == S_IFSOCK;
   }

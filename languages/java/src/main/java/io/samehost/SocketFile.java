@@ -66,7 +66,7 @@ final class SocketFile {
     folder = Folder.of(socket, trustFolder);
     names = new PublicNames(folder, PrivateFolder.prefix(socket));
     takeLock(takeOver);
-    replaced = FileStatus.identityAt(folder.resolve(socket.name()));
+    replaced = FileStatus.revisionAt(folder.resolve(socket.name()));
     refuseWhatIsNotStale();
     takeover.refuseForeignControl(folder);
     makePrivateFolder();
@@ -227,7 +227,7 @@ final class SocketFile {
   }
 
   private void refuseWhatHasComeSince() throws SocketInUseException {
-    if (!Objects.equals(FileStatus.identityAt(folder.resolve(socket.name())), replaced)) {
+    if (!Objects.equals(FileStatus.revisionAt(folder.resolve(socket.name())), replaced)) {
       throw new SocketInUseException(
           ("someone put another file at %s while this server started; it is kept:"
                   + " move it away or choose another path")

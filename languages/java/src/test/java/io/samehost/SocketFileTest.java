@@ -222,6 +222,17 @@ public class SocketFileTest {
   }
 
   @Test
+  public void whatHasReplacedAStaleSocketIsKept() throws Exception {
+    listen(path).close();
+    listen(file.claim(false)).close();
+    Files.delete(path);
+    listen(path).close(); // to which the system may give the inode of the other one
+    assertThrows(SocketInUseException.class, () -> file.publish(0660, null));
+    file.withdraw();
+    assertEquals(List.of("a.sock", "a.sock.lock"), names());
+  }
+
+  @Test
   public void whatAKilledServerHasLeftIsRemoved() throws Exception {
     listen(file.claim(false)).close();
     String left = names().stream().filter(each -> isPrivate(each)).findAny().orElseThrow();
