@@ -55,7 +55,13 @@ final class PrivateFolder implements Closeable {
     Files.createDirectory(
         parent.resolve(name),
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-    PrivateFolder created = open(parent, name);
+    PrivateFolder created;
+    try {
+      created = open(parent, name);
+    } catch (IOException e) { // the thread is interrupted, or no descriptor is left
+      Files.deleteIfExists(parent.resolve(name));
+      throw e;
+    }
     try {
       int mode = created.folder.status().permissions();
       // The umask may have taken some. Otherwise the mode is left alone: chmod(2) may clear the bit
