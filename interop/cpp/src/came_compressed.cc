@@ -12,7 +12,7 @@
 // read no compressed request any more.
 uint32_t grpc_call_test_only_get_message_flags(grpc_call* call);
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 // GRPC_WRITE_INTERNAL_TEST_ONLY_WAS_COMPRESSED, from the same place.
@@ -24,4 +24,4 @@ bool CameCompressed(grpc_call* call) {
   return (grpc_call_test_only_get_message_flags(call) & kWasCompressed) != 0;
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

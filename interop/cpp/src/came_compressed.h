@@ -1,13 +1,13 @@
-#ifndef SAMEHOST_CAME_COMPRESSED_H_
-#define SAMEHOST_CAME_COMPRESSED_H_
+#ifndef SAMEHOST_INTEROP_CAME_COMPRESSED_H_
+#define SAMEHOST_INTEROP_CAME_COMPRESSED_H_
 
 struct grpc_call;
 
-namespace samehost {
+namespace samehost::interop {
 
 // Whether the message that a call received last came compressed: `context.c_call()` gives the call.
 bool CameCompressed(grpc_call* call);
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_CAME_COMPRESSED_H_
+#endif  // SAMEHOST_INTEROP_CAME_COMPRESSED_H_

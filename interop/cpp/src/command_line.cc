@@ -6,10 +6,9 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
-#include "error.h"
 #include "interop_runner.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 using std::chrono::milliseconds;
@@ -57,8 +56,8 @@ milliseconds ParseSeconds(const std::string& option, const std::string& text, do
 
 SocketAddress ParseSocket(const std::string& text) {
   try {
-    return SocketAddress::Parse(text);
-  } catch (const Error& error) {
+    return SocketAddress(text);
+  } catch (const AddressError& error) {
     throw CLI::ValidationError("--socket", error.what());
   }
 }
@@ -83,7 +82,7 @@ std::string Describe(const CLI::ParseError& error, const CLI::App& app) {
 
 Command ParseCommandLine(int argc, char** argv) {
   std::optional<SocketAddress> address;
-  ListenOptions listen;
+  ServeOptions options;
   std::string name;
   milliseconds timeout = std::chrono::seconds(5);
   std::vector<std::string> cases;
@@ -103,25 +102,25 @@ Command ParseCommandLine(int argc, char** argv) {
   CLI::App* const serve = add_command(
       "serve", "Serve Greeter, grpc.testing.TestService, OpenRcaService, health and reflection");
   serve->add_option_function<std::string>(
-      "--mode", [&](const std::string& text) { listen.mode = ParseMode(text); },
+      "--mode", [&](const std::string& text) { options.listen.mode = ParseMode(text); },
       "Permissions of the socket [0660]");
   serve->add_option_function<std::string>(
-      "--group", [&](const std::string& text) { listen.group = ParseGroup(text); },
+      "--group", [&](const std::string& text) { options.listen.group = ParseGroup(text); },
       "Group of the socket, a name or a number [the process's, or a set-gid folder's]");
-  serve->add_flag("--trust-folder", listen.trust_folder,
+  serve->add_flag("--trust-folder", options.listen.trust_folder,
                   "Serve, with a warning, also in a folder that every user may write to");
-  serve->add_flag("--takeover", listen.take_over,
+  serve->add_flag("--takeover", options.listen.take_over,
                   "Take the path over from a server that has it, which drains and goes");
   serve
       ->add_option_function<std::string>(
           "--on-removed",
           [&](const std::string& text) {
-            listen.on_removed = text == "stop" ? OnRemoved::kStop : OnRemoved::kServe;
+            options.on_removed = text == "stop" ? OnRemoved::kStop : OnRemoved::kServe;
           },
           "What to do when someone has removed the socket, serve or stop [serve]")
       ->check(CLI::IsMember({"serve", "stop"}));
   serve->add_option_function<std::string>(
-      "--grace", [&](const std::string& text) { listen.grace = ParseSeconds("--grace", text, 0); },
+      "--grace", [&](const std::string& text) { options.grace = ParseSeconds("--grace", text, 0); },
       "Seconds that calls have to finish [5]");
 
   CLI::App* const greet =
@@ -147,9 +146,9 @@ Command ParseCommandLine(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(Describe(error, app));
   }
-  if (serve->parsed()) return ServeCommand{*address, listen};
+  if (serve->parsed()) return ServeCommand{*address, options};
   if (greet->parsed()) return GreetCommand{*address, name, timeout};
   return InteropCommand{*address, cases};
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_COMMAND_LINE_H_
-#define SAMEHOST_COMMAND_LINE_H_
+#ifndef SAMEHOST_INTEROP_COMMAND_LINE_H_
+#define SAMEHOST_INTEROP_COMMAND_LINE_H_
 
 #include <chrono>
 #include <stdexcept>
@@ -7,17 +7,17 @@
 #include <variant>
 #include <vector>
 
-#include "listen.h"
-#include "socket_address.h"
+#include "samehost/socket_address.h"
+#include "serve.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // The program's name, as its messages begin.
 inline constexpr char kProgram[] = "samehost-interop-cpp";
 
 struct ServeCommand {
   SocketAddress address;
-  ListenOptions options;
+  ServeOptions options;
 };
 
 struct GreetCommand {
@@ -48,6 +48,6 @@ class UsageError : public std::runtime_error {
 // Reads the command line. Throws HelpRequest or UsageError.
 Command ParseCommandLine(int argc, char** argv);
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_COMMAND_LINE_H_
+#endif  // SAMEHOST_INTEROP_COMMAND_LINE_H_

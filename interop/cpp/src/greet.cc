@@ -5,11 +5,11 @@
 
 #include <memory>
 
-#include "diagnosis.h"
-#include "dial.h"
+#include "explain.h"
+#include "samehost/dial.h"
 #include "samehost/greeter/v1/greeter.grpc.pb.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 using greeter::v1::ConverseRequest;
@@ -97,7 +97,7 @@ class Greeter {
   }
 
   void Check(const grpc::Status& status) const {
-    if (!status.ok()) throw Explain(status, address_);
+    if (!status.ok()) Explain(status, address_);
   }
 
   const SocketAddress& address_;
@@ -117,4 +117,4 @@ void Greet(const SocketAddress& address, const std::string& name, std::chrono::m
   say(greeter.Converse(name));
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

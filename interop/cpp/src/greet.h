@@ -1,14 +1,14 @@
-#ifndef SAMEHOST_GREET_H_
-#define SAMEHOST_GREET_H_
+#ifndef SAMEHOST_INTEROP_GREET_H_
+#define SAMEHOST_INTEROP_GREET_H_
 
 #include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "socket_address.h"
+#include "samehost/socket_address.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // What one call sent and received, in order.
 struct Exchange {
@@ -22,6 +22,6 @@ struct Exchange {
 void Greet(const SocketAddress& address, const std::string& name, std::chrono::milliseconds timeout,
            const std::function<void(const Exchange&)>& say);
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_GREET_H_
+#endif  // SAMEHOST_INTEROP_GREET_H_

@@ -12,7 +12,7 @@
 
 #include "pause.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 using greeter::v1::ConverseRequest;
@@ -216,4 +216,4 @@ grpc::ServerBidiReactor<ConverseRequest, ConverseResponse>* GreeterService::Conv
   return new ConverseReactor();
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

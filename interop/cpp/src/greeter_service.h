@@ -1,9 +1,9 @@
-#ifndef SAMEHOST_GREETER_SERVICE_H_
-#define SAMEHOST_GREETER_SERVICE_H_
+#ifndef SAMEHOST_INTEROP_GREETER_SERVICE_H_
+#define SAMEHOST_INTEROP_GREETER_SERVICE_H_
 
 #include "samehost/greeter/v1/greeter.grpc.pb.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // The example service of the contract, on the callback API: no call holds a thread while it waits.
 class GreeterService final : public greeter::v1::GreeterService::CallbackService {
@@ -23,6 +23,6 @@ class GreeterService final : public greeter::v1::GreeterService::CallbackService
       grpc::CallbackServerContext* context) override;
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_GREETER_SERVICE_H_
+#endif  // SAMEHOST_INTEROP_GREETER_SERVICE_H_

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace samehost {
+namespace samehost::interop {
 
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
@@ -107,4 +107,4 @@ HealthCheckResponse HealthService::Status(const std::string& service) {
   return response;
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

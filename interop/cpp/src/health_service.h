@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_HEALTH_SERVICE_H_
-#define SAMEHOST_HEALTH_SERVICE_H_
+#ifndef SAMEHOST_INTEROP_HEALTH_SERVICE_H_
+#define SAMEHOST_INTEROP_HEALTH_SERVICE_H_
 
 #include <mutex>
 #include <set>
@@ -7,7 +7,7 @@
 
 #include "grpc/health/v1/health.grpc.pb.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // grpc.health.v1.Health (grpc/grpc doc/health-checking.md). The one that the library brings lets
 // its watches outlast NOT_SERVING, so that a single watcher would cost every stop the whole grace.
@@ -38,6 +38,6 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   std::set<Watcher*> watching_;  // under mutex_: those with nothing to say before the end
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_HEALTH_SERVICE_H_
+#endif  // SAMEHOST_INTEROP_HEALTH_SERVICE_H_

@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_HOST_NAME_H_
-#define SAMEHOST_HOST_NAME_H_
+#ifndef SAMEHOST_INTEROP_HOST_NAME_H_
+#define SAMEHOST_INTEROP_HOST_NAME_H_
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <climits>
 #include <string>
 
-namespace samehost {
+namespace samehost::interop {
 
 inline std::string HostName() {
   std::array<char, HOST_NAME_MAX + 1> name{};
@@ -15,6 +15,6 @@ inline std::string HostName() {
   return name.data();
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_HOST_NAME_H_
+#endif  // SAMEHOST_INTEROP_HOST_NAME_H_

@@ -9,14 +9,14 @@
 #include <mutex>
 
 #include "came_compressed.h"
-#include "dial.h"
 #include "interop_checks.h"
 #include "interop_requests.h"
 #include "orca.h"
+#include "samehost/dial.h"
 #include "samehost/interop/orca_service.grpc.pb.h"
 #include "samehost/interop/testing.grpc.pb.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 using grpc::testing::Empty;
@@ -411,9 +411,12 @@ void RpcSoak(const SocketAddress& address) {
 }
 
 void ChannelSoak(const SocketAddress& address) {
-  Soak([&address] {
+  grpc::ChannelArguments arguments = DefaultChannelArguments();
+  // C-core's channels to one address share their connections otherwise.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  Soak([&] {
     Context context;
-    LargeUnary(*TestService::NewStub(DialAlone(address)), requests::Large(), context);
+    LargeUnary(*TestService::NewStub(Dial(address, arguments)), requests::Large(), context);
   });
 }
 
@@ -492,4 +495,4 @@ const std::map<std::string, InteropCase>& InteropCases() {
   return cases;
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

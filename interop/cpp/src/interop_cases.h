@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "socket_address.h"
+#include "samehost/socket_address.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // Runs an official case; throws where it does not go as its description says.
 using InteropCase = void (*)(const SocketAddress& address);
@@ -16,6 +16,6 @@ using InteropCase = void (*)(const SocketAddress& address);
 // The official cases by name.
 const std::map<std::string, InteropCase>& InteropCases();
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
 #endif  // SAMEHOST_INTEROP_CASES_H_

@@ -11,7 +11,7 @@
 #include "orca.h"
 #include "status_name.h"
 
-namespace samehost::checks {
+namespace samehost::interop::checks {
 
 using grpc::testing::SimpleResponse;
 using grpc::testing::StreamingOutputCallResponse;
@@ -147,4 +147,4 @@ bool Same(const OrcaLoadReport& one, const OrcaLoadReport& other) {
   return google::protobuf::util::MessageDifferencer::Equals(one, other);
 }
 
-}  // namespace samehost::checks
+}  // namespace samehost::interop::checks

@@ -13,7 +13,7 @@
 #include "samehost/interop/testing.pb.h"
 
 // What the official cases assert. Each failure is one line: expected and got.
-namespace samehost::checks {
+namespace samehost::interop::checks {
 
 // A case that did not go as the description says.
 class CaseFailure : public std::runtime_error {
@@ -61,6 +61,6 @@ void ReportedWithCall(const grpc::ClientContext& context);
 bool Same(const xds::data::orca::v3::OrcaLoadReport& one,
           const xds::data::orca::v3::OrcaLoadReport& other);
 
-}  // namespace samehost::checks
+}  // namespace samehost::interop::checks
 
 #endif  // SAMEHOST_INTEROP_CHECKS_H_

@@ -1,6 +1,6 @@
 #include "interop_requests.h"
 
-namespace samehost::requests {
+namespace samehost::interop::requests {
 
 using grpc::testing::EchoStatus;
 using grpc::testing::SimpleRequest;
@@ -127,4 +127,4 @@ xds::service::orca::v3::OrcaLoadReportRequest Listening() {
   return request;
 }
 
-}  // namespace samehost::requests
+}  // namespace samehost::interop::requests

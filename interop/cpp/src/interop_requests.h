@@ -10,7 +10,7 @@
 #include "samehost/interop/testing.pb.h"
 
 // What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it.
-namespace samehost::requests {
+namespace samehost::interop::requests {
 
 inline constexpr int kLargeRequestBytes = 271828;
 inline constexpr int kLargeResponseBytes = 314159;
@@ -65,6 +65,6 @@ grpc::testing::StreamingOutputCallRequest Reporting(const grpc::testing::TestOrc
 // Asks for the report ten times a second.
 xds::service::orca::v3::OrcaLoadReportRequest Listening();
 
-}  // namespace samehost::requests
+}  // namespace samehost::interop::requests
 
 #endif  // SAMEHOST_INTEROP_REQUESTS_H_

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <exception>
 
-#include "dial.h"
-#include "error.h"
 #include "interop_cases.h"
+#include "log.h"
+#include "samehost/dial.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 // The official cases that this client does not know: they take an account of Google's cloud.
@@ -60,4 +60,4 @@ bool RunCases(const SocketAddress& address, const std::vector<std::string>& name
   return passed;
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "socket_address.h"
+#include "samehost/socket_address.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // How a case went.
 struct CaseResult {
@@ -25,6 +25,6 @@ std::vector<std::string> CaseNames();
 bool RunCases(const SocketAddress& address, const std::vector<std::string>& names,
               const std::function<void(const CaseResult&)>& say);
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
 #endif  // SAMEHOST_INTEROP_RUNNER_H_

@@ -12,9 +12,8 @@
 #include "came_compressed.h"
 #include "host_name.h"
 #include "pause.h"
-#include "transport.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 using grpc::testing::Empty;
@@ -311,4 +310,4 @@ InteropService::HalfDuplexCall(grpc::CallbackServerContext* context) {
   return new HalfDuplexReactor(*context);
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

@@ -7,7 +7,10 @@
 #include "samehost/interop/testing.grpc.pb.h"
 #include "turns.h"
 
-namespace samehost {
+namespace samehost::interop {
+
+// The longest message in both directions: gRPC's default for what is received.
+inline constexpr int kMaxMessageBytes = 4 * 1024 * 1024;
 
 // The service under test, as grpc/grpc doc/interop-test-descriptions.md has it. UnimplementedCall
 // is left to the generated base class, which answers UNIMPLEMENTED: that is part of the contract.
@@ -51,6 +54,6 @@ class InteropService final : public grpc::testing::TestService::CallbackService 
   Turns load_report_turns_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
 #endif  // SAMEHOST_INTEROP_SERVICE_H_

@@ -1,25 +1,26 @@
 // The three commands of every peer of the interop matrix: serve, greet and interop.
 
-#include <fmt/format.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <exception>
+#include <initializer_list>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
-#include "error.h"
 #include "greet.h"
 #include "greeter_service.h"
 #include "health_service.h"
 #include "interop_runner.h"
 #include "interop_service.h"
-#include "listen.h"
+#include "log.h"
 #include "orca.h"
+#include "serve.h"
 
-namespace samehost {
+namespace samehost::interop {
 namespace {
 
 constexpr int kExitFailed = 1;
@@ -38,7 +39,12 @@ int Run(const ServeCommand& command) {
   HealthService health({greeter::v1::GreeterService::service_full_name(),
                         grpc::testing::TestService::service_full_name(),
                         xds::service::orca::v3::OpenRcaService::service_full_name()});
-  Listen(command.address, command.options, {&greeter, &interop, &orca, &health}, health, [&] {
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  const std::initializer_list<grpc::Service*> services = {&greeter, &interop, &orca, &health};
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  Serve(command.address, command.options, builder, health, [&] {
     Print({{"event", "ready"},
            {"address", command.address.target()},
            {"pid", getpid()},
@@ -90,6 +96,6 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace samehost
+}  // namespace samehost::interop
 
-int main(int argc, char** argv) { return samehost::Main(argc, argv); }
+int main(int argc, char** argv) { return samehost::interop::Main(argc, argv); }

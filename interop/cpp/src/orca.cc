@@ -4,7 +4,7 @@
 
 #include "pause.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 using xds::data::orca::v3::OrcaLoadReport;
 using xds::service::orca::v3::OrcaLoadReportRequest;
@@ -63,4 +63,4 @@ grpc::ServerWriteReactor<OrcaLoadReport>* OpenRcaService::StreamCoreMetrics(
   return new StreamCoreMetricsReactor(current_, ToSeconds(request->report_interval()));
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop

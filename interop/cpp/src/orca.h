@@ -1,12 +1,12 @@
-#ifndef SAMEHOST_ORCA_H_
-#define SAMEHOST_ORCA_H_
+#ifndef SAMEHOST_INTEROP_ORCA_H_
+#define SAMEHOST_INTEROP_ORCA_H_
 
 #include <mutex>
 
 #include "samehost/interop/orca_service.grpc.pb.h"
 #include "samehost/interop/testing.pb.h"
 
-namespace samehost {
+namespace samehost::interop {
 
 // Backend metrics (ORCA, gRFC A51): a load report with one call, or out of band for as long as one
 // listens.
@@ -46,6 +46,6 @@ class OpenRcaService final : public xds::service::orca::v3::OpenRcaService::Call
   const CurrentLoadReport& current_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_ORCA_H_
+#endif  // SAMEHOST_INTEROP_ORCA_H_

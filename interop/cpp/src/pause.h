@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_PAUSE_H_
-#define SAMEHOST_PAUSE_H_
+#ifndef SAMEHOST_INTEROP_PAUSE_H_
+#define SAMEHOST_INTEROP_PAUSE_H_
 
 #include <google/protobuf/duration.pb.h>
 #include <grpcpp/alarm.h>
@@ -9,7 +9,7 @@
 #include <mutex>
 #include <optional>
 
-namespace samehost {
+namespace samehost::interop {
 
 using Seconds = std::chrono::duration<double>;
 
@@ -44,6 +44,6 @@ class Pause {
   std::optional<grpc::Alarm> alarm_;  // under mutex_
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_PAUSE_H_
+#endif  // SAMEHOST_INTEROP_PAUSE_H_

@@ -1,12 +1,12 @@
-#ifndef SAMEHOST_STATUS_NAME_H_
-#define SAMEHOST_STATUS_NAME_H_
+#ifndef SAMEHOST_INTEROP_STATUS_NAME_H_
+#define SAMEHOST_INTEROP_STATUS_NAME_H_
 
 #include <grpcpp/support/status_code_enum.h>
 
 #include <array>
 #include <string>
 
-namespace samehost {
+namespace samehost::interop {
 
 // The name of a status code, for which grpc++ has no function.
 inline std::string StatusName(grpc::StatusCode code) {
@@ -31,6 +31,6 @@ inline std::string StatusName(grpc::StatusCode code) {
                                                                      : std::to_string(code);
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_STATUS_NAME_H_
+#endif  // SAMEHOST_INTEROP_STATUS_NAME_H_

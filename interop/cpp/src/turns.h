@@ -1,12 +1,12 @@
-#ifndef SAMEHOST_TURNS_H_
-#define SAMEHOST_TURNS_H_
+#ifndef SAMEHOST_INTEROP_TURNS_H_
+#define SAMEHOST_INTEROP_TURNS_H_
 
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <utility>
 
-namespace samehost {
+namespace samehost::interop {
 
 // A mutual exclusion of calls that blocks no thread: who takes a turn is called back when it comes.
 class Turns {
@@ -44,6 +44,6 @@ class Turns {
   std::deque<std::function<void()>> waiting_;  // under mutex_
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_TURNS_H_
+#endif  // SAMEHOST_INTEROP_TURNS_H_

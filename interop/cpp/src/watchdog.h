@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_WATCHDOG_H_
-#define SAMEHOST_WATCHDOG_H_
+#ifndef SAMEHOST_INTEROP_WATCHDOG_H_
+#define SAMEHOST_INTEROP_WATCHDOG_H_
 
 #include <chrono>
 #include <condition_variable>
@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-namespace samehost {
+namespace samehost::interop {
 
 // Calls a function, in a thread of its own, if it still exists after a time.
 class Watchdog {
@@ -26,6 +26,6 @@ class Watchdog {
   std::jthread thread_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::interop
 
-#endif  // SAMEHOST_WATCHDOG_H_
+#endif  // SAMEHOST_INTEROP_WATCHDOG_H_

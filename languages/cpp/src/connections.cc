@@ -12,7 +12,7 @@
 #include <system_error>
 #include <thread>
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -84,4 +84,4 @@ void AwaitNoClient(const fs::path& bound, milliseconds at_most) {
   }
 }
 
-}  // namespace samehost
+}  // namespace samehost::internal

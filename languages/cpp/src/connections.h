@@ -1,10 +1,10 @@
-#ifndef SAMEHOST_CONNECTIONS_H_
-#define SAMEHOST_CONNECTIONS_H_
+#ifndef SAMEHOST_SRC_CONNECTIONS_H_
+#define SAMEHOST_SRC_CONNECTIONS_H_
 
 #include <chrono>
 #include <filesystem>
 
-namespace samehost {
+namespace samehost::internal {
 
 // Whether clients are connected to a listening socket, which gRPC does not tell.
 
@@ -16,6 +16,6 @@ bool HasClient(const std::filesystem::path& bound);
 // Waits until no client is connected to the socket bound to a path, or the time is over.
 void AwaitNoClient(const std::filesystem::path& bound, std::chrono::milliseconds at_most);
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_CONNECTIONS_H_
+#endif  // SAMEHOST_SRC_CONNECTIONS_H_

@@ -1,16 +1,14 @@
-#include "dial.h"
+#include "samehost/dial.h"
 
-#include <fmt/format.h>
+#include <sstream>
+#include <system_error>
 
-#include "diagnosis.h"
-#include "error.h"
 #include "library.h"
+#include "samehost/diagnose.h"
 #include "transport.h"
 
 namespace samehost {
-namespace {
-
-grpc::ChannelArguments Arguments() {
+grpc::ChannelArguments DefaultChannelArguments() {
   grpc::ChannelArguments arguments;
   // C-core 1.57 and newer send the path, percent-encoded, as :authority, which Kestrel and Rust's
   // h2 refuse (grpc/grpc 34305, hyperium/h2 442).
@@ -25,41 +23,36 @@ grpc::ChannelArguments Arguments() {
   // How much of a call is kept to send it again when the server says that it never began it (gRFC
   // A6). With 256 KiB, the default, calls of 1 MiB failed while servers were replaced.
   arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, 8 * 1024 * 1024);
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, kBandwidthProbe);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, internal::kBandwidthProbe);
   // How much may arrive before its reader has to say that there is room: C-core speaks up when half
   // of it is used, and that write fails too where the server has just closed the connection. Twice
   // the longest message, so that a client which waits for an answer has nothing to say.
-  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 2 * kMaxMessageBytes);
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 2 * internal::kMaxMessageBytes);
+  arguments.SetMaxReceiveMessageSize(internal::kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(internal::kMaxMessageBytes);
   return arguments;
 }
 
 std::shared_ptr<grpc::Channel> Dial(const SocketAddress& address,
                                     const grpc::ChannelArguments& arguments) {
-  KeepLibrary();
+  internal::KeepLibrary();
   return grpc::CreateCustomChannel(address.target(), grpc::InsecureChannelCredentials(), arguments);
-}
-
-}  // namespace
-
-std::shared_ptr<grpc::Channel> Dial(const SocketAddress& address) {
-  return Dial(address, Arguments());
-}
-
-std::shared_ptr<grpc::Channel> DialAlone(const SocketAddress& address) {
-  grpc::ChannelArguments arguments = Arguments();
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return Dial(address, arguments);
 }
 
 void WaitForServer(grpc::Channel& channel, const SocketAddress& address,
                    std::chrono::milliseconds timeout) {
-  if (const auto reason = DiagnoseWhatWaitingCannotCure(address)) throw Error(*reason);
+  try {
+    Probe(address);
+  } catch (const NoServerError&) {
+    // One that starts later cures it.
+  }
   if (channel.WaitForConnected(std::chrono::system_clock::now() + timeout)) return;
-  throw Error(Diagnose(address).value_or(fmt::format(
-      "a server answers at {} and was not ready within {:g} s; wait longer, or see its log",
-      address.path().string(), std::chrono::duration<double>(timeout).count())));
+  Diagnose(address);
+  std::ostringstream seconds;
+  seconds << std::chrono::duration<double>(timeout).count();
+  throw Error("a server answers at " + address.path().string() + " and was not ready within " +
+                  seconds.str() + " s; wait longer, or see its log",
+              std::make_error_code(std::errc::timed_out));
 }
 
 }  // namespace samehost

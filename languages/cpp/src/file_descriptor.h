@@ -1,11 +1,11 @@
-#ifndef SAMEHOST_FILE_DESCRIPTOR_H_
-#define SAMEHOST_FILE_DESCRIPTOR_H_
+#ifndef SAMEHOST_SRC_FILE_DESCRIPTOR_H_
+#define SAMEHOST_SRC_FILE_DESCRIPTOR_H_
 
 #include <unistd.h>
 
 #include <utility>
 
-namespace samehost {
+namespace samehost::internal {
 
 // Closes a file descriptor when it goes out of scope.
 class FileDescriptor {
@@ -24,6 +24,6 @@ class FileDescriptor {
   int number_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_FILE_DESCRIPTOR_H_
+#endif  // SAMEHOST_SRC_FILE_DESCRIPTOR_H_

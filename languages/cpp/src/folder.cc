@@ -1,15 +1,16 @@
 #include "folder.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 
 #include <cerrno>
 #include <system_error>
 
-#include "error.h"
+#include "samehost/error.h"
 #include "socket_probe.h"
+#include "text.h"
+#include "warn.h"
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -27,18 +28,19 @@ Folder OpenExisting(const fs::path& path, const fs::path& socket) {
   } catch (const std::system_error& error) {
     const int number = error.code().value();
     if (number == ENOENT || number == ENOTDIR) {
-      throw Error(fmt::format("no folder {} for the socket {}; create it or mount it",
-                              path.string(), socket.string()));
+      throw Error("no folder " + path.string() + " for the socket " + socket.string() +
+                      "; create it or mount it",
+                  error.code());
     }
-    throw Error(fmt::format("cannot open the folder of {}: {}; {}", socket.string(),
-                            SystemMessage(number), DescribePermissions(path)));
+    throw SystemError("cannot open the folder of " + socket.string(), number,
+                      DescribePermissions(path));
   }
 }
 
 }  // namespace
 
 Folder::Folder(const fs::path& path, int flags)
-    : descriptor_(Open(path, flags)), path_(fmt::format("/proc/self/fd/{}", descriptor_.get())) {
+    : descriptor_(Open(path, flags)), path_("/proc/self/fd/" + std::to_string(descriptor_.get())) {
   if (std::error_code ignored; !fs::exists(path_, ignored)) path_ = path;  // no /proc is mounted
 }
 
@@ -60,20 +62,18 @@ std::vector<std::string> Folder::Names() const {
   return names;
 }
 
-Folder OpenFolderOf(const fs::path& socket, bool trusted) {
+Folder OpenFolderOf(const fs::path& socket, const ListenOptions& options) {
   const fs::path path = socket.parent_path();
   Folder folder = OpenExisting(path, socket);
   const mode_t mode = folder.Status().st_mode;
   if ((mode & S_IWOTH) == 0 || (mode & S_ISVTX) != 0) return folder;
-  const std::string fault = fmt::format("every user can replace the socket {}: {} has mode {:04o}",
-                                        socket.string(), path.string(), mode & 07777);
-  if (!trusted) {
-    throw Error(fmt::format(
-        "{}; run chmod o-w {}, or serve with --trust-folder if you trust everyone who can reach it",
-        fault, path.string()));
+  const std::string fault = "every user can replace the socket " + socket.string() + ": " +
+                            path.string() + " has mode " + Octal(mode & 07777);
+  if (!options.trust_folder) {
+    throw UnsafeFolderError(fault + "; run chmod o-w " + path.string());
   }
-  LogError(fault);
+  Warn(options, fault);
   return folder;
 }
 
-}  // namespace samehost
+}  // namespace samehost::internal

@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_FOLDER_H_
-#define SAMEHOST_FOLDER_H_
+#ifndef SAMEHOST_SRC_FOLDER_H_
+#define SAMEHOST_SRC_FOLDER_H_
 
 #include <sys/stat.h>
 
@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "file_descriptor.h"
+#include "samehost/listen_options.h"
 
-namespace samehost {
+namespace samehost::internal {
 
 // An open folder. `folder / name` is a path to what has this name in it. The path stays in the
 // folder when someone renames the folder and puts another one in its place.
@@ -37,11 +38,11 @@ class Folder {
   std::filesystem::path path_;
 };
 
-// Opens the folder of a socket. Throws Error where there is none, or where every user can replace
-// the socket: whoever may write to a folder may do so, unless its sticky bit is set (unlink(2)).
-// Such a folder is accepted with a warning where it is trusted.
-Folder OpenFolderOf(const std::filesystem::path& socket, bool trusted);
+// Opens the folder of a socket. Throws Error where there is none, and UnsafeFolderError where every
+// user can replace the socket: whoever may write to a folder may do so, unless its sticky bit is
+// set (unlink(2)). Such a folder is accepted with a warning where it is trusted.
+Folder OpenFolderOf(const std::filesystem::path& socket, const ListenOptions& options);
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_FOLDER_H_
+#endif  // SAMEHOST_SRC_FOLDER_H_

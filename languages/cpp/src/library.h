@@ -1,9 +1,9 @@
-#ifndef SAMEHOST_LIBRARY_H_
-#define SAMEHOST_LIBRARY_H_
+#ifndef SAMEHOST_SRC_LIBRARY_H_
+#define SAMEHOST_SRC_LIBRARY_H_
 
 #include <grpc/grpc.h>
 
-namespace samehost {
+namespace samehost::internal {
 
 // Keeps gRPC running until the process ends. By itself it stops with the last channel or server,
 // and whoever ends that may wait for 10 s: when a write does not fit into the socket, which has
@@ -15,6 +15,6 @@ namespace samehost {
 // 42 of 96 servers stopped up to 8.7 s late; with this, 0 of 2,160 and 0 of 96.
 inline void KeepLibrary() { [[maybe_unused]] static const bool kept = (grpc_init(), true); }
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_LIBRARY_H_
+#endif  // SAMEHOST_SRC_LIBRARY_H_

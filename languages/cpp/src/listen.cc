@@ -1,27 +1,20 @@
-#include "listen.h"
+#include "samehost/listen.h"
 
-#include <fmt/format.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
-#include <optional>
-#include <string>
+#include <thread>
+#include <utility>
 
 #include "connections.h"
-#include "error.h"
 #include "file_descriptor.h"
 #include "library.h"
 #include "socket_file.h"
+#include "text.h"
 #include "transport.h"
-#include "watchdog.h"
 
 namespace samehost {
 namespace {
@@ -36,148 +29,109 @@ using std::chrono::milliseconds;
 // 42,450.
 constexpr double kDrainAges = 1.3;
 
-// What a stop may take beyond the grace: first to move the clients, then for gRPC to end when all
-// calls have been cut off. A handler may never return, and gRPC waits for it.
+// What a stop may take beyond the grace to move the clients, however long the age is.
 constexpr milliseconds kMoveTime{1200};
-constexpr milliseconds kEndTime{600};
-
-class StopSignals {
- public:
-  // Blocks the signals, so that none is lost between here and Take.
-  StopSignals() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGINT);
-    sigaddset(&signals_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    descriptor_.emplace(signalfd(-1, &signals_, SFD_CLOEXEC));
-    if (!descriptor_->valid()) {
-      throw Error(fmt::format("cannot wait for signals: {}; let this process open more files",
-                              SystemMessage(errno)));
-    }
-  }
-
-  // What to poll for a signal.
-  int descriptor() const { return descriptor_->get(); }
-
-  // Takes the signal, which would otherwise count as the next.
-  void Take() const {
-    int signal = 0;
-    sigwait(&signals_, &signal);
-  }
-
-  // From now on the second signal ends the process with 0; the first one may have been taken.
-  void EndAtTheSecond(bool first_was_taken) const {
-    static volatile sig_atomic_t had_first = 0;
-    had_first = first_was_taken ? 1 : 0;
-    struct sigaction end {};
-    end.sa_handler = [](int) {
-      if (had_first != 0) _exit(EXIT_SUCCESS);
-      had_first = 1;
-    };
-    end.sa_mask = signals_;
-    sigaction(SIGINT, &end, nullptr);
-    sigaction(SIGTERM, &end, nullptr);
-    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
-  }
-
- private:
-  sigset_t signals_{};
-  std::optional<FileDescriptor> descriptor_;
-};
 
 // Binds and serves; null if the system refuses the socket.
-std::unique_ptr<grpc::Server> Start(const SocketFile& file, milliseconds max_connection_age,
-                                    const std::vector<grpc::Service*>& services) {
-  KeepLibrary();
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
+std::unique_ptr<grpc::Server> Start(grpc::ServerBuilder& builder, const std::string& bound,
+                                    milliseconds max_connection_age) {
+  internal::KeepLibrary();
   // Not the public path: C-core removes whatever socket it finds where it binds, a live one too,
   // and when it stops it removes the name that it bound, whoever's it is by then (grpc/grpc 17122).
-  builder.AddListeningPort("unix:" + file.private_path().string(),
-                           grpc::InsecureServerCredentials());
+  builder.AddListeningPort("unix:" + bound, grpc::InsecureServerCredentials());
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                              static_cast<int>(max_connection_age.count()));
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, kBandwidthProbe);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, internal::kBandwidthProbe);
   // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
   // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
   // C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then
   // the connection may have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such
   // delay.
   builder.AddChannelArgument("grpc.http.tarpit", 0);
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.SetMaxSendMessageSize(kMaxMessageBytes);
-  for (grpc::Service* service : services) builder.RegisterService(service);
   return builder.BuildAndStart();
 }
 
-// Why a server stops.
-enum class Cause { kSignal, kTakeover, kRemoval };
-
-Error RemovalOf(const std::filesystem::path& path) {
-  return Error(fmt::format(
-      "someone has removed {}, or put another in its place: no new client finds this server; start "
-      "it again, and leave the file alone",
-      path.string()));
-}
-
-// Waits for a signal or a takeover, and looks whether the file is still there. One thread does it
-// all, so that neither a look nor a signal meets a takeover halfway.
-Cause AwaitEnd(const StopSignals& signals, SocketFile& file, const std::filesystem::path& path,
-               OnRemoved on_removed) {
-  bool is_lost = false;
-  while (true) {
-    std::array<pollfd, 2> awaited{
-        {{signals.descriptor(), POLLIN, 0}, {file.successor_descriptor(), POLLIN, 0}}};
-    poll(awaited.data(), awaited.size(), static_cast<int>(file.patience().count()));
-    const auto [stop, successor] = awaited;
-    if (stop.revents != 0) {
-      signals.Take();
-      return Cause::kSignal;
-    }
-    if (file.AnswerSuccessor(successor.revents != 0)) return Cause::kTakeover;
-    if (is_lost || !file.IsLost()) continue;
-    if (on_removed == OnRemoved::kStop) return Cause::kRemoval;
-    LogError(RemovalOf(path).what());
-    is_lost = true;
-  }
+ListenOptions WithDefaults(ListenOptions options) {
+  if (options.owner.empty()) options.owner = program_invocation_short_name;
+  return options;
 }
 
 }  // namespace
 
-void Listen(const SocketAddress& address, const ListenOptions& options,
-            const std::vector<grpc::Service*>& services, HealthService& health,
-            const std::function<void()>& ready) {
-  const StopSignals signals;
-  SocketFile file(address, fmt::format("{} {}", kImplementation, grpc::Version()),
-                  {.take_over = options.take_over, .trust_folder = options.trust_folder});
-  std::optional<Watchdog> watchdog;  // outlives the server, whose end it watches
-  const std::unique_ptr<grpc::Server> server = Start(file, options.max_connection_age, services);
-  if (server == nullptr) {  // grpc says no more than that it failed
-    throw Error(
-        fmt::format("the system refused a socket beside {}; check that its folder is on a file "
-                    "system with sockets and has space",
-                    address.path().string()));
+class Server::Impl {
+ public:
+  Impl(const SocketAddress& address, grpc::ServerBuilder& builder, ListenOptions options)
+      : options_(WithDefaults(std::move(options))),
+        file_(address, options_),
+        wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!wake_.valid()) {
+      throw internal::SystemError("cannot listen on " + address.path().string(), errno,
+                                  "let this process open more files");
+    }
+    server_ = Start(builder, file_.private_path().string(), options_.max_connection_age);
+    if (server_ == nullptr) {  // grpc says no more than that it failed
+      throw Error("the system refused a socket beside " + address.path().string() +
+                  "; check that its folder is on a file system with sockets and has space");
+    }
+    // BuildAndStart binds and starts in one step, so the mode is set when the server serves
+    // already; until then the folder's mode keeps everyone out.
+    file_.Publish();
+    if (options_.allow_takeover || options_.take_over || options_.on_removed) {
+      watcher_ = std::jthread([this](const std::stop_token& stopping) { Watch(stopping); });
+    }
   }
-  // BuildAndStart binds and starts in one step, so the mode is set when the server serves already;
-  // until then the folder's mode keeps everyone out.
-  file.Publish(options.mode, options.group);
-  ready();
 
-  const Cause cause = AwaitEnd(signals, file, address.path(), options.on_removed);
-  const milliseconds calls_end = options.grace + kMoveTime;
-  const auto calls_end_at = std::chrono::system_clock::now() + calls_end;
-  watchdog.emplace(calls_end + kEndTime, [cause, path = address.path()] {
-    if (cause == Cause::kRemoval) LogError(RemovalOf(path).what());
-    _exit(cause == Cause::kRemoval ? EXIT_FAILURE : EXIT_SUCCESS);
-  });
-  health.End();
-  file.Withdraw();
-  signals.EndAtTheSecond(cause == Cause::kSignal);
-  const auto moved =
-      std::chrono::duration_cast<milliseconds>(kDrainAges * options.max_connection_age);
-  AwaitNoClient(file.private_path(), std::min(moved, calls_end));
-  server->Shutdown(calls_end_at);
-  if (cause == Cause::kRemoval) throw RemovalOf(address.path());
+  ~Impl() { Stop(milliseconds(0)); }
+
+  void Stop(milliseconds grace) {
+    if (server_ == nullptr) return;
+    watcher_ = std::jthread();
+    const milliseconds calls_end = grace + kMoveTime;
+    const auto calls_end_at = std::chrono::system_clock::now() + calls_end;
+    file_.Withdraw();
+    const auto moved =
+        std::chrono::duration_cast<milliseconds>(kDrainAges * options_.max_connection_age);
+    internal::AwaitNoClient(file_.private_path(), std::min(moved, calls_end));
+    server_->Shutdown(calls_end_at);
+    server_.reset();
+  }
+
+ private:
+  // Answers successors, and looks whether the file is still there. One thread does it all, so that
+  // a look never meets a takeover halfway.
+  void Watch(const std::stop_token& stopping) {
+    const std::stop_callback wake(stopping, [this] { eventfd_write(wake_.get(), 1); });
+    for (bool is_lost = false; !stopping.stop_requested();) {
+      std::array<pollfd, 2> awaited{
+          {{wake_.get(), POLLIN, 0}, {file_.successor_descriptor(), POLLIN, 0}}};
+      poll(awaited.data(), awaited.size(), static_cast<int>(file_.patience().count()));
+      if (awaited[0].revents != 0) return;
+      if (file_.AnswerSuccessor(awaited[1].revents != 0)) {
+        if (options_.on_taken_over) options_.on_taken_over();
+        return;
+      }
+      if (is_lost || !file_.IsLost()) continue;
+      is_lost = true;
+      if (options_.on_removed) options_.on_removed();
+    }
+  }
+
+  const ListenOptions options_;
+  internal::SocketFile file_;  // used by one thread at a time
+  const internal::FileDescriptor wake_;
+  std::unique_ptr<grpc::Server> server_;
+  std::jthread watcher_;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+Server::~Server() = default;
+
+void Server::Stop(milliseconds grace) { impl_->Stop(grace); }
+
+Server Listen(const SocketAddress& address, grpc::ServerBuilder& builder, ListenOptions options) {
+  return Server(std::make_unique<Server::Impl>(address, builder, std::move(options)));
 }
 
 }  // namespace samehost

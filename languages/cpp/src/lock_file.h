@@ -1,16 +1,15 @@
-#ifndef SAMEHOST_LOCK_FILE_H_
-#define SAMEHOST_LOCK_FILE_H_
+#ifndef SAMEHOST_SRC_LOCK_FILE_H_
+#define SAMEHOST_SRC_LOCK_FILE_H_
 
-#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
 
-#include "error.h"
 #include "file_descriptor.h"
 #include "folder.h"
+#include "samehost/error.h"
 
-namespace samehost {
+namespace samehost::internal {
 
 // The exclusive lock on a file beside a socket that keeps two servers off one path. It is held
 // until destruction, and the system releases it when the process dies.
@@ -23,24 +22,22 @@ namespace samehost {
 class LockFile {
  public:
   // Locks `<socket>.lock` in the open folder of the socket and writes down who the owner is. Throws
-  // InUseError where someone else holds the lock for all of the patience, and Error where the file
-  // can't be opened, is not a lock file, or is another user's.
-  LockFile(const Folder& folder, const std::filesystem::path& socket, const std::string& owner,
-           std::chrono::milliseconds patience);
+  // InUseError where someone else holds the lock, LockFileError where the file is not a lock file
+  // or others may lock it, and Error where the system refuses.
+  LockFile(const Folder& folder, const std::filesystem::path& socket, const std::string& owner);
 
  private:
-  Error NotALockFile() const;
+  LockFileError NotALockFile() const;
   void RefuseWhatOthersMayLock(uid_t folder_owner) const;
-  bool TryTake() const;
-  void Take(std::chrono::milliseconds patience) const;
+  void Take() const;
   void Write(const std::string& owner) const;
   std::optional<std::string> ReadOwner() const;
 
-  const std::filesystem::path socket_;
+  const std::string socket_;
   const std::string path_;
   const FileDescriptor file_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_LOCK_FILE_H_
+#endif  // SAMEHOST_SRC_LOCK_FILE_H_

@@ -1,17 +1,17 @@
 #include "private_folder.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <random>
 #include <system_error>
 
-namespace samehost {
+#include "sha256.h"
+#include "text.h"
+
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,16 +58,11 @@ PrivateFolder::~PrivateFolder() {
 }
 
 std::string PrivatePrefix(const fs::path& socket) {
-  constexpr std::size_t kBytes = 4;  // two sockets of one folder share them once in 4 billion
-  const std::string name = socket.filename();
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data());
-  std::string prefix = ".";
-  for (std::size_t i = 0; i < kBytes; ++i) prefix += fmt::format("{:02x}", digest[i]);
-  return prefix;
+  // Two sockets of one folder share the first word once in 4 billion.
+  return std::string(".").append(Hex(Sha256(socket.filename()).front(), 8));
 }
 
-std::string RandomName() { return fmt::format("{:08x}", std::random_device()()); }
+std::string RandomName() { return Hex(std::random_device()(), 8); }
 
 void SweepPrivateFolders(const Folder& parent, const std::string& prefix) {
   for (const std::string& name : parent.Names()) {
@@ -81,4 +76,4 @@ void SweepPrivateFolders(const Folder& parent, const std::string& prefix) {
   }
 }
 
-}  // namespace samehost
+}  // namespace samehost::internal

@@ -1,12 +1,12 @@
-#ifndef SAMEHOST_PRIVATE_FOLDER_H_
-#define SAMEHOST_PRIVATE_FOLDER_H_
+#ifndef SAMEHOST_SRC_PRIVATE_FOLDER_H_
+#define SAMEHOST_SRC_PRIVATE_FOLDER_H_
 
 #include <filesystem>
 #include <string>
 
 #include "folder.h"
 
-namespace samehost {
+namespace samehost::internal {
 
 // A new folder beside a socket, which only this user may enter. A socket in it gets the group
 // that one beside it would get. It is removed on destruction, with the sockets in it.
@@ -39,6 +39,6 @@ std::string RandomName();
 // socket.
 void SweepPrivateFolders(const Folder& parent, const std::string& prefix);
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_PRIVATE_FOLDER_H_
+#endif  // SAMEHOST_SRC_PRIVATE_FOLDER_H_

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,4 +45,4 @@ void PublicFile::RestoreFrom(const PrivateFolder& kept) const {
   }
 }
 
-}  // namespace samehost
+}  // namespace samehost::internal

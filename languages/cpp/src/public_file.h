@@ -1,5 +1,5 @@
-#ifndef SAMEHOST_PUBLIC_FILE_H_
-#define SAMEHOST_PUBLIC_FILE_H_
+#ifndef SAMEHOST_SRC_PUBLIC_FILE_H_
+#define SAMEHOST_SRC_PUBLIC_FILE_H_
 
 #include <sys/stat.h>
 
@@ -11,7 +11,7 @@
 #include "private_folder.h"
 #include "socket_probe.h"
 
-namespace samehost {
+namespace samehost::internal {
 
 // A name in the folder of a socket under which clients or successors find this process.
 class PublicFile {
@@ -55,6 +55,6 @@ class PublicFile {
   std::optional<struct stat> own_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_PUBLIC_FILE_H_
+#endif  // SAMEHOST_SRC_PUBLIC_FILE_H_

@@ -1,12 +1,11 @@
-#include "socket_address.h"
-
-#include <fmt/format.h>
+#include "samehost/socket_address.h"
 
 #include <algorithm>
 #include <cctype>
 #include <string_view>
 
-#include "error.h"
+#include "samehost/error.h"
+#include "text.h"
 
 namespace samehost {
 namespace {
@@ -23,8 +22,8 @@ bool IsReserved(unsigned char character) {
 }
 
 std::string Shown(unsigned char character) {
-  return std::iscntrl(character) != 0 ? fmt::format("'\\x{:02x}'", character)
-                                      : fmt::format("'{}'", static_cast<char>(character));
+  return std::iscntrl(character) != 0 ? "'\\x" + internal::Hex(character, 2) + "'"
+                                      : std::string("'") + static_cast<char>(character) + "'";
 }
 
 // What is wrong with a path, and the remedy; empty if nothing is.
@@ -39,28 +38,25 @@ std::string Fault(const std::string& path) {
     return "the path names a folder; add the name of the socket, as in unix:/run/app/app.sock";
   }
   if (const auto found = std::find_if(path.begin(), path.end(), IsReserved); found != path.end()) {
-    return fmt::format(
-        "the path contains {}, which gRPC libraries do not all read alike; choose a path without "
-        "it",
-        Shown(*found));
+    return "the path contains " + Shown(*found) +
+           ", which gRPC libraries do not all read alike; choose a path without it";
   }
   if (path.size() > kMaxPathBytes) {
-    return fmt::format(
-        "the path has {} bytes and a Unix socket's may have {}; choose a shorter one", path.size(),
-        kMaxPathBytes);
+    return "the path has " + std::to_string(path.size()) + " bytes and a Unix socket's may have " +
+           std::to_string(kMaxPathBytes) + "; choose a shorter one";
   }
   return "";
 }
 
 }  // namespace
 
-SocketAddress SocketAddress::Parse(const std::string& text) {
+SocketAddress::SocketAddress(const std::string& text) {
   std::string path = text.starts_with(kScheme) ? text.substr(kScheme.size()) : text;
   if (path.starts_with("///")) path.erase(0, 2);
   if (const std::string fault = Fault(path); !fault.empty()) {
-    throw Error(fmt::format("bad socket address '{}': {}", text, fault));
+    throw AddressError("bad socket address '" + text + "': " + fault);
   }
-  return SocketAddress(path);
+  path_ = path;
 }
 
 }  // namespace samehost

@@ -1,28 +1,22 @@
-#ifndef SAMEHOST_SOCKET_FILE_H_
-#define SAMEHOST_SOCKET_FILE_H_
+#ifndef SAMEHOST_SRC_SOCKET_FILE_H_
+#define SAMEHOST_SRC_SOCKET_FILE_H_
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <filesystem>
 #include <optional>
-#include <string>
 
 #include "folder.h"
 #include "lock_file.h"
 #include "private_folder.h"
 #include "public_file.h"
-#include "socket_address.h"
+#include "samehost/listen_options.h"
+#include "samehost/socket_address.h"
+#include "socket_probe.h"
 #include "takeover.h"
 
-namespace samehost {
-
-struct ClaimOptions {
-  // Asks a server that has the path to hand it over.
-  bool take_over = false;
-  // Accepts, with a warning, a folder that every user may write to.
-  bool trust_folder = false;
-};
+namespace samehost::internal {
 
 // One server's hold on a path, as PROTOCOL.md has it: claim (construct), bind, publish, serve,
 // withdraw. For use by one thread.
@@ -35,10 +29,8 @@ struct ClaimOptions {
 // can replace what is there, but can't make the server change or remove a file of somebody else.
 class SocketFile {
  public:
-  // Locks the path and makes the private folder. Throws Error where another server has the path and
-  // does not hand it over, where the path has something that is no socket, or where its folder is
-  // missing, can't be written to, or can be written to by every user.
-  SocketFile(const SocketAddress& address, std::string owner, const ClaimOptions& options = {});
+  // Locks the path and makes the private folder. Throws what Listen does.
+  SocketFile(const SocketAddress& address, ListenOptions options);
   ~SocketFile() { Withdraw(); }
   SocketFile(const SocketFile&) = delete;
   SocketFile& operator=(const SocketFile&) = delete;
@@ -47,9 +39,11 @@ class SocketFile {
   const std::filesystem::path& private_path() const { return private_path_; }
 
   // Gives the bound socket its group and mode and renames it onto the path; from now on it is
-  // found, and a predecessor goes. Throws Error where the system refuses one of them, or where
-  // someone has put something at the path since the claim.
-  void Publish(mode_t mode, std::optional<gid_t> group);
+  // found, and a predecessor goes. Throws Error where the system refuses one of them, InUseError
+  // where someone has put something at the path since the claim, and CancelledError.
+  void Publish();
+
+  // The hand-over to a successor, in handover.cc.
 
   // What to poll for something that a successor has to say; -1 where none can come.
   int successor_descriptor() const;
@@ -68,21 +62,25 @@ class SocketFile {
   void Withdraw();
 
  private:
-  void TakeLock(std::chrono::milliseconds patience);
-  void Claim(bool take_over);
+  void Claim();
+  void TakeOver();
+  void TakeLock() { lock_.emplace(folder_, path_, options_.owner); }
   void RefuseUnlessFree(PathState state) const;
-  void RefuseForeignControl() const;
   void RefuseWhatHasComeSince() const;
   void MakePrivateFolder();
+  void SetGroupAndMode() const;
+
+  // In handover.cc.
+  void RefuseForeignControl() const;
   void LendLock();
   void ReclaimLock();
   bool TryToReclaim();
 
-  const SocketAddress address_;
-  const std::string owner_;
+  const ListenOptions options_;
+  const std::filesystem::path path_;
   const Folder folder_;
   PublicFile file_;
-  std::optional<PublicFile> control_;  // nothing where its name would be too long
+  std::optional<PublicFile> control_;  // where successors dial; nothing where there can be none
   std::optional<struct stat> found_;   // what was at the path before
   std::filesystem::path private_path_;
   // Before the lock, to be destroyed after it: a predecessor that hears of it finds the lock free.
@@ -95,6 +93,6 @@ class SocketFile {
   std::optional<Successors> successors_;
 };
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_SOCKET_FILE_H_
+#endif  // SAMEHOST_SRC_SOCKET_FILE_H_

@@ -1,8 +1,6 @@
 #include "socket_probe.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,12 +8,14 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <sstream>
 #include <vector>
 
-#include "error.h"
 #include "file_descriptor.h"
+#include "samehost/error.h"
+#include "text.h"
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 // Calls connect(2) or bind(2), which take a path alike.
@@ -45,8 +45,7 @@ PathState ProbePath(const std::filesystem::path& path, const std::filesystem::pa
       case EACCES:
         return PathState::kForbidden;
       default:
-        throw Error(fmt::format("cannot look at {}: {}; check the folder it is in", shown.string(),
-                                SystemMessage(errno)));
+        throw SystemError("cannot look at " + shown.string(), errno, "check the folder it is in");
     }
   }
   if (!S_ISSOCK(found.st_mode)) return PathState::kNotASocket;
@@ -65,8 +64,7 @@ PathState ProbePath(const std::filesystem::path& path, const std::filesystem::pa
     case EPROTOTYPE:  // someone has it for another kind of socket
       return PathState::kLive;
     default:  // no descriptor or no memory is left
-      throw Error(fmt::format("cannot dial {}: {}; let this process open more files",
-                              shown.string(), SystemMessage(error)));
+      throw SystemError("cannot dial " + shown.string(), error, "let this process open more files");
   }
 }
 
@@ -74,7 +72,7 @@ int Connect(int socket, const std::filesystem::path& path) {
   if (path.native().size() <= kMaxPathBytes) return Call(connect, socket, path);
   const FileDescriptor file(open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!file.valid()) return errno;
-  return Call(connect, socket, fmt::format("/proc/self/fd/{}", file.get()));
+  return Call(connect, socket, "/proc/self/fd/" + std::to_string(file.get()));
 }
 
 int Bind(int socket, const std::filesystem::path& path) { return Call(bind, socket, path); }
@@ -83,18 +81,19 @@ std::string DescribePermissions(const std::filesystem::path& path) {
   struct stat found {};
   std::filesystem::path visible = path;
   while (stat(visible.c_str(), &found) != 0) {
-    if (visible == visible.parent_path())
-      return fmt::format("nothing above {} can be seen", path.string());
+    if (visible == visible.parent_path()) return "nothing above " + path.string() + " can be seen";
     visible = visible.parent_path();
   }
   std::vector<gid_t> supplementary(getgroups(0, nullptr));
   getgroups(static_cast<int>(supplementary.size()), supplementary.data());
   std::set<gid_t> groups(supplementary.begin(), supplementary.end());
   groups.insert(getegid());
-  return fmt::format(
-      "{} belongs to uid {} and gid {} with mode {:04o}, and this process is uid {} with gids {}",
-      visible.string(), found.st_uid, found.st_gid, found.st_mode & 07777, geteuid(),
-      fmt::join(groups, " "));
+  std::ostringstream description;
+  description << visible.string() << " belongs to uid " << found.st_uid << " and gid "
+              << found.st_gid << " with mode " << Octal(found.st_mode & 07777)
+              << ", and this process is uid " << geteuid() << " with gids";
+  for (const gid_t group : groups) description << ' ' << group;
+  return description.str();
 }
 
-}  // namespace samehost
+}  // namespace samehost::internal

@@ -1,12 +1,12 @@
-#ifndef SAMEHOST_SOCKET_PROBE_H_
-#define SAMEHOST_SOCKET_PROBE_H_
+#ifndef SAMEHOST_SRC_SOCKET_PROBE_H_
+#define SAMEHOST_SRC_SOCKET_PROBE_H_
 
 #include <filesystem>
 #include <string>
 
-#include "socket_address.h"
+#include "samehost/socket_address.h"
 
-namespace samehost {
+namespace samehost::internal {
 
 // What is at the path of an address.
 enum class PathState {
@@ -37,6 +37,6 @@ int Bind(int socket, const std::filesystem::path& path);
 // asks.
 std::string DescribePermissions(const std::filesystem::path& path);
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_SOCKET_PROBE_H_
+#endif  // SAMEHOST_SRC_SOCKET_PROBE_H_

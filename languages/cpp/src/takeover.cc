@@ -1,21 +1,20 @@
 #include "takeover.h"
 
-#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 
 #include <array>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <thread>
 
-#include "error.h"
-#include "socket_address.h"
+#include "json.h"
+#include "samehost/error.h"
+#include "samehost/socket_address.h"
 #include "socket_probe.h"
+#include "text.h"
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -28,7 +27,10 @@ constexpr std::chrono::seconds kAnswerTime{5};
 constexpr std::chrono::seconds kSilence{5};
 
 // How long to wait for a descriptor for a successor.
-constexpr milliseconds kPace{50};
+constexpr milliseconds kDescriptorPace{50};
+
+// How often to dial a server whose backlog is full.
+constexpr milliseconds kDialPace{10};
 
 constexpr std::size_t kMaxLineBytes = 4096;
 
@@ -36,13 +38,16 @@ constexpr char kReleased[] = "released";
 constexpr char kPublished[] = "published";
 
 void Say(int connection, const char* event) {
-  const std::string line = nlohmann::json::object({{"event", event}}).dump() + "\n";
+  const std::string line = "{\"event\":\"" + std::string(event) + "\"}\n";
   // Who does not hear it has gone, which the next read says; that must not be a SIGPIPE.
   send(connection, line.data(), line.size(), MSG_NOSIGNAL);
 }
 
 bool Says(const std::string& line, const char* event) {
-  return nlohmann::json::parse(line, nullptr, false) == nlohmann::json::object({{"event", event}});
+  const auto message = ParseObject(line);
+  if (!message || message->fields_size() != 1) return false;
+  const auto said = message->fields().find("event");
+  return said != message->fields().end() && said->second.string_value() == event;
 }
 
 // Reads once. False, and errno or 0, where the line will not get any longer: it is complete, or too
@@ -77,35 +82,42 @@ std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& pa
   return control;
 }
 
-Predecessor::Predecessor(const Folder& folder, const std::filesystem::path& path)
-    : connection_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+void ThrowIfCancelled(const std::stop_token& cancel, const std::filesystem::path& path) {
+  if (cancel.stop_requested()) {
+    throw CancelledError("listening on " + path.string() + " was cancelled; start it again");
+  }
+}
+
+Predecessor::Predecessor(const Folder& folder, const std::filesystem::path& path,
+                         const std::stop_token& cancel)
+    : connection_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+  const std::string failure = path.string() + " can't be taken over: ";
   const auto control = ControlPath(path);
   if (!control) {
-    throw Error(fmt::format(
-        "{} can't be taken over: its name leaves no room for .takeover; stop its server",
-        path.string()));
+    throw InUseError(failure + "its name leaves no room for .takeover; stop its server");
   }
   const auto unanswered = [&](int error) {
-    return Error(fmt::format("{} can't be taken over: nobody answers at {}: {}; stop its server",
-                             path.string(), control->string(), SystemMessage(error)));
+    return SystemError<InUseError>(failure + "nobody answers at " + control->string(), error,
+                                   "stop its server");
   };
   if (!connection_.valid()) throw unanswered(errno);
+  // Ends a wait for it.
+  const std::stop_callback hang_up(cancel, [this] { shutdown(connection_.get(), SHUT_RDWR); });
   const auto end = steady_clock::now() + kAnswerTime;
-  // connect(2) waits that long for room in the backlog.
-  constexpr timeval kConnectTime{.tv_sec = kAnswerTime.count(), .tv_usec = 0};
-  setsockopt(connection_.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectTime, sizeof(kConnectTime));
-  if (const int error = Connect(connection_.get(), folder / control->filename()); error != 0) {
-    throw unanswered(error == EAGAIN ? ETIMEDOUT : error);
+  int error = 0;
+  while ((error = Connect(connection_.get(), folder / control->filename())) == EAGAIN &&
+         steady_clock::now() < end && !cancel.stop_requested()) {
+    std::this_thread::sleep_for(kDialPace);
   }
+  ThrowIfCancelled(cancel, path);
+  if (error != 0) throw unanswered(error == EAGAIN ? ETIMEDOUT : error);
   std::string line;
+  error = ReadLine(connection_.get(), end, line);
+  ThrowIfCancelled(cancel, path);
   // A server that closes its listener resets the connections that wait there.
-  if (const int error = ReadLine(connection_.get(), end, line); error != 0 && error != ECONNRESET) {
-    throw unanswered(error);
-  }
+  if (error != 0 && error != ECONNRESET) throw unanswered(error);
   if (!Says(line, kReleased)) {
-    throw Error(
-        fmt::format("{} can't be taken over: its server goes, or another takes over; try again",
-                    path.string()));
+    throw InUseError(failure + "its server goes, or another takes over; try again");
   }
 }
 
@@ -117,8 +129,8 @@ Successors::Successors(const std::filesystem::path& bound, const std::filesystem
   // its public name, so that a successor never finds it deaf.
   if (!listener_.valid() || Bind(listener_.get(), bound) != 0 ||
       chmod(bound.c_str(), S_IRUSR | S_IWUSR) != 0 || listen(listener_.get(), SOMAXCONN) != 0) {
-    throw Error(fmt::format("cannot listen for a successor at {}: {}; see whether its disk is full",
-                            shown.string(), SystemMessage(errno)));
+    throw SystemError("cannot listen for a successor at " + shown.string(), errno,
+                      "see whether its disk is full");
   }
 }
 
@@ -147,8 +159,8 @@ Successors::Said Successors::Accept() {
   }
   // Whoever waits in the backlog stays there: without a pause, a poll that finds it again and again
   // would be all that this process does until a descriptor is left.
-  std::this_thread::sleep_for(kPace);
+  std::this_thread::sleep_for(kDescriptorPace);
   return Said::kNothing;
 }
 
-}  // namespace samehost
+}  // namespace samehost::internal

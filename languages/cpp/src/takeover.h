@@ -1,15 +1,16 @@
-#ifndef SAMEHOST_TAKEOVER_H_
-#define SAMEHOST_TAKEOVER_H_
+#ifndef SAMEHOST_SRC_TAKEOVER_H_
+#define SAMEHOST_SRC_TAKEOVER_H_
 
 #include <chrono>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "file_descriptor.h"
 #include "folder.h"
 
-namespace samehost {
+namespace samehost::internal {
 
 // The hand-over of a path from the server that has it to its successor, as PROTOCOL.md has it under
 // Takeover. They talk over a socket beside the path; lines of JSON say what has happened, and a
@@ -19,13 +20,17 @@ namespace samehost {
 // for a socket.
 std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& path);
 
+// Throws CancelledError if a stop is requested.
+void ThrowIfCancelled(const std::stop_token& cancel, const std::filesystem::path& path);
+
 // The server that has the path, as its successor meets it. Its destruction before TellPublished
 // makes that server take its lock again and serve on.
 class Predecessor {
  public:
-  // Makes the server release its lock. The folder is that of the path. Throws Error where the
-  // server can't be asked, or won't.
-  Predecessor(const Folder& folder, const std::filesystem::path& path);
+  // Makes the server release its lock. The folder is that of the path. Throws InUseError where the
+  // server can't be asked, or won't, and CancelledError.
+  Predecessor(const Folder& folder, const std::filesystem::path& path,
+              const std::stop_token& cancel);
 
   // Says that the path is the successor's now, so that the predecessor drains and goes.
   void TellPublished() const;
@@ -74,6 +79,6 @@ class Successors {
   std::chrono::steady_clock::time_point silent_from_;  // unless it says something before
 };
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_TAKEOVER_H_
+#endif  // SAMEHOST_SRC_TAKEOVER_H_

@@ -1,7 +1,7 @@
-#ifndef SAMEHOST_TRANSPORT_H_
-#define SAMEHOST_TRANSPORT_H_
+#ifndef SAMEHOST_SRC_TRANSPORT_H_
+#define SAMEHOST_SRC_TRANSPORT_H_
 
-namespace samehost {
+namespace samehost::internal {
 
 // What both ends of a connection agree on.
 
@@ -14,6 +14,6 @@ inline constexpr int kMaxMessageBytes = 4 * 1024 * 1024;
 // whose answer is there and was not read yet.
 inline constexpr int kBandwidthProbe = 0;
 
-}  // namespace samehost
+}  // namespace samehost::internal
 
-#endif  // SAMEHOST_TRANSPORT_H_
+#endif  // SAMEHOST_SRC_TRANSPORT_H_

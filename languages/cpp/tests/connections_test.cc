@@ -9,12 +9,12 @@
 #include <string>
 #include <thread>
 
-#include "error.h"
 #include "file_descriptor.h"
+#include "samehost/error.h"
 #include "socket_probe.h"
 #include "temporary_folder.h"
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -124,4 +124,4 @@ TEST_F(ConnectionsTest, IsAwaitedNoLongerThanAllowed) {
 }
 
 }  // namespace
-}  // namespace samehost
+}  // namespace samehost::internal

@@ -1,15 +1,61 @@
-#include "dial.h"
+#include "samehost/dial.h"
 
 #include <grpc/grpc.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+
+#include "samehost/listen.h"
+#include "temporary_folder.h"
 
 namespace samehost {
 namespace {
 
 // See library.h for what it costs to stop gRPC.
 TEST(DialTest, GrpcOutlivesTheLastChannel) {
-  Dial(SocketAddress::Parse("/nowhere/server.sock")).reset();
+  Dial("/nowhere/server.sock").reset();
   EXPECT_TRUE(grpc_is_initialized());
+}
+
+// Knows no method, and remembers what :authority a call had.
+class AuthorityService final : public grpc::CallbackGenericService {
+ public:
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    authority = context->host();
+    return CallbackGenericService::CreateReactor(context);
+  }
+
+  std::string authority;
+};
+
+void Call(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  const grpc::ByteBuffer request;
+  grpc::ByteBuffer response;
+  std::promise<void> done;
+  grpc::GenericStub(channel).UnaryCall(&context, "/test/Call", {}, &request, &response,
+                                       [&](const grpc::Status&) { done.set_value(); });
+  done.get_future().wait();
+}
+
+TEST(DialTest, SendsLocalhostAsAuthorityUnlessItIsReplaced) {
+  const TemporaryFolder folder;
+  const SocketAddress address(folder.path() / "server.sock");
+  AuthorityService service;
+  grpc::ServerBuilder builder;
+  builder.RegisterCallbackGenericService(&service);
+  const Server server = Listen(address, builder);
+  Call(Dial(address));
+  EXPECT_EQ(service.authority, "localhost");
+  grpc::ChannelArguments arguments = DefaultChannelArguments();
+  arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "other");
+  Call(Dial(address, arguments));
+  EXPECT_EQ(service.authority, "other");
 }
 
 }  // namespace

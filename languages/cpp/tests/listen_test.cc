@@ -1,148 +1,119 @@
-#include "listen.h"
+#include "samehost/listen.h"
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <functional>
 #include <future>
+#include <list>
 #include <memory>
-#include <thread>
+#include <optional>
+#include <utility>
 
-#include "dial.h"
-#include "error.h"
 #include "file_descriptor.h"
-#include "health_service.h"
+#include "samehost/diagnose.h"
+#include "samehost/dial.h"
 #include "socket_probe.h"
 #include "temporary_folder.h"
 
 namespace samehost {
 namespace {
 
-using grpc::health::v1::HealthCheckRequest;
-using grpc::health::v1::HealthCheckResponse;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// Servers in this process, which ctest starts for each test anew.
 class ListenTest : public ::testing::Test {
  protected:
+  Server Serve(ListenOptions options = {}) {
+    grpc::ServerBuilder builder;
+    builder.RegisterCallbackGenericService(&services_.emplace_back());
+    return Listen(address_, builder, std::move(options));
+  }
+
   // Serves, does something when calls succeed, and returns how long the stop takes after it.
-  steady_clock::duration StopAfter(const ListenOptions& options,
-                                   const std::function<void()>& meanwhile) const {
-    HealthService health({});
-    steady_clock::time_point begun;
-    Listen(address_, options, {&health}, health, [&] {
-      meanwhile();
-      begun = steady_clock::now();
-      kill(getpid(), SIGTERM);
-    });
+  steady_clock::duration StopAfter(milliseconds age, milliseconds grace,
+                                   const std::function<void()>& meanwhile) {
+    Server server = Serve({.max_connection_age = age});
+    meanwhile();
+    const auto begun = steady_clock::now();
+    server.Stop(grace);
     return steady_clock::now() - begun;
   }
 
-  static ListenOptions WithAge(milliseconds age) {
-    ListenOptions options;
-    options.max_connection_age = age;
-    return options;
+  // A client with a connection of its own: C-core's channels to one address share theirs.
+  std::shared_ptr<grpc::Channel> Connected() const {
+    grpc::ChannelArguments arguments = DefaultChannelArguments();
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    auto channel = Dial(address_, arguments);
+    WaitForServer(*channel, address_, 10s);
+    return channel;
   }
 
+  void ConnectSilently() const { ASSERT_EQ(internal::Connect(silent_.get(), address_.path()), 0); }
+
   const TemporaryFolder folder_;
-  const SocketAddress address_ = SocketAddress::Parse(folder_.path() / "server.sock");
+  const SocketAddress address_{folder_.path() / "server.sock"};
+  const internal::FileDescriptor silent_{socket(AF_UNIX, SOCK_STREAM, 0)};
+  std::list<grpc::CallbackGenericService> services_;  // one for each server; they know no method
 };
 
 TEST_F(ListenTest, StopsAtOnceWhereNobodyIsConnectedWhateverTheAge) {
-  EXPECT_LT(StopAfter(WithAge(60s), [] {}), 1s) << "it takes some 10 ms, and 78 s with a client";
+  EXPECT_LT(StopAfter(60s, 5s, [] {}), 1s) << "it takes some 10 ms, and 78 s with a client";
 }
 
 TEST_F(ListenTest, StopsAtOnceWhenItsClientsHaveGone) {
-  const auto stop = StopAfter(WithAge(60s), [&] {
-    const auto channel = DialAlone(address_);
-    ASSERT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + 10s));
-  });
-  EXPECT_LT(stop, 1s);
+  EXPECT_LT(StopAfter(60s, 5s, [&] { Connected(); }), 1s);
 }
 
 TEST_F(ListenTest, ServesAnIdleClientUntilItsConnectionIsRenewed) {
   std::shared_ptr<grpc::Channel> channel;
-  const auto stop = StopAfter(WithAge(1s), [&] {
-    channel = DialAlone(address_);
-    ASSERT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + 10s));
-  });
+  const auto stop = StopAfter(1s, 5s, [&] { channel = Connected(); });
   EXPECT_GT(stop, 100ms) << "the connection lives for 0.9 s at least";
   EXPECT_LT(stop, 10s);
 }
 
 TEST_F(ListenTest, WaitsForAClientThatNeverLeavesNoLongerThanItMust) {
-  ListenOptions options = WithAge(200ms);
-  options.grace = 100ms;  // grpc waits for its handshake as for a call
-  const FileDescriptor silent(socket(AF_UNIX, SOCK_STREAM, 0));
-  const auto stop =
-      StopAfter(options, [&] { ASSERT_EQ(Connect(silent.get(), address_.path()), 0); });
+  // grpc waits for its handshake as for a call.
+  const auto stop = StopAfter(200ms, 100ms, [&] { ConnectSilently(); });
   EXPECT_GT(stop, 200ms) << "it is 1.3 ages, which is 260 ms";
   EXPECT_LT(stop, 10s);
 }
 
 TEST_F(ListenTest, StopsSoonAfterTheGraceWhateverTheAge) {
-  ListenOptions options = WithAge(60s);
-  options.grace = 100ms;
-  const FileDescriptor silent(socket(AF_UNIX, SOCK_STREAM, 0));
-  const auto stop =
-      StopAfter(options, [&] { ASSERT_EQ(Connect(silent.get(), address_.path()), 0); });
-  EXPECT_LT(stop, 5s) << "it is 1.3 s";
+  EXPECT_LT(StopAfter(60s, 100ms, [&] { ConnectSilently(); }), 5s) << "it is 1.3 s";
 }
 
-// Blocks for ever.
-class StuckService final : public grpc::health::v1::Health::Service {
-  grpc::Status Check(grpc::ServerContext* /*context*/, const HealthCheckRequest* /*request*/,
-                     HealthCheckResponse* /*response*/) override {
-    std::promise<void>().get_future().wait();
-    return grpc::Status::OK;
-  }
-};
-
-TEST_F(ListenTest, EndsTheProcessWhereAHandlerIsStuck) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  ListenOptions options;
-  options.grace = 100ms;
-  const auto serve = [&] {
-    StuckService stuck;
-    HealthService health({});
-    Listen(address_, options, {&stuck}, health, [&] {
-      const auto stub = grpc::health::v1::Health::NewStub(DialAlone(address_));
-      grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + 500ms);
-      HealthCheckResponse response;
-      stub->Check(&context, {}, &response);
-      kill(getpid(), SIGTERM);
-    });
-  };
-  const auto begun = steady_clock::now();
-  EXPECT_EXIT(serve(), ::testing::ExitedWithCode(0), "");
-  EXPECT_LT(steady_clock::now() - begun, 10s);
+TEST_F(ListenTest, TellsThatASuccessorServes) {
+  std::promise<void> taken_over;
+  Server server = Serve({.allow_takeover = true, .on_taken_over = [&] { taken_over.set_value(); }});
+  const Server successor = Serve({.take_over = true});
+  taken_over.get_future().wait();
+  server.Stop();
+  EXPECT_NO_THROW(Diagnose(address_));
 }
 
-TEST_F(ListenTest, TakesTheFirstSignalAfterARemovalForTheFirst) {
-  ListenOptions options;
-  options.on_removed = OnRemoved::kStop;
-  options.grace = 0s;
-  HealthService health({});
-  const FileDescriptor silent(socket(AF_UNIX, SOCK_STREAM, 0));  // the drain waits for it
-  std::thread stopping;
-  const auto ready = [&] {
-    ASSERT_EQ(Connect(silent.get(), address_.path()), 0);
-    std::filesystem::remove(address_.path());
-    stopping = std::thread([&] {
-      const std::filesystem::path control = address_.path().string() + ".takeover";
-      while (std::filesystem::exists(control)) std::this_thread::sleep_for(10ms);
-      kill(getpid(), SIGTERM);
-    });
-  };
-  EXPECT_THROW(Listen(address_, options, {&health}, health, ready), Error);
-  stopping.join();
+TEST_F(ListenTest, TellsThatItsFileIsGone) {
+  std::promise<void> removed;
+  const Server server = Serve({.on_removed = [&] { removed.set_value(); }});
+  std::filesystem::remove(address_.path());
+  removed.get_future().wait();
+}
+
+TEST_F(ListenTest, RefusesASecondServerAndANameThatIsNoSocket) {
+  const Server server = Serve();
+  EXPECT_THROW(Serve(), InUseError);
+  EXPECT_THROW(SocketAddress("server.sock"), AddressError);
+}
+
+TEST_F(ListenTest, StopsWhenItIsDestroyedOrReplaced) {
+  std::optional<Server> server = Serve();
+  EXPECT_NO_THROW(Diagnose(address_));
+  server.reset();
+  EXPECT_THROW(Diagnose(address_), NoServerError);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 #include "socket_probe.h"
 #include "temporary_folder.h"
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -98,4 +98,4 @@ TEST_F(PrivateFolderTest, SweepRemovesOnlyPrivateFoldersAndTheSocketsInThem) {
 }
 
 }  // namespace
-}  // namespace samehost
+}  // namespace samehost::internal

@@ -16,13 +16,13 @@
 #include <memory>
 #include <set>
 
-#include "error.h"
 #include "file_descriptor.h"
 #include "private_folder.h"
+#include "samehost/error.h"
 #include "socket_probe.h"
 #include "temporary_folder.h"
 
-namespace samehost {
+namespace samehost::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -32,7 +32,7 @@ using ::testing::UnorderedElementsAre;
 
 class SocketFileTest : public ::testing::Test {
  protected:
-  SocketAddress address() const { return SocketAddress::Parse(path()); }
+  SocketAddress address() const { return SocketAddress(path()); }
   std::string path() const { return folder_.path() / name_; }
 
   // Takes a name with which the path and the suffix are as long as a socket's path may be.
@@ -53,9 +53,11 @@ class SocketFileTest : public ::testing::Test {
     ASSERT_EQ(listen(socket, 1), 0);
   }
 
-  std::string Refusal(const ClaimOptions& options = {}) const {
+  std::string Refusal() const { return Refusal(options_); }
+
+  std::string Refusal(const ListenOptions& options) const {
     try {
-      SocketFile(address(), "test", options);
+      SocketFile(address(), options);
     } catch (const Error& error) {
       return error.what();
     }
@@ -64,7 +66,7 @@ class SocketFileTest : public ::testing::Test {
 
   void Serve(SocketFile& file) const {
     BindAndListen(listener_.get(), file.private_path());
-    file.Publish(0660, std::nullopt);
+    file.Publish();
   }
 
   // Waits for a successor to say something, as long as a server may.
@@ -98,11 +100,11 @@ class SocketFileTest : public ::testing::Test {
   // A successor that takes over meanwhile.
   std::future<std::unique_ptr<SocketFile>> Succeed() const {
     return std::async(std::launch::async, [this] {
-      auto successor =
-          std::make_unique<SocketFile>(address(), "test", ClaimOptions{.take_over = true});
+      auto successor = std::make_unique<SocketFile>(
+          address(), ListenOptions{.owner = "test", .take_over = true});
       const FileDescriptor listener(socket(AF_UNIX, SOCK_STREAM, 0));
       BindAndListen(listener.get(), successor->private_path());
-      successor->Publish(0660, std::nullopt);
+      successor->Publish();
       return successor;
     });
   }
@@ -114,15 +116,16 @@ class SocketFileTest : public ::testing::Test {
 
   // Its path is shorter than /proc/self/fd/3, so that one through the open folder is longer.
   const TemporaryFolder folder_{"s"};
+  const ListenOptions options_{.owner = "test", .allow_takeover = true};
   std::string name_ = "server.sock";
   const FileDescriptor listener_{socket(AF_UNIX, SOCK_STREAM, 0)};
 };
 
 TEST_F(SocketFileTest, PublishesWithItsModeAndLeavesOnlyTheLock) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), {.mode = 0600, .allow_takeover = true});
   BindAndListen(listener_.get(), file.private_path());
   EXPECT_EQ(ProbePath(address()), PathState::kAbsent);
-  file.Publish(0600, std::nullopt);
+  file.Publish();
   EXPECT_EQ(ProbePath(address()), PathState::kLive);
   EXPECT_EQ(fs::status(path()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
   EXPECT_THAT(Names(),
@@ -138,7 +141,7 @@ TEST_F(SocketFileTest, ReplacesAStaleSocketAndWhatAKilledServerLeft) {
   fs::permissions(left, fs::perms::owner_all);
   MakeStale(left / "abcd");
   ASSERT_EQ(ProbePath(address()), PathState::kStale);
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   EXPECT_EQ(ProbePath(address()), PathState::kLive);
   EXPECT_FALSE(fs::exists(left));
@@ -146,18 +149,18 @@ TEST_F(SocketFileTest, ReplacesAStaleSocketAndWhatAKilledServerLeft) {
 
 TEST_F(SocketFileTest, RefusesWhatWasPutAtThePathSinceItLooked) {
   MakeStale(path());
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   BindAndListen(listener_.get(), file.private_path());
   fs::remove(path());
   MakeStale(path());  // often with the same inode
-  EXPECT_THROW(file.Publish(0660, std::nullopt), Error);
+  EXPECT_THROW(file.Publish(), Error);
   file.Withdraw();
   EXPECT_THAT(Names(), UnorderedElementsAre("server.sock", "server.sock.lock"));
 }
 
 TEST_F(SocketFileTest, PublishesWhereAStaleSocketHasGoneSinceItLooked) {
   MakeStale(path());
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   fs::remove(path());
   Serve(file);
   EXPECT_EQ(ProbePath(address()), PathState::kLive);
@@ -167,13 +170,16 @@ TEST_F(SocketFileTest, RefusesAFolderThatEveryUserMayWriteToUnlessItIsTrusted) {
   fs::permissions(folder_.path(), fs::perms::all);
   EXPECT_THAT(Refusal(), HasSubstr("every user can replace the socket " + path()));
   EXPECT_THAT(Names(), UnorderedElementsAre());
-  EXPECT_EQ(Refusal({.trust_folder = true}), "not refused");
+  std::string warned;
+  EXPECT_EQ(Refusal({.trust_folder = true, .on_warning = [&](auto& text) { warned = text; }}),
+            "not refused");
+  EXPECT_THAT(warned, HasSubstr("every user can replace the socket " + path()));
   fs::permissions(folder_.path(), fs::perms::all | fs::perms::sticky_bit);
   EXPECT_EQ(Refusal(), "not refused");
 }
 
 TEST_F(SocketFileTest, ServesInTheFolderThatItOpenedWhereverThatIsMoved) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   const fs::path moved = folder_.path().string() + "-moved";
   fs::rename(folder_.path(), moved);
   fs::create_directory(folder_.path());
@@ -186,7 +192,7 @@ TEST_F(SocketFileTest, ServesInTheFolderThatItOpenedWhereverThatIsMoved) {
 }
 
 TEST_F(SocketFileTest, RefusesALockedPath) {
-  const SocketFile file(address(), "test");
+  const SocketFile file(address(), options_);
   EXPECT_THAT(Refusal(), HasSubstr(path() + " has a server already: test, process "));
 }
 
@@ -232,7 +238,7 @@ TEST_F(SocketFileTest, RefusesALockFileThatIsNotARegularFileWithOneName) {
 }
 
 TEST_F(SocketFileTest, LeavesAloneWhatHasTakenItsPlace) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   fs::remove(path());
   std::ofstream(path()) << "dear diary";
@@ -241,7 +247,7 @@ TEST_F(SocketFileTest, LeavesAloneWhatHasTakenItsPlace) {
 }
 
 TEST_F(SocketFileTest, NoticesThatItsFileIsGone) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   EXPECT_FALSE(file.IsLost());
   fs::remove(path());
@@ -249,7 +255,7 @@ TEST_F(SocketFileTest, NoticesThatItsFileIsGone) {
 }
 
 TEST_F(SocketFileTest, HandsThePathOverToASuccessor) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   auto succeeding = Succeed();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
@@ -260,7 +266,7 @@ TEST_F(SocketFileTest, HandsThePathOverToASuccessor) {
 }
 
 TEST_F(SocketFileTest, TakesTheLockAgainWhenItsSuccessorGivesUp) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   {
     const FileDescriptor successor = Dial();
@@ -272,7 +278,7 @@ TEST_F(SocketFileTest, TakesTheLockAgainWhenItsSuccessorGivesUp) {
 }
 
 TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatTalksRubbish) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   for (const std::string& rubbish :
        {std::string(4000, '[') + "\n", std::string("\xff\n"), std::string(5000, 'x')}) {
@@ -284,7 +290,7 @@ TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatTalksRubbish) {
 }
 
 TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatIsSilentWithoutIt) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   const FileDescriptor successor = Dial();
   AnswerUntil(file, /*locked=*/false);
@@ -292,7 +298,7 @@ TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatIsSilentWithoutIt) {
 }
 
 TEST_F(SocketFileTest, AnswersASuccessorAsSoonAsADescriptorIsLeftForIt) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   const FileDescriptor successor = Dial();
   rlimit before{};
@@ -306,7 +312,7 @@ TEST_F(SocketFileTest, AnswersASuccessorAsSoonAsADescriptorIsLeftForIt) {
 }
 
 TEST_F(SocketFileTest, TakesItsNamesAgainWhenItsSuccessorDiesWithThem) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   {
     const FileDescriptor successor = Dial();
@@ -326,7 +332,7 @@ TEST_F(SocketFileTest, TakesItsNamesAgainWhenItsSuccessorDiesWithThem) {
 }
 
 TEST_F(SocketFileTest, LeavesItsNamesToASuccessorThatHasTheLock) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   const FileDescriptor successor = Dial();
   AnswerUntil(file, /*locked=*/false);
@@ -337,7 +343,7 @@ TEST_F(SocketFileTest, LeavesItsNamesToASuccessorThatHasTheLock) {
 }
 
 TEST_F(SocketFileTest, RemovesItsNamesWhereASuccessorHasNotTakenTheLock) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   const FileDescriptor successor = Dial();
   AnswerUntil(file, /*locked=*/false);
@@ -346,13 +352,39 @@ TEST_F(SocketFileTest, RemovesItsNamesWhereASuccessorHasNotTakenTheLock) {
 }
 
 TEST_F(SocketFileTest, TakesOverWhereSomeoneHasRemovedTheLockFile) {
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   fs::remove(path() + ".lock");
   auto succeeding = Succeed();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
   file.Withdraw();
   EXPECT_FALSE(succeeding.get()->IsLost());
+}
+
+TEST_F(SocketFileTest, AsksALiveServerWithoutHoldingTheLock) {
+  SocketFile file(address(), options_);
+  Serve(file);
+  {
+    const FileDescriptor failing = Dial();
+    AnswerUntil(file, /*locked=*/false);
+  }
+  // The failure is not heard yet: the server takes the lock again before it hears the next one.
+  auto succeeding = Succeed();
+  while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
+  file.Withdraw();
+  EXPECT_FALSE(succeeding.get()->IsLost());
+}
+
+TEST_F(SocketFileTest, StopsAskingWhenItIsCancelled) {
+  SocketFile file(address(), options_);
+  Serve(file);
+  std::stop_source cancel;
+  auto succeeding = std::async(std::launch::async, [&] {
+    SocketFile(address(), {.take_over = true, .cancel = cancel.get_token()});
+  });
+  EXPECT_EQ(succeeding.wait_for(100ms), std::future_status::timeout) << "nobody answers it";
+  cancel.request_stop();
+  EXPECT_THROW(succeeding.get(), CancelledError);
 }
 
 TEST_F(SocketFileTest, RefusesAForeignFileWhereItWouldListenForASuccessor) {
@@ -366,9 +398,9 @@ TEST_F(SocketFileTest, ServesAtTheLongestPath) {
       kMaxPathBytes - folder_.path().string().size() - std::string("//x.sock").size();
   const fs::path deep = folder_.path() / std::string(room, 'd');
   fs::create_directory(deep);
-  const auto longest = SocketAddress::Parse(deep / "x.sock");
+  const auto longest = SocketAddress(deep / "x.sock");
   ASSERT_EQ(longest.path().string().size(), kMaxPathBytes);
-  SocketFile file(longest, "test");
+  SocketFile file(longest, options_);
   Serve(file);
   EXPECT_EQ(ProbePath(longest), PathState::kLive);
 }
@@ -376,7 +408,7 @@ TEST_F(SocketFileTest, ServesAtTheLongestPath) {
 TEST_F(SocketFileTest, ReplacesAStaleSocketOfTheLongestName) {
   TakeTheLongestName("");
   MakeStale(path());
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   EXPECT_EQ(ProbePath(address()), PathState::kLive);
 }
@@ -389,7 +421,7 @@ TEST_F(SocketFileTest, RefusesALivePathOfTheLongestName) {
 
 TEST_F(SocketFileTest, HandsTheLongestNameOverAfterASuccessorDiedWithIt) {
   TakeTheLongestName(".takeover");
-  SocketFile file(address(), "test");
+  SocketFile file(address(), options_);
   Serve(file);
   {
     const FileDescriptor failing = Dial();
@@ -409,4 +441,4 @@ TEST_F(SocketFileTest, HandsTheLongestNameOverAfterASuccessorDiedWithIt) {
 }
 
 }  // namespace
-}  // namespace samehost
+}  // namespace samehost::internal

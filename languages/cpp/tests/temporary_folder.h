@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "error.h"
+#include "samehost/error.h"
 
 namespace samehost {
 

@@ -14,9 +14,10 @@ inline constexpr std::size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
 // Where a server listens: an absolute path of at most kMaxPathBytes.
 class SocketAddress {
  public:
-  // Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path. Throws Error
-  // where it is none, or where gRPC's libraries would not all read it alike.
-  static SocketAddress Parse(const std::string& text);
+  // Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path. Throws
+  // AddressError where it is none, or where gRPC's libraries would not all read it alike.
+  SocketAddress(const std::string& text);
+  SocketAddress(const char* text) : SocketAddress(std::string(text)) {}
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -24,8 +25,6 @@ class SocketAddress {
   std::string target() const { return "unix:" + path_.string(); }
 
  private:
-  explicit SocketAddress(std::filesystem::path path) : path_(std::move(path)) {}
-
   std::filesystem::path path_;
 };
 

@@ -1,18 +1,13 @@
-#include "error.h"
+#include "log.h"
 
 #include <cerrno>
 #include <iostream>
 #include <sstream>
-#include <system_error>
 
-namespace samehost {
+namespace samehost::interop {
 
 void LogError(const std::string& text) {
   std::cerr << program_invocation_short_name << ": " << OneLine(text) << '\n';
-}
-
-std::string SystemMessage(int error_number) {
-  return std::generic_category().message(error_number);
 }
 
 std::string OneLine(const std::string& text) {
@@ -25,4 +20,4 @@ std::string OneLine(const std::string& text) {
   return line;
 }
 
-}  // namespace samehost
+}  // namespace samehost::interop
