@@ -411,7 +411,7 @@ void RpcSoak(const SocketAddress& address) {
 }
 
 void ChannelSoak(const SocketAddress& address) {
-  grpc::ChannelArguments arguments = DefaultChannelArguments();
+  grpc::ChannelArguments arguments;
   // C-core's channels to one address share their connections otherwise.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   Soak([&] {

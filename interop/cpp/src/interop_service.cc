@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <climits>
 #include <optional>
 #include <random>
 #include <vector>
 
 #include "came_compressed.h"
-#include "host_name.h"
 #include "pause.h"
 
 namespace samehost::interop {
@@ -238,6 +239,12 @@ class HalfDuplexReactor final : public DuplexStream {
   std::vector<StreamingOutputCallRequest> requests_;
   std::size_t next_ = 0;
 };
+
+std::string HostName() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
 
 }  // namespace
 

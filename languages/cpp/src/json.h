@@ -2,6 +2,7 @@
 #define SAMEHOST_SRC_JSON_H_
 
 #include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
 
 #include <optional>
 #include <string>
@@ -11,10 +12,20 @@ namespace samehost::internal {
 // JSON as protobuf reads and writes it, which gRPC needs anyway.
 
 // Reads an object; nothing where the text is something else.
-std::optional<google::protobuf::Struct> ParseObject(const std::string& text);
+inline std::optional<google::protobuf::Struct> ParseObject(const std::string& text) {
+  google::protobuf::Struct object;
+  if (!google::protobuf::util::JsonStringToMessage(text, &object).ok()) return std::nullopt;
+  return object;
+}
 
-// A string as JSON, with its quotes.
-std::string Quoted(const std::string& text);
+// A string as JSON, with its quotes; empty where the text is not UTF-8.
+inline std::string Quoted(const std::string& text) {
+  google::protobuf::Value value;
+  value.set_string_value(text);
+  std::string quoted;
+  const bool is_text = google::protobuf::util::MessageToJsonString(value, &quoted).ok();
+  return is_text ? quoted : "\"\"";
+}
 
 }  // namespace samehost::internal
 

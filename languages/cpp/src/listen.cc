@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -14,7 +15,6 @@
 #include "library.h"
 #include "socket_file.h"
 #include "text.h"
-#include "transport.h"
 
 namespace samehost {
 namespace {
@@ -29,6 +29,13 @@ using std::chrono::milliseconds;
 // 42,450.
 constexpr double kDrainAges = 1.3;
 
+// What gRPC takes for an age: an int of milliseconds.
+constexpr milliseconds kLeastAge{1};
+constexpr milliseconds kMostAge{std::numeric_limits<int>::max()};
+
+// The longest grace: a longer one is as good as this, and would overflow the clock.
+constexpr milliseconds kMostGrace = std::chrono::years(1);
+
 // What a stop may take beyond the grace to move the clients, however long the age is.
 constexpr milliseconds kMoveTime{1200};
 
@@ -39,8 +46,9 @@ std::unique_ptr<grpc::Server> Start(grpc::ServerBuilder& builder, const std::str
   // Not the public path: C-core removes whatever socket it finds where it binds, a live one too,
   // and when it stops it removes the name that it bound, whoever's it is by then (grpc/grpc 17122).
   builder.AddListeningPort("unix:" + bound, grpc::InsecureServerCredentials());
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                             static_cast<int>(max_connection_age.count()));
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_MS,
+      static_cast<int>(std::clamp(max_connection_age, kLeastAge, kMostAge).count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, internal::kBandwidthProbe);
   // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
   // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
@@ -86,7 +94,7 @@ class Server::Impl {
   void Stop(milliseconds grace) {
     if (server_ == nullptr) return;
     watcher_ = std::jthread();
-    const milliseconds calls_end = grace + kMoveTime;
+    const milliseconds calls_end = std::min(grace, kMostGrace) + kMoveTime;
     const auto calls_end_at = std::chrono::system_clock::now() + calls_end;
     file_.Withdraw();
     const auto moved =

@@ -1,9 +1,8 @@
 #ifndef SAMEHOST_SRC_TEXT_H_
 #define SAMEHOST_SRC_TEXT_H_
 
-#include <sys/types.h>
-
-#include <cstdint>
+#include <iomanip>
+#include <sstream>
 #include <string>
 #include <system_error>
 
@@ -18,11 +17,15 @@ Kind SystemError(const std::string& failure, int error, const std::string& remed
   return Kind(failure + ": " + code.message() + "; " + remedy, code);
 }
 
-// A mode as chmod(1) takes it, with four digits.
-std::string Octal(mode_t mode);
+inline std::string Digits(std::ios_base& (*base)(std::ios_base&), unsigned number, int width) {
+  std::ostringstream text;
+  text << base << std::setw(width) << std::setfill('0') << number;
+  return text.str();
+}
 
-// A number with this many hexadecimal digits at least.
-std::string Hex(std::uint32_t number, int digits);
+inline std::string Octal(unsigned mode) { return Digits(std::oct, mode, 4); }
+
+inline std::string Hex(unsigned number, int width) { return Digits(std::hex, number, width); }
 
 }  // namespace samehost::internal
 

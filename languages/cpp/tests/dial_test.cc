@@ -35,7 +35,8 @@ class AuthorityService final : public grpc::CallbackGenericService {
 void Call(const std::shared_ptr<grpc::Channel>& channel) {
   grpc::ClientContext context;
   context.set_wait_for_ready(true);
-  const grpc::ByteBuffer request;
+  const grpc::Slice nothing;
+  const grpc::ByteBuffer request(&nothing, 1);
   grpc::ByteBuffer response;
   std::promise<void> done;
   grpc::GenericStub(channel).UnaryCall(&context, "/test/Call", {}, &request, &response,
@@ -52,7 +53,7 @@ TEST(DialTest, SendsLocalhostAsAuthorityUnlessItIsReplaced) {
   const Server server = Listen(address, builder);
   Call(Dial(address));
   EXPECT_EQ(service.authority, "localhost");
-  grpc::ChannelArguments arguments = DefaultChannelArguments();
+  grpc::ChannelArguments arguments;
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "other");
   Call(Dial(address, arguments));
   EXPECT_EQ(service.authority, "other");

@@ -46,7 +46,7 @@ class ListenTest : public ::testing::Test {
 
   // A client with a connection of its own: C-core's channels to one address share theirs.
   std::shared_ptr<grpc::Channel> Connected() const {
-    grpc::ChannelArguments arguments = DefaultChannelArguments();
+    grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     auto channel = Dial(address_, arguments);
     WaitForServer(*channel, address_, 10s);

@@ -11,17 +11,14 @@
 
 namespace samehost {
 
-// What a channel on a Unix domain socket needs: an :authority that every server takes, a short
-// backoff, and messages of up to 4 MiB in both directions. Set further arguments and pass them to
-// Dial; to replace one of these, set it again.
-grpc::ChannelArguments DefaultChannelArguments();
-
 // Returns a channel to the server at a socket. It connects at the first call. A call with
 // `context.set_wait_for_ready(true)` waits for a server until its own deadline; other calls fail
 // while none listens.
-std::shared_ptr<grpc::Channel> Dial(
-    const SocketAddress& address,
-    const grpc::ChannelArguments& arguments = DefaultChannelArguments());
+//
+// The channel has an :authority that every server takes, a short backoff, and messages of up to
+// 4 MiB in both directions, unless the arguments say otherwise.
+std::shared_ptr<grpc::Channel> Dial(const SocketAddress& address,
+                                    grpc::ChannelArguments arguments = {});
 
 // Waits until the channel is connected to its server. Throws an error of Diagnose when the time is
 // over, or at once where waiting cannot help.

@@ -15,7 +15,8 @@ inline constexpr std::size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
 class SocketAddress {
  public:
   // Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path. Throws
-  // AddressError where it is none, or where gRPC's libraries would not all read it alike.
+  // AddressError where it is none, or where gRPC's libraries would not all read it alike. These are
+  // implicit, so that whatever takes an address takes its text.
   SocketAddress(const std::string& text);
   SocketAddress(const char* text) : SocketAddress(std::string(text)) {}
 
