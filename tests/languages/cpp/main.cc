@@ -15,7 +15,7 @@
 
 namespace {
 
-class Echo final : public echo::v1::EchoService::Service {
+class EchoServiceImpl final : public echo::v1::EchoService::Service {
   grpc::Status Echo(grpc::ServerContext*, const echo::v1::EchoRequest* request,
                     echo::v1::EchoResponse* response) override {
     response->set_text(request->text());
@@ -30,7 +30,7 @@ void Serve(const std::string& path) {
   sigaddset(&stop, SIGINT);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // before gRPC starts threads, which inherit it
 
-  Echo service;
+  EchoServiceImpl service;
   grpc::ServerBuilder builder;
   builder.RegisterService(&service);
   samehost::Server server = samehost::Listen(path, builder);
