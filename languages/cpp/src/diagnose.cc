@@ -51,7 +51,9 @@ int ReadFirstFrameHeader(const std::filesystem::path& path, std::string& header)
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(end - steady_clock::now()).count();
     pollfd readable{connection.get(), POLLIN, 0};
-    if (left <= 0 || poll(&readable, 1, static_cast<int>(left)) == 0) return ETIMEDOUT;
+    const int ready = left > 0 ? poll(&readable, 1, static_cast<int>(left)) : 0;
+    if (ready == 0) return ETIMEDOUT;
+    if (ready < 0) continue;  // a signal has ended the wait
     char buffer[kFrameHeaderBytes];
     const ssize_t size =
         recv(connection.get(), static_cast<char*>(buffer), kFrameHeaderBytes - header.size(), 0);

@@ -67,10 +67,10 @@ int ReadLine(int connection, steady_clock::time_point end, std::string& line) {
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(end - steady_clock::now());
     pollfd readable{connection, POLLIN, 0};
-    if (left.count() <= 0 || poll(&readable, 1, static_cast<int>(left.count())) == 0) {
-      return ETIMEDOUT;
-    }
-    if (!ReadMore(connection, line)) return errno;
+    const int ready = left.count() > 0 ? poll(&readable, 1, static_cast<int>(left.count())) : 0;
+    if (ready == 0) return ETIMEDOUT;
+    // Not where a signal has ended the wait.
+    if (ready > 0 && !ReadMore(connection, line)) return errno;
   }
 }
 
