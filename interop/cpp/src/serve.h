@@ -18,7 +18,7 @@ inline constexpr char kImplementation[] = "grpc-c++";
 enum class OnRemoved { kServe, kStop };
 
 struct ServeOptions {
-  ListenOptions listen;
+  ListenOptions listen = {};
   OnRemoved on_removed = OnRemoved::kServe;
   // How long calls in progress may take when the server stops. The stop takes at most 1.8 s longer,
   // whatever clients and handlers do.
