@@ -1,5 +1,4 @@
 include(CMakeFindDependencyMacro)
-find_dependency(Protobuf)
 find_dependency(gRPC CONFIG)
 find_dependency(Threads)
 include(${CMAKE_CURRENT_LIST_DIR}/samehost-targets.cmake)
