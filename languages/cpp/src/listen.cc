@@ -46,9 +46,8 @@ std::unique_ptr<grpc::Server> Start(grpc::ServerBuilder& builder, const std::str
   // Not the public path: C-core removes whatever socket it finds where it binds, a live one too,
   // and when it stops it removes the name that it bound, whoever's it is by then (grpc/grpc 17122).
   builder.AddListeningPort("unix:" + bound, grpc::InsecureServerCredentials());
-  builder.AddChannelArgument(
-      GRPC_ARG_MAX_CONNECTION_AGE_MS,
-      static_cast<int>(std::clamp(max_connection_age, kLeastAge, kMostAge).count()));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                             static_cast<int>(max_connection_age.count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, internal::kBandwidthProbe);
   // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
   // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
@@ -61,6 +60,7 @@ std::unique_ptr<grpc::Server> Start(grpc::ServerBuilder& builder, const std::str
 
 ListenOptions WithDefaults(ListenOptions options) {
   if (options.owner.empty()) options.owner = program_invocation_short_name;
+  options.max_connection_age = std::clamp(options.max_connection_age, kLeastAge, kMostAge);
   return options;
 }
 
