@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.lock ./
 RUN pip install --no-cache-dir "$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"
-COPY python-proto python-proto
+COPY python-common python-common
 COPY python-server python-server
 COPY python-client python-client
 
@@ -12,12 +12,12 @@ COPY python-client python-client
 FROM build AS build-server
 RUN uv venv /opt/samehost \
  && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
-      ./python-proto ./python-server ./python-client
+      ./python-common ./python-server ./python-client
 
 FROM build AS build-client
 RUN uv venv /opt/samehost \
  && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
-      ./python-proto ./python-client
+      ./python-common ./python-client
 
 # The server's image has the client's command too: its health check is `samehost health`.
 FROM python:3.11-slim-bookworm AS server

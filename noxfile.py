@@ -18,7 +18,7 @@ nox.options.sessions = ["lint", "typecheck", "test"]
 LOCK = "requirements.lock"
 BENCH_LOCK = "bench/requirements.lock"
 PACKAGES = [
-    "python-proto",
+    "python-common",
     "python-server",
     "python-client",
     "interop/python",
@@ -33,7 +33,7 @@ GRPCLIB = ("grpclib_python",)
 
 # Where the stubs of each part of the contract are committed: a source root, so that they import as they are.
 STUBS = [
-    ("proto/samehost/greeter/v1", "python-proto/src", GRPCIO),
+    ("proto/samehost/greeter/v1", "python-common/src", GRPCIO),
     ("proto/samehost/interop", "interop/python/src", GRPCIO),
     ("proto/samehost", "interop/python-grpclib/src", GRPCLIB),
 ]
@@ -43,7 +43,7 @@ STUBS = [
 def demo(session: nox.Session) -> None:
     """Show one server, one client, and all four kinds of call over a socket in a private folder."""
     # The lock as constraints: no tools are installed that a user of the libraries does not need.
-    session.install("--constraint", LOCK, "./python-proto", "./python-server", "./python-client")
+    session.install("--constraint", LOCK, "./python-common", "./python-server", "./python-client")
     session.run("python", "examples/demo.py")
 
 
@@ -115,7 +115,7 @@ def typecheck(session: nox.Session) -> None:
     )
     for package in ("interop/python", "interop/python-grpclib", "interop/harness"):
         session.run("mypy", f"{package}/tests")
-    session.run("mypy", "--platform=darwin", "python-proto/src", "python-server/src", "python-client/src")
+    session.run("mypy", "--platform=darwin", "python-common/src", "python-server/src", "python-client/src")
 
 
 @nox.session

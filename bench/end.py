@@ -20,7 +20,7 @@ from bench import buffers
 from bench.calls import AsyncCalls, Calls, measure, measure_async
 from bench.contenders import End
 from bench.works import Work
-from samehost_proto.tuning import run_in_loop, tune
+from samehost_common.tuning import run_in_loop, tune
 
 
 def serve(end: End, address: str) -> None:

@@ -34,9 +34,9 @@ from faults.servers import FaultError, start
 from samehost.interop import testing_pb2, testing_pb2_grpc
 from samehost_client import connect
 from samehost_client.health import check
+from samehost_common import SocketAddress
 from samehost_interop.child_process import ChildProcess
 from samehost_interop.socket_suite.neighbours import answering, neighbour
-from samehost_proto import SocketAddress
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = SettingsFrame(0).serialize()

@@ -23,7 +23,7 @@ import pytest
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import connect
 from samehost_client.health import check
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 from samehost_server import Server, aio
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 
@@ -281,7 +281,7 @@ def run_without_rights(module: str, *arguments: object) -> subprocess.CompletedP
     """
     code = f"""
 import asyncio, concurrent.futures.thread, importlib, os, sys
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune()  # as the program does, before grpc is imported
 program = importlib.import_module("{module}.__main__")
 importlib.import_module("{module}.commands")

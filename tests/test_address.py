@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samehost_proto import MAX_PATH_BYTES, AddressError, SocketAddress
+from samehost_common import MAX_PATH_BYTES, AddressError, SocketAddress
 
 LONGEST = "/tmp/" + "x" * (MAX_PATH_BYTES - len("/tmp/"))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from running import Running, listening, make_stale, serves
-from samehost_proto import SamehostError, SocketAddress
+from samehost_common import SamehostError, SocketAddress
 from samehost_server import BindError, SocketInUseError
 from samehost_server._socket_file import SocketFile
 

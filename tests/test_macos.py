@@ -57,7 +57,7 @@ asyncio.run(main())
 
 def test_paths_are_shorter() -> None:
     printed = run_like_macos("""
-from samehost_proto import AddressError, SocketAddress
+from samehost_common import AddressError, SocketAddress
 SocketAddress.parse("/" + "x" * 102)
 try:
     SocketAddress.parse("/" + "x" * 103)

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from running import WITHIN, Running, eventually, listening, required, run_without_rights
 from samehost_client.health import check
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 from samehost_server import Server
 from samehost_server.greeter import GreeterService
 

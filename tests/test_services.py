@@ -17,7 +17,7 @@ from running import WITHIN, Running, as_option, run, serving, slow_greetings
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import CallError, connect
 from samehost_client.health import check
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 from samehost_server import OptionError, ServiceError
 from samehost_server.greeter import AsyncGreeterService, GreeterService
 

@@ -32,7 +32,7 @@ from running import (
 )
 from samehost_client import connect
 from samehost_client.greeter import greet
-from samehost_proto import NotASocketError
+from samehost_common import NotASocketError
 from samehost_server import BindError, OptionError, SocketInUseError
 
 

@@ -30,7 +30,7 @@ from running import (
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import connect
 from samehost_client.health import check
-from samehost_proto import NotASocketError, SocketAddress
+from samehost_common import NotASocketError, SocketAddress
 from samehost_server import SocketInUseError
 
 

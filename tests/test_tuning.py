@@ -23,7 +23,7 @@ def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_the_engine_is_chosen_before_grpc_is_imported() -> None:
     done = python("""
 import os, sys
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune()
 assert "grpc" not in sys.modules
 from samehost_client import connect
@@ -37,7 +37,7 @@ print(os.environ["GRPC_EXPERIMENTS"])
 def test_the_engine_of_clients_is_chosen_on_request() -> None:
     done = python("""
 import os
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune(client_engine=True)
 from samehost_client import connect
 print(os.environ["GRPC_EXPERIMENTS"])
@@ -49,7 +49,7 @@ def test_too_late_is_said() -> None:
     done = python("""
 import os
 import grpc
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune()
 print("GRPC_EXPERIMENTS" in os.environ)
 """)
@@ -60,7 +60,7 @@ print("GRPC_EXPERIMENTS" in os.environ)
 def test_what_a_newer_grpcio_does_not_know_is_skipped_and_said() -> None:
     done = python("""
 import os
-from samehost_proto import tuning
+from samehost_common import tuning
 tuning._LISTENER = "no_such_thing"
 tuning.tune()
 print("GRPC_EXPERIMENTS" in os.environ)
@@ -72,7 +72,7 @@ print("GRPC_EXPERIMENTS" in os.environ)
 @pytest.mark.parametrize("theirs", ["-event_engine_dns", ""])
 def test_the_users_own_experiments_are_left_alone(theirs: str) -> None:
     done = python(
-        "from samehost_proto.tuning import tune; import os; tune(); print(os.environ['GRPC_EXPERIMENTS'])",
+        "from samehost_common.tuning import tune; import os; tune(); print(os.environ['GRPC_EXPERIMENTS'])",
         GRPC_EXPERIMENTS=theirs,
     )
     assert (done.stdout, done.stderr) == (f"{theirs}\n", "")
@@ -82,7 +82,7 @@ def test_importing_the_libraries_tunes_nothing() -> None:
     done = python("""
 import os
 import samehost_client.commands, samehost_client.__main__, samehost_server.commands, samehost_server.__main__
-import samehost_proto.tuning, samehost_client.aio, samehost_server.aio
+import samehost_common.tuning, samehost_client.aio, samehost_server.aio
 print("GRPC_EXPERIMENTS" in os.environ)
 """)
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -91,7 +91,7 @@ print("GRPC_EXPERIMENTS" in os.environ)
 def test_each_switch_can_be_left_out() -> None:
     done = python("""
 import os
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune(server_engine=False)
 print("GRPC_EXPERIMENTS" in os.environ)
 """)
@@ -100,7 +100,7 @@ print("GRPC_EXPERIMENTS" in os.environ)
 
 FAULTS = """
 import resource
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune(server_engine=False, allocator={})
 for _ in range(10):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -125,16 +125,16 @@ def test_another_c_library_is_left_alone() -> None:
 import ctypes, logging
 logging.basicConfig(level=logging.INFO)
 ctypes.CDLL = lambda name: object()  # musl's has no gnu_get_libc_version
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune(server_engine=False)
 """)
-    assert done.stderr == "INFO:samehost_proto:the allocator is not tuned: this system's C library is not glibc\n"
+    assert done.stderr == "INFO:samehost_common:the allocator is not tuned: this system's C library is not glibc\n"
 
 
 @pytest.mark.parametrize(("chosen", "said"), [("stream_options()", "no future"), ("()", "a future")])
 def test_streams_that_are_read_where_they_are_iterated_are_no_futures(chosen: str, said: str, folder: Path) -> None:
     done = python(f"""
-from samehost_proto.tuning import stream_options, tune
+from samehost_common.tuning import stream_options, tune
 tune()
 import grpc.experimental
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
@@ -161,7 +161,7 @@ def test_a_grpcio_without_single_threaded_streams_is_told_of() -> None:
     done = python("""
 import grpc.experimental
 del grpc.experimental.ChannelOptions
-from samehost_proto.tuning import stream_options
+from samehost_common.tuning import stream_options
 print(stream_options())
 """)
     assert done.stdout == "[]\n"
@@ -190,7 +190,7 @@ import asyncio, sys
 sys.path.insert(0, {str(folder)!r})
 if not {there}:
     sys.modules["uvloop"] = None
-from samehost_proto.tuning import run_in_loop
+from samehost_common.tuning import run_in_loop
 async def loop(): return type(asyncio.get_running_loop()).__module__
 print(run_in_loop(loop()))
 """)

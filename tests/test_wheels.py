@@ -36,10 +36,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip("building needs the package registry, which can't be reached")
         raise
     names = {wheel.name.split("-")[0] for wheel in dist.glob("*.whl")}
-    libraries = {"samehost_proto", "samehost_server", "samehost_client"}
+    libraries = {"samehost_common", "samehost_server", "samehost_client"}
     assert names == libraries | {"samehost_interop", "samehost_interop_python", "samehost_interop_grpclib"}
     run(binary, "venv", "--python", sys.executable, empty / "venv", cwd=empty)
-    wheels = [wheel for name in ("proto", "server", "client") for wheel in dist.glob(f"samehost_{name}-*.whl")]
+    wheels = [wheel for name in ("common", "server", "client") for wheel in dist.glob(f"samehost_{name}-*.whl")]
     run(
         binary,
         "pip",
@@ -78,6 +78,6 @@ def test_both_commands_and_the_stubs_work_without_a_source_tree(environment: Pat
 @pytest.mark.timeout(2 * SECONDS)
 def test_the_wheels_say_that_they_are_typed(environment: Path) -> None:
     installed = {marker.parent.name for marker in environment.parent.glob("lib/*/site-packages/samehost*/py.typed")}
-    assert installed == {"samehost_proto", "samehost_server", "samehost_client"}
+    assert installed == {"samehost_common", "samehost_server", "samehost_client"}
     stubs = list(environment.parent.glob("lib/*/site-packages/samehost/greeter/v1/*.pyi"))
     assert len(stubs) == 2

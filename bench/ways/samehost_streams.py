@@ -1,10 +1,10 @@
-"""Ours with samehost_proto.tuning.stream_options: the thread that takes a stream's messages reads them itself."""
+"""Ours with samehost_common.tuning.stream_options: the thread that takes a stream's messages reads them itself."""
 
 from functools import partial
 
 from bench.ways import samehost
 from bench.ways.samehost import serve
-from samehost_proto.tuning import stream_options
+from samehost_common.tuning import stream_options
 
 __all__ = ["connect", "serve"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 
 from samehost.greeter.v1.greeter_grpc import GreeterServiceStub
 from samehost.greeter.v1.greeter_pb2 import GreetInLanguagesRequest, GreetRequest
+from samehost_common import SocketAddress
 from samehost_interop_grpclib.dial import Channel
 from samehost_interop_grpclib.goaways import GoAways
-from samehost_proto import SocketAddress
 
 Serve: TypeAlias = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
 

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import pytest
 
+from samehost_common import SocketAddress
 from samehost_interop_grpclib.runner import NEED_GOOGLE_CREDENTIALS
-from samehost_proto import SocketAddress
 
 Serve: TypeAlias = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 
 VERSION = "v1.85.0"
 CASES = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from samehost_common import SocketAddress
 from samehost_interop_python.runner import NEED_GOOGLE_CREDENTIALS
-from samehost_proto import SocketAddress
 
 
 def run(*words: str | Path, asynchronous: bool = False) -> subprocess.CompletedProcess[str]:

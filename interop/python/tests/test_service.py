@@ -13,10 +13,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost.interop import orca_service_pb2, orca_service_pb2_grpc, testing_pb2, testing_pb2_grpc
 from samehost_client import connect
+from samehost_common import SocketAddress
 from samehost_interop_python import checks, requests
 from samehost_interop_python.compression import MAX_MESSAGE_BYTES, decompress
 from samehost_interop_python.orca import TRAILER
-from samehost_proto import SocketAddress
 
 COMPRESSIONS = [grpc.Compression.Gzip, grpc.Compression.Deflate]
 

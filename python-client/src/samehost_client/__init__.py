@@ -13,7 +13,7 @@ from samehost_client.errors import (
     TlsRequiredError,
     WrongProtocolError,
 )
-from samehost_proto import AddressError, NotASocketError, OptionError, SamehostError, SocketAddress
+from samehost_common import AddressError, NotASocketError, OptionError, SamehostError, SocketAddress
 
 if TYPE_CHECKING:
     from samehost_client import aio
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from samehost_client.diagnosis import diagnose, explain
 else:
     # What imports grpc is imported when it is asked for, so that a program can be tuned before.
-    from samehost_proto.lazily import attributes
+    from samehost_common.lazily import attributes
 
     __getattr__ = attributes(
         {

@@ -9,9 +9,9 @@ import grpc
 from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
 from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
-from samehost_proto import AddressLike, OptionError, SocketAddress
-from samehost_proto.options import MOST_BYTES, channel_arguments, check_number, check_wait, instances
-from samehost_proto.transport import CLIENT_OPTIONS
+from samehost_common import AddressLike, OptionError, SocketAddress
+from samehost_common.options import MOST_BYTES, channel_arguments, check_number, check_wait, instances
+from samehost_common.transport import CLIENT_OPTIONS
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """gRPC's own default for what a client takes in."""

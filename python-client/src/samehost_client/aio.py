@@ -20,8 +20,8 @@ from samehost_client._connecting import enterable
 from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
 from samehost_client.errors import CertificateError
 from samehost_client.retry import AsyncRetryInterceptor, Methods
-from samehost_proto import AddressLike, SamehostError, SocketAddress
-from samehost_proto.options import check_wait
+from samehost_common import AddressLike, SamehostError, SocketAddress
+from samehost_common.options import check_wait
 
 __all__ = ["ENDED_WHILE_SENDING", "connect", "explain"]
 

@@ -11,9 +11,9 @@ from samehost_client import aio, connect, explain
 from samehost_client.greeter import Exchange, greet, greet_async
 from samehost_client.health import SERVING, check
 from samehost_client.ping import round_trip, summary
-from samehost_proto import SamehostError, SocketAddress
-from samehost_proto.program import EXIT_FAILED, print_json, socket_option
-from samehost_proto.tuning import run_in_loop, stream_options
+from samehost_common import SamehostError, SocketAddress
+from samehost_common.program import EXIT_FAILED, print_json, socket_option
+from samehost_common.tuning import run_in_loop, stream_options
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
 timeout_option = click.option(

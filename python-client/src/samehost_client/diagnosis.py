@@ -16,8 +16,8 @@ from samehost_client.errors import (
     TlsRequiredError,
     WrongProtocolError,
 )
-from samehost_proto import AddressLike, NotASocketError, SamehostError, SocketAddress
-from samehost_proto.probe import PathState, describe_permissions, path_state
+from samehost_common import AddressLike, NotASocketError, SamehostError, SocketAddress
+from samehost_common.probe import PathState, describe_permissions, path_state
 
 _HANDSHAKE_SECONDS = 1.0
 """How long a server may take to send its first frame; on one machine it takes less than a millisecond."""

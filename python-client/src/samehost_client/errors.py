@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from samehost_proto import SamehostError
+from samehost_common import SamehostError
 
 if TYPE_CHECKING:
     import grpc

@@ -5,7 +5,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from samehost_client._channel import connect
 from samehost_client.diagnosis import explain
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 
 SERVING = "SERVING"
 

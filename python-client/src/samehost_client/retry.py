@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 from google.protobuf import descriptor_pool
 
-from samehost_proto import OptionError
-from samehost_proto.options import as_list
+from samehost_common import OptionError
+from samehost_common.options import as_list
 
 if TYPE_CHECKING:
     _Future = grpc.Future[Any]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from samehost_proto import AddressError, NotASocketError, OptionError, SamehostError, SocketAddress
+from samehost_common import AddressError, NotASocketError, OptionError, SamehostError, SocketAddress
 from samehost_server.errors import BindError, RemovedError, ServiceError, SocketInUseError, StateError
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from samehost_server._server import Server
 else:
     # What imports grpc is imported when it is asked for, so that a program can be tuned before.
-    from samehost_proto.lazily import attributes
+    from samehost_common.lazily import attributes
 
     __getattr__ = attributes({"Server": "samehost_server._server", "aio": "samehost_server.aio"})
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from samehost_proto import AddressLike, OptionError, SocketAddress
-from samehost_proto.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number, instances
-from samehost_proto.transport import SERVER_OPTIONS
+from samehost_common import AddressLike, OptionError, SocketAddress
+from samehost_common.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number, instances
+from samehost_common.transport import SERVER_OPTIONS
 from samehost_server import _failures, _processwide
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from samehost_proto.probe import describe_permissions
+from samehost_common.probe import describe_permissions
 from samehost_server.errors import BindError
 
 _OPEN_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from samehost_proto import OptionError
+from samehost_common import OptionError
 from samehost_server._workers import Workers
 
 SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from samehost_proto.probe import describe_permissions
+from samehost_common.probe import describe_permissions
 from samehost_server._folder import Folder
 from samehost_server.errors import BindError, SocketInUseError
 

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from samehost_proto import NotASocketError, SamehostError, SocketAddress
-from samehost_proto.probe import PathState, describe_permissions, path_state
+from samehost_common import NotASocketError, SamehostError, SocketAddress
+from samehost_common.probe import PathState, describe_permissions, path_state
 from samehost_server._connections import is_client_connected, let_go
 from samehost_server._folder import Folder, PrivateFolder, make_private_folder, open_folder, random_name, sweep
 from samehost_server._lock import Lock

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from samehost_proto import MAX_PATH_BYTES
+from samehost_common import MAX_PATH_BYTES
 from samehost_server.errors import SocketInUseError
 
 _ANSWER_SECONDS = 5.0

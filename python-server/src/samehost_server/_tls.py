@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from samehost_proto import OptionError
+from samehost_common import OptionError
 
 
 def server_credentials(

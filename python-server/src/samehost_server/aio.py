@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 import grpc
 
-from samehost_proto import SocketAddress
+from samehost_common import SocketAddress
 from samehost_server._base import END_SECONDS, WATCH_SECONDS, ServerBase, State
 from samehost_server._health import AsyncHealth
 from samehost_server._limit import AsyncLimit

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from samehost_proto import OptionError, SocketAddress
-from samehost_proto.program import socket_option
-from samehost_proto.tuning import run_in_loop
+from samehost_common import OptionError, SocketAddress
+from samehost_common.program import socket_option
+from samehost_common.tuning import run_in_loop
 from samehost_server import Server, aio
 from samehost_server._access_log import LOG as ACCESS_LOG
 from samehost_server._access_log import AccessLog, AsyncAccessLog

@@ -1,6 +1,6 @@
 """The errors of the server library; each message is one line with what went wrong, the value and the remedy."""
 
-from samehost_proto import SamehostError
+from samehost_common import SamehostError
 
 
 class BindError(SamehostError):

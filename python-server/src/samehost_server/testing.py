@@ -32,7 +32,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from samehost_proto import MAX_PATH_BYTES, SocketAddress
+from samehost_common import MAX_PATH_BYTES, SocketAddress
 from samehost_server import Server, aio
 
 _ROOM = len("/samehost-12345678/test.sock.takeover")

@@ -9,6 +9,8 @@ from typing import Any
 import click
 from grpclib.exceptions import GRPCError
 
+from samehost_common import SocketAddress
+from samehost_common.program import EXIT_FAILED, print_json, run, socket_option
 from samehost_interop_grpclib.cases import CASES
 from samehost_interop_grpclib.diagnosis import explain
 from samehost_interop_grpclib.dial import Channel
@@ -16,8 +18,6 @@ from samehost_interop_grpclib.greet import greet
 from samehost_interop_grpclib.runner import NEED_GOOGLE_CREDENTIALS, Result, run_cases
 from samehost_interop_grpclib.serve import serve
 from samehost_interop_grpclib.statuses import statuses
-from samehost_proto import SocketAddress
-from samehost_proto.program import EXIT_FAILED, print_json, run, socket_option
 
 
 class ModeParameter(click.ParamType[int]):

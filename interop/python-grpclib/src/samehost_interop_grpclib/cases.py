@@ -12,11 +12,11 @@ from grpclib.const import Status
 from samehost.interop import testing_pb2 as pb
 from samehost.interop.orca_service_grpc import OpenRcaServiceStub
 from samehost.interop.testing_grpc import TestServiceStub, UnimplementedServiceStub
+from samehost_common import SocketAddress
 from samehost_interop_grpclib import checks, requests
 from samehost_interop_grpclib.compression import compressing, current
 from samehost_interop_grpclib.dial import Channel
 from samehost_interop_grpclib.requests import DEADLINE
-from samehost_proto import SocketAddress
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

@@ -8,9 +8,9 @@ from typing import cast
 import grpclib.client
 from grpclib.config import Configuration
 
+from samehost_common import SocketAddress
+from samehost_common.probe import PathState, path_state
 from samehost_interop_grpclib.http2_client import ClientProtocol
-from samehost_proto import SocketAddress
-from samehost_proto.probe import PathState, path_state
 
 _PAUSES = (0, 0, 0.1, 0.2, 0.4)
 _LONGEST_PAUSE = 0.5

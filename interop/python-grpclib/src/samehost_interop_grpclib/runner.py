@@ -10,12 +10,12 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.health.v1.health_grpc import HealthStub
 from grpclib.health.v1.health_pb2 import HealthCheckRequest
 
+from samehost_common import SocketAddress
 from samehost_interop_grpclib.cases import CASES, Peer
 from samehost_interop_grpclib.checks import CaseFailure, describe
 from samehost_interop_grpclib.diagnosis import explain
 from samehost_interop_grpclib.dial import Channel
 from samehost_interop_grpclib.statuses import statuses
-from samehost_proto import SocketAddress
 
 NEED_GOOGLE_CREDENTIALS = (
     "compute_engine_channel_credentials",

@@ -12,14 +12,14 @@ from grpclib.reflection.service import ServerReflection
 
 from samehost.greeter.v1 import greeter_pb2
 from samehost.interop import orca_service_pb2, testing_pb2
+from samehost_common import SamehostError, SocketAddress
+from samehost_common.program import print_json
 from samehost_interop_grpclib.greeter_service import GreeterService
 from samehost_interop_grpclib.health import Health
 from samehost_interop_grpclib.interop_service import InteropService
 from samehost_interop_grpclib.orca import LoadReports, OpenRcaService
 from samehost_interop_grpclib.removal import removal
 from samehost_interop_grpclib.server import Server
-from samehost_proto import SamehostError, SocketAddress
-from samehost_proto.program import print_json
 from samehost_server._socket_file import SocketFile
 
 if TYPE_CHECKING:

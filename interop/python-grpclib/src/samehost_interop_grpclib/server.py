@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from grpclib._typing import IServable
 
-    from samehost_proto import SocketAddress
+    from samehost_common import SocketAddress
 
 _TURNS_TO_ACCEPT = 3
 """asyncio takes a client from the queue in one turn of its loop, and lets its protocol begin two turns later."""

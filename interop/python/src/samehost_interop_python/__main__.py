@@ -1,7 +1,7 @@
-"""The program of the Python peer, tuned: see samehost_proto.tuning."""
+"""The program of the Python peer, tuned: see samehost_common.tuning."""
 
-from samehost_proto.program import run
-from samehost_proto.tuning import tune
+from samehost_common.program import run
+from samehost_common.tuning import tune
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from samehost_client.commands import make_greetings, print_exchange, timeout_option
+from samehost_common import SocketAddress
+from samehost_common.program import EXIT_FAILED, print_json, socket_option
 from samehost_interop_python.compression import (
     AS_ON_THE_WIRE,
     MAX_MESSAGE_BYTES,
@@ -16,8 +18,6 @@ from samehost_interop_python.orca import AsyncOpenRcaService, LoadReports, OpenR
 from samehost_interop_python.runner import CASES, NEED_GOOGLE_CREDENTIALS, Result, run_cases
 from samehost_interop_python.service import InteropService
 from samehost_interop_python.service_aio import AsyncInteropService
-from samehost_proto import SocketAddress
-from samehost_proto.program import EXIT_FAILED, print_json, socket_option
 from samehost_server import signals
 from samehost_server.commands import serve, serve_options
 from samehost_server.greeter import AsyncGreeterService, GreeterService

@@ -18,6 +18,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_common import MAX_PATH_BYTES
 from samehost_interop.errors import CaseError
 from samehost_interop.socket_suite.locks import WHOLE_FILE, lock_of, lockable
 from samehost_interop.socket_suite.pair import (
@@ -37,7 +38,6 @@ from samehost_interop.socket_suite.pair import (
     open_channel,
     slow_greetings,
 )
-from samehost_proto import MAX_PATH_BYTES
 
 _UNMASKED = ("sh", "-c", 'umask 0; exec "$@"', "sh")
 """A server must not rely on the umask of whoever starts it to keep others out."""

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
+from samehost_common import MAX_PATH_BYTES
 from samehost_interop.peers import Peer
 from samehost_interop.server import RunningServer
 from samehost_interop.socket_suite.locks import lock_of, lockable, take
@@ -25,7 +26,6 @@ from samehost_interop.socket_suite.pair import (
     open_channel,
     slow_greetings,
 )
-from samehost_proto import MAX_PATH_BYTES
 
 _GRACE = ("--grace", "20")
 """More than a stream in progress needs."""

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import click
 
-from samehost_proto.address import SocketAddress
-from samehost_proto.errors import AddressError, SamehostError
+from samehost_common.address import SocketAddress
+from samehost_common.errors import AddressError, SamehostError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -1,7 +1,7 @@
 """What makes calls over a socket cheaper, for a whole process: our programs do it, importing the libraries never does.
 
 ```python
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 
 tune()  # before anything imports grpc
 
@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
 
-_LOG = logging.getLogger("samehost_proto")
+_LOG = logging.getLogger("samehost_common")
 
 _LISTENER, _CLIENT = "event_engine_listener", "event_engine_client"
 """grpc's names for the threads that read and write sockets on behalf of servers and of clients, the default since 1.80.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from samehost_proto.errors import OptionError
+from samehost_common.errors import OptionError
 
 MOST_BYTES = MOST_INT = 2**31 - 1
 """The largest value of an integer channel argument, which C-core keeps in an int."""

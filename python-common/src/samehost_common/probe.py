@@ -7,8 +7,8 @@ import socket
 import stat
 from pathlib import Path
 
-from samehost_proto.address import SocketAddress
-from samehost_proto.errors import SamehostError
+from samehost_common.address import SocketAddress
+from samehost_common.errors import SamehostError
 
 
 class PathState(enum.Enum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from samehost_proto.errors import AddressError
+from samehost_common.errors import AddressError
 
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """The longest path of a socket in bytes: `sun_path` has 108 on Linux (unix(7)) and 104 on macOS, one of them a NUL."""
