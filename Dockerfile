@@ -12,12 +12,12 @@ COPY python-client python-client
 FROM build AS build-server
 RUN uv venv /opt/samehost \
  && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
-      ./python-common ./python-server ./python-client
+      ./python-common './python-server[cli]' './python-client[cli]'
 
 FROM build AS build-client
 RUN uv venv /opt/samehost \
  && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
-      ./python-common ./python-client
+      ./python-common './python-client[cli]'
 
 # The server's image has the client's command too: its health check is `samehost health`.
 FROM python:3.11-slim-bookworm AS server

@@ -43,7 +43,7 @@ STUBS = [
 def demo(session: nox.Session) -> None:
     """Show one server, one client, and all four kinds of call over a socket in a private folder."""
     # The lock as constraints: no tools are installed that a user of the libraries does not need.
-    session.install("--constraint", LOCK, "./python-common", "./python-server", "./python-client")
+    session.install("--constraint", LOCK, "./python-common", "./python-server[cli]", "./python-client[cli]")
     session.run("python", "examples/demo.py")
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -241,3 +243,15 @@ def test_help_is_there(module: str, words: list[str]) -> None:
     done = run(module, *words, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: samehost")
+
+
+@pytest.mark.parametrize(
+    ("module", "program"), [("samehost_server", "samehost-server"), ("samehost_client", "samehost")]
+)
+def test_without_click_a_command_says_how_to_install_it(module: str, program: str) -> None:
+    without_click = f"import runpy, sys; sys.modules['click'] = None; runpy.run_module({module!r}, run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", without_click], capture_output=True, check=False, text=True, timeout=WITHIN
+    )
+    remedy = f'run: pip install "{module.replace("_", "-")}[cli]"'
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{program}: click is not installed; {remedy}\n")

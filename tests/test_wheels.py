@@ -48,7 +48,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         empty / "venv",
         "--constraint",
         ROOT / "requirements.lock",
-        *wheels,
+        *(f"{wheel}[cli]" for wheel in wheels),
         cwd=empty,
     )
     for source in dist.glob("*.tar.gz"):

@@ -1,14 +1,16 @@
 """The program `samehost`, tuned: see samehost_common.tuning."""
 
-from samehost_common.program import run
+from samehost_common.extras import require_click
 from samehost_common.tuning import tune
 
 
 def main() -> None:
     """Runs the command and exits."""
+    require_click("samehost", "samehost-client")
     tune()
-    # Only now, as it imports grpc.
+    # Only now: these import click, which is optional, and grpc, which is tuned before.
     from samehost_client.commands import command  # noqa: PLC0415
+    from samehost_common.program import run  # noqa: PLC0415
 
     run(command, "samehost")
 

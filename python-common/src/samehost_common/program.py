@@ -14,28 +14,17 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
-class SocketParameter(click.ParamType[SocketAddress]):
-    """A `--socket` option: a path, or an address `unix:/absolute/path`."""
-
-    name = "path"
-
-    def convert(
-        self, value: str | SocketAddress, param: click.Parameter | None, ctx: click.Context | None
-    ) -> SocketAddress:
-        """Reads the address; a bad one is wrong usage."""
-        try:
-            return SocketAddress.parse(value)
-        except AddressError as error:
-            self.fail(str(error), param, ctx)
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> SocketAddress:
+    try:
+        return SocketAddress.parse(value)
+    except AddressError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 socket_option = click.option(
-    "--socket",
-    "address",
-    type=SocketParameter(),
-    required=True,
-    help="Absolute path of the socket.",
+    "--socket", "address", callback=_address, metavar="PATH", required=True, help="Absolute path of the socket."
 )
+"""A path, or an address `unix:/absolute/path`; a bad one is wrong usage."""
 
 
 def run(command: click.Command, name: str) -> NoReturn:

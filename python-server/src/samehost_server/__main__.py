@@ -1,15 +1,17 @@
 """The program `samehost-server`, tuned: see samehost_common.tuning."""
 
-from samehost_common.program import run
+from samehost_common.extras import require_click
 from samehost_common.tuning import tune
 from samehost_server import signals
 
 
 def main() -> None:
     """Runs the command and exits."""
+    require_click("samehost-server", "samehost-server")
     signals.listen()
     tune()
-    # Only now, as it imports grpc.
+    # Only now: these import click, which is optional, and grpc, which is tuned before.
+    from samehost_common.program import run  # noqa: PLC0415
     from samehost_server.commands import command  # noqa: PLC0415
 
     try:

@@ -24,17 +24,11 @@ _BEYOND_GRACE_SECONDS = 2.0
 """What the program may take beyond the grace, from the signal to its end."""
 
 
-class ModeParameter(click.ParamType[int]):
-    """Permissions in octal."""
-
-    name = "octal"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Reads `0660`, `660` or `0o660`."""
-        try:
-            return value if isinstance(value, int) else int(value, 8)
-        except ValueError:
-            self.fail(f"mode {value!r} is not octal; write it as in 0660", param, ctx)
+def _octal(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    try:
+        return int(value, 8)
+    except ValueError as error:
+        raise click.BadParameter(f"mode {value!r} is not octal; write it as in 0660") from error
 
 
 def serve_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +46,9 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--grace", type=float, default=5.0, help="Seconds that calls have to finish. [5]"),
         click.option("--group", help="Group of the socket, a name or a number. [the process's]"),
-        click.option("--mode", type=ModeParameter(), default=0o660, help="Permissions of the socket. [0660]"),
+        click.option(
+            "--mode", callback=_octal, metavar="OCTAL", default="0660", help="Permissions of the socket. [0660]"
+        ),
         socket_option,
     ):
         command = option(command)
