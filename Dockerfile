@@ -1,4 +1,4 @@
-# Two images from one file: `--target server` and `--target client`.
+# The demo in one image: `samehost-server`, `samehost` and `samehost-demo`.
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
@@ -7,27 +7,13 @@ RUN pip install --no-cache-dir "$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.
 COPY python-common python-common
 COPY python-server python-server
 COPY python-client python-client
-
+COPY python-demo python-demo
 # The lock constrains: versions and hashes are its own, tools for development are left out.
-FROM build AS build-server
 RUN uv venv /opt/samehost \
  && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
-      ./python-common './python-server[cli]' './python-client[cli]'
+      ./python-common ./python-server ./python-client ./python-demo
 
-FROM build AS build-client
-RUN uv venv /opt/samehost \
- && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
-      ./python-common './python-client[cli]'
-
-# The server's image has the client's command too: its health check is `samehost health`.
-FROM python:3.11-slim-bookworm AS server
-COPY --from=build-server /opt/samehost /opt/samehost
+FROM python:3.11-slim-bookworm
+COPY --from=build /opt/samehost /opt/samehost
 ENV PATH=/opt/samehost/bin:$PATH
 USER nobody
-ENTRYPOINT ["samehost-server"]
-
-FROM python:3.11-slim-bookworm AS client
-COPY --from=build-client /opt/samehost /opt/samehost
-ENV PATH=/opt/samehost/bin:$PATH
-USER nobody
-ENTRYPOINT ["samehost"]

@@ -17,14 +17,8 @@ nox.options.sessions = ["lint", "typecheck", "test"]
 
 LOCK = "requirements.lock"
 BENCH_LOCK = "bench/requirements.lock"
-PACKAGES = [
-    "python-common",
-    "python-server",
-    "python-client",
-    "interop/python",
-    "interop/python-grpclib",
-    "interop/harness",
-]
+PUBLISHED = ["python-common", "python-server", "python-client", "python-demo"]
+PACKAGES = [*PUBLISHED, "interop/python", "interop/python-grpclib", "interop/harness"]
 GROUPS = ["build", "lint", "proto", "test", "typecheck"]
 
 # The plugins of protoc that make the stubs of a library; grpclib's stubs use the messages that are made with grpcio's.
@@ -33,7 +27,7 @@ GRPCLIB = ("grpclib_python",)
 
 # Where the stubs of each part of the contract are committed: a source root, so that they import as they are.
 STUBS = [
-    ("proto/samehost/greeter/v1", "python-common/src", GRPCIO),
+    ("proto/samehost/greeter/v1", "python-demo/src", GRPCIO),
     ("proto/samehost/interop", "interop/python/src", GRPCIO),
     ("proto/samehost", "interop/python-grpclib/src", GRPCLIB),
 ]
@@ -43,7 +37,7 @@ STUBS = [
 def demo(session: nox.Session) -> None:
     """Show one server, one client, and all four kinds of call over a socket in a private folder."""
     # The lock as constraints: no tools are installed that a user of the libraries does not need.
-    session.install("--constraint", LOCK, "./python-common", "./python-server[cli]", "./python-client[cli]")
+    session.install("--constraint", LOCK, *(f"./{package}" for package in PUBLISHED))
     session.run("python", "examples/demo.py")
 
 
@@ -115,7 +109,7 @@ def typecheck(session: nox.Session) -> None:
     )
     for package in ("interop/python", "interop/python-grpclib", "interop/harness"):
         session.run("mypy", f"{package}/tests")
-    session.run("mypy", "--platform=darwin", "python-common/src", "python-server/src", "python-client/src")
+    session.run("mypy", "--platform=darwin", *(f"{package}/src" for package in PUBLISHED))
 
 
 @nox.session

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 
 from samehost_client import connect
-from samehost_client.commands import print_exchange
-from samehost_client.greeter import greet
+from samehost_demo.client import greet
+from samehost_demo.commands import print_exchange
+from samehost_demo.services import GreeterService
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
 
 with tempfile.TemporaryDirectory() as folder:
     address = f"unix:{Path(folder) / 'app.sock'}"

@@ -24,8 +24,8 @@ from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import connect
 from samehost_client.health import check
 from samehost_common import SocketAddress
+from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_server import Server, aio
-from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 WITHIN = 20.0
 """Seconds for whatever takes well under a second when nothing is wrong."""
@@ -134,8 +134,9 @@ def python(*arguments: object, **options: Any) -> Iterator[Program]:
 
 @contextlib.contextmanager
 def serving(kind: str, path: Path, *arguments: str, **options: Any) -> Iterator[Program]:
-    """Runs `samehost-server` on a path, and goes on when it is ready."""
-    with program("samehost_server", "--socket", path, *arguments, *as_option(kind), **options) as server:
+    """Runs `samehost-server` on a path, with Greeter unless it is told what to serve, and goes on when it is ready."""
+    services = as_option(kind) if "--services" in arguments else greeter(kind)
+    with program("samehost_server", "--socket", path, *arguments, *services, **options) as server:
         line = server.line()
         if not line:
             assert server.process.stderr is not None
@@ -147,6 +148,12 @@ def serving(kind: str, path: Path, *arguments: str, **options: Any) -> Iterator[
 def as_option(kind: str) -> list[str]:
     """How the programs are told to be asynchronous."""
     return ["--aio"] if kind == "aio" else []
+
+
+def greeter(kind: str) -> list[str]:
+    """How `samehost-server` is told to serve Greeter."""
+    name = "async_greeter" if kind == "aio" else "greeter"
+    return ["--services", f"samehost_demo.services:{name}", *as_option(kind)]
 
 
 def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -285,6 +292,7 @@ from samehost_common.tuning import tune
 tune()  # as the program does, before grpc is imported
 program = importlib.import_module("{module}.__main__")
 importlib.import_module("{module}.commands")
+importlib.import_module("samehost_demo.services")
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 sys.argv = {["program", *map(str, arguments)]!r}

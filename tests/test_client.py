@@ -145,7 +145,7 @@ def test_a_forbidden_socket_says_whose_it_is_and_who_asks(kind: str, path: Path)
     with Running(kind, path, mode=0o600):
         if os.geteuid() != 0:
             path.chmod(0)
-        done = run_without_rights("samehost_client", "greet", "--socket", path, "--timeout", "60", *as_option(kind))
+        done = run_without_rights("samehost_demo", "greet", "--socket", path, "--timeout", "60", *as_option(kind))
         found = path.stat()
     who = NOBODY if os.geteuid() == 0 else os.geteuid()
     assert (done.returncode, done.stdout) == (1, "")
@@ -245,7 +245,7 @@ def test_a_channel_may_be_entered_or_awaited_or_made_in_a_task(path: Path) -> No
 def test_a_greeting_whose_connection_breaks_fails_with_a_status(kind: str, path: Path, limit: int) -> None:
     behind = path.with_name("behind.sock")
     with serving("sync", behind), relaying(path, behind, limits=[limit] * 5):
-        finished = run("samehost_client", "greet", "--socket", path, "--name", "Ada", *as_option(kind))
+        finished = run("samehost_demo", "greet", "--socket", path, "--name", "Ada", *as_option(kind))
     assert finished.returncode in (0, 1)
     assert finished.stderr.count("\n") == finished.returncode, f"expected one line at most, got {finished.stderr}"
 

@@ -10,14 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from running import WITHIN, Running, as_option, listening, make_stale, program, run, run_without_rights, serving
+from running import (
+    WITHIN,
+    Running,
+    as_option,
+    greeter,
+    listening,
+    make_stale,
+    program,
+    run,
+    run_without_rights,
+    serving,
+)
 
 GREETER = "samehost.greeter.v1.GreeterService"
 
 
 def test_greet_prints_all_four_kinds_of_call(kind: str, path: Path) -> None:
     with Running(kind, path):
-        done = run("samehost_client", "greet", "--socket", path, "--name", "Ada", *as_option(kind))
+        done = run("samehost_demo", "greet", "--socket", path, "--name", "Ada", *as_option(kind))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "Greet",
@@ -47,7 +58,7 @@ def test_greet_prints_all_four_kinds_of_call(kind: str, path: Path) -> None:
 
 def test_greet_prints_json(kind: str, path: Path) -> None:
     with Running(kind, path):
-        done = run("samehost_client", "greet", "--socket", path, "--json", *as_option(kind))
+        done = run("samehost_demo", "greet", "--socket", path, "--json", *as_option(kind))
     exchanges = [json.loads(line) for line in done.stdout.splitlines()]
     assert [exchange["method"] for exchange in exchanges] == ["Greet", "GreetInLanguages", "GreetTogether", "Converse"]
     assert exchanges[0] == {"method": "Greet", "sent": ["world"], "received": ["Hello, world!"]}
@@ -167,7 +178,7 @@ def test_misuse_of_the_server_is_one_line(
     keep(folder / "diary")
     words = arguments(folder)
     before = contents(folder)
-    done = run("samehost_server", *words, *as_option(kind))
+    done = run("samehost_server", *words, *greeter(kind))
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("samehost-server: ")
     assert says in done.stderr
@@ -181,7 +192,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(kind: str, folder: Path) -> None:
     folder.chmod(0o555)
-    done = run_without_rights("samehost_server", "--socket", folder / "app.sock", *as_option(kind))
+    done = run_without_rights("samehost_server", "--socket", folder / "app.sock", *greeter(kind))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
         f"samehost-server: cannot open the lock file {folder}/app.sock.lock: Permission denied"
@@ -191,8 +202,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(kind: str, folder: Path)
 
 
 CLIENT_MISUSE: list[Misuse] = [
-    ("absent", lambda f: ["greet", "--socket", f"{f}/app.sock", "--timeout", "0.2"], 1, "no socket at"),
-    ("108 bytes", lambda f: ["greet", "--socket", long_path(f)], 2, "108 bytes"),
+    ("108 bytes", lambda f: ["ping", "--socket", long_path(f)], 2, "108 bytes"),
     ("two slashes", lambda _: ["ping", "--socket", "unix://tmp/app.sock"], 2, "two slashes"),
     ("empty path", lambda _: ["health", "--socket", ""], 2, "the path is empty"),
     ("bad timeout", lambda f: ["health", "--socket", f"{f}/app.sock", "--timeout", "0"], 2, "--timeout"),
@@ -214,10 +224,17 @@ def test_misuse_of_the_client_is_one_line(
     assert done.stderr.count("\n") == 1
 
 
+def test_greet_without_a_server_is_one_line(kind: str, path: Path) -> None:
+    done = run("samehost_demo", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"samehost-demo: no socket at {path}")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("prepare", [make_stale, keep], ids=["stale", "file"])
 def test_greet_names_what_is_at_the_path_and_keeps_it(kind: str, path: Path, prepare: Callable[[Path], None]) -> None:
     prepare(path)
-    done = run("samehost_client", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
+    done = run("samehost_demo", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
     assert done.returncode == 1
     assert str(path) in done.stderr
     assert done.stderr.count("\n") == 1
@@ -226,9 +243,9 @@ def test_greet_names_what_is_at_the_path_and_keeps_it(kind: str, path: Path, pre
 
 def test_greet_says_that_the_other_end_speaks_something_else(kind: str, path: Path) -> None:
     with listening(path):
-        done = run("samehost_client", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
+        done = run("samehost_demo", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"samehost: what listens on {path} did not speak within 1 s")
+    assert done.stderr.startswith(f"samehost-demo: what listens on {path} did not speak within 1 s")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +253,8 @@ def test_greet_says_that_the_other_end_speaks_something_else(kind: str, path: Pa
     [
         ("samehost_server", []),
         ("samehost_client", []),
-        *(("samehost_client", [c]) for c in ("greet", "health", "ping")),
+        *(("samehost_client", [c]) for c in ("health", "ping")),
+        ("samehost_demo", ["greet"]),
     ],
 )
 def test_help_is_there(module: str, words: list[str]) -> None:

@@ -115,6 +115,7 @@ def test_a_restart_loses_no_call_that_may_wait(project: Project, engine: docker.
     up = project.compose("up", "--build", "--detach", "--wait", "server")
     assert up.returncode == 0, up.stdout + up.stderr
     ping = [
+        "samehost",
         "ping",
         "--socket",
         "/run/samehost/greeter.sock",

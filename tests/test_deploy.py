@@ -53,6 +53,7 @@ def test_kubernetes_takes_the_pod() -> None:
 
 def test_the_commands_of_the_pod_are_ones_that_we_have() -> None:
     server, client = pod()["spec"]["containers"]
+    assert (server["command"], client["command"]) == (["samehost-server"], ["samehost"])
     assert_options_known("samehost_server", server["args"])
     assert_options_known("samehost_client", client["args"])
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -64,7 +65,7 @@ def test_the_commands_of_the_pod_are_ones_that_we_have() -> None:
 def test_server_and_client_share_the_group_and_mount_the_same_folder() -> None:
     spec = pod()["spec"]
     server, client = spec["containers"]
-    assert server["args"][server["args"].index("--group") + 1] == str(spec["securityContext"]["fsGroup"])
+    assert f"--group={spec['securityContext']['fsGroup']}" in server["args"]
     assert server["securityContext"]["runAsUser"] != client["securityContext"]["runAsUser"]
     mounts = [container["volumeMounts"][0]["mountPath"] for container in (server, client)]
     assert mounts == ["/run/samehost"] * 2
@@ -74,5 +75,5 @@ def assert_options_known(module: str, words: list[str]) -> None:
     """Asks the program for help with these words before: a word that it does not know is wrong usage."""
     helped = run(module, *words, "--help")
     assert helped.returncode == 0, helped.stderr
-    for option in (word for word in words if word.startswith("--")):
+    for option in (word.partition("=")[0] for word in words if word.startswith("--")):
         assert option in helped.stdout

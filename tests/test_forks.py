@@ -16,7 +16,7 @@ FORKS = {
     "sync": """
 import os, sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 with Server(sys.argv[1], [GreeterService()], grace=0.1) as server:
     sys.stdin.readline()
     if not os.fork():
@@ -30,7 +30,7 @@ with Server(sys.argv[1], [GreeterService()], grace=0.1) as server:
     "aio": """
 import asyncio, os, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 async def main():
     async with aio.Server(sys.argv[1], [AsyncGreeterService()], grace=0.1) as server:
         await asyncio.to_thread(sys.stdin.readline)
@@ -73,7 +73,7 @@ def test_when_the_parent_has_gone_the_path_is_free_and_clients_know(
 CHILD_OF_A_WAITING_PARENT = """
 import multiprocessing, sys, threading, time
 from samehost_server import Server, signals
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 signals.listen()
 context = multiprocessing.get_context("fork")
 def sleep(begun):

@@ -18,8 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from running import WITHIN, Running, eventually, fresh_channel, python, serving, slow_greetings, slow_predecessor
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client.health import check
+from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_server import SocketAddress, SocketInUseError, StateError, aio
-from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 
 def greet(path: Path) -> str:
@@ -133,7 +133,7 @@ def test_a_stop_that_is_cancelled_goes_on_and_can_be_waited_for_again(path: Path
 INTERRUPTED = """
 import sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 server = Server(sys.argv[1], [GreeterService()], grace=20)
 server.start()
 print("ready", flush=True)
@@ -251,7 +251,7 @@ NEVER_STOPPED = {
     "sync": """
 import sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 server = Server(sys.argv[1], [GreeterService()])
 server.start()
 print("ready", flush=True)
@@ -260,7 +260,7 @@ sys.stdin.readline()
     "aio": """
 import asyncio, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 async def main():
     server = aio.Server(sys.argv[1], [AsyncGreeterService()])
     await server.start()

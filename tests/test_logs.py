@@ -12,7 +12,7 @@ import pytest
 
 from running import WITHIN, Running, eventually, fresh_channel, serving, slow_greetings
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
-from samehost_server.greeter import AsyncGreeterService, GreeterService
+from samehost_demo.services import AsyncGreeterService, GreeterService
 
 GREETER = "/samehost.greeter.v1.GreeterService"
 ADA = greeter_pb2.GreetRequest(name="Ada")
@@ -102,7 +102,7 @@ def test_another_server_of_the_process_logs_as_ever(kind: str, path: Path, caplo
 
 SERVICES = """
 import logging
-from samehost_server.greeter import AsyncGreeterService, GreeterService
+from samehost_demo.services import AsyncGreeterService, GreeterService
 
 class Raising(GreeterService):
     def GreetTogether(self, requests, context):

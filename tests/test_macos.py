@@ -44,8 +44,8 @@ def test_an_asyncio_server_and_client_need_nothing_that_only_linux_has() -> None
     printed = run_like_macos("""
 import asyncio
 from samehost_client import aio
-from samehost_client.greeter import greet_async
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.client import greet_async
+from samehost_demo.services import AsyncGreeterService
 from samehost_server.testing import serving_async
 async def main():
     async with serving_async([AsyncGreeterService()]) as address, aio.connect(address, wait=5) as channel:

@@ -14,12 +14,13 @@ from docker.models.containers import Container
 from running import WITHIN, Running, eventually, listening, required, run_without_rights
 from samehost_client.health import check
 from samehost_common import SocketAddress
+from samehost_demo.services import GreeterService
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
 
 ROOT = Path(__file__).parent.parent
 FOLDER = "/run/samehost"
 SOCKET = f"{FOLDER}/app.sock"
+GREETER = ("--services", "samehost_demo.services:greeter", "--socket", SOCKET)
 SECONDS = 600.0
 
 pytestmark = pytest.mark.timeout(2 * SECONDS)
@@ -38,26 +39,23 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="module")
-def images(engine: docker.DockerClient) -> dict[str, str]:
-    """Both images of the Dockerfile by target."""
-    return {
-        target: str(engine.images.build(path=str(ROOT), target=target, rm=True, forcerm=True)[0].id)
-        for target in ("server", "client")
-    }
+def image(engine: docker.DockerClient) -> str:
+    """The image of the Dockerfile."""
+    return str(engine.images.build(path=str(ROOT), rm=True, forcerm=True)[0].id)
 
 
 class Host:
     """A volume, and containers on it that have nothing else."""
 
-    def __init__(self, engine: docker.DockerClient, images: dict[str, str], volume: str) -> None:
+    def __init__(self, engine: docker.DockerClient, image: str, volume: str) -> None:
         self._engine = engine
-        self._images = images
+        self._image = image
         self.volume = volume
 
     @contextmanager
-    def container(self, target: str, *words: str, user: str, mode: str = "rw") -> Iterator[Container]:
+    def container(self, *words: str, user: str, mode: str = "rw") -> Iterator[Container]:
         container = self._engine.containers.run(
-            self._images[target],
+            self._image,
             list(words),
             detach=True,
             user=user,
@@ -73,23 +71,24 @@ class Host:
 
     @contextmanager
     def serving(self, *options: str) -> Iterator[Container]:
-        with self.container("server", "--socket", SOCKET, *options, user="10001:10000") as server:
+        with self.container("samehost-server", *GREETER, *options, user="10001:10000") as server:
             eventually(lambda: b'"ready"' in server.logs(stderr=False), f"the ready line, got {server.logs()!r}")
             yield server
 
     def call(self, user: str, mode: str = "ro") -> tuple[int, str]:
         """The exit code and the output of a client that is that user."""
-        with self.container("client", "greet", "--socket", SOCKET, "--timeout", "20", user=user, mode=mode) as client:
+        words = ("samehost-demo", "greet", "--socket", SOCKET, "--timeout", "20")
+        with self.container(*words, user=user, mode=mode) as client:
             code = client.wait(timeout=SECONDS)["StatusCode"]
             return int(code), client.logs().decode()
 
 
 @pytest.fixture
-def host(engine: docker.DockerClient, images: dict[str, str]) -> Iterator[Host]:
+def host(engine: docker.DockerClient, image: str) -> Iterator[Host]:
     """A volume that anyone may enter and only the server's user may write to: the socket's mode alone decides."""
     options = {"type": "tmpfs", "device": "tmpfs", "o": "uid=10001,gid=10000,mode=0755"}
     volume = engine.volumes.create(f"samehost-test-{uuid.uuid4().hex[:8]}", driver="local", driver_opts=options)
-    yield Host(engine, images, volume.name)
+    yield Host(engine, image, volume.name)
     volume.remove(force=True)
 
 
@@ -101,7 +100,7 @@ def test_the_group_gets_in_over_a_read_only_mount_and_others_do_not(host: Host) 
             code, said = host.call(user)
             assert code == 1
             assert said.startswith(
-                f"samehost: no permission to connect to {SOCKET}: {SOCKET} belongs to uid 10001 and gid 10000 "
+                f"samehost-demo: no permission to connect to {SOCKET}: {SOCKET} belongs to uid 10001 and gid 10000 "
                 f"with mode 0660, and this process is {who}"
             )
             assert said.count("\n") == 1
@@ -117,7 +116,7 @@ def test_with_mode_0600_the_group_does_not_get_in_either(host: Host) -> None:
 
 
 def test_a_server_on_a_read_only_mount_says_so(host: Host) -> None:
-    with host.container("server", "--socket", SOCKET, user="10001:10000", mode="ro") as server:
+    with host.container("samehost-server", *GREETER, user="10001:10000", mode="ro") as server:
         assert server.wait(timeout=SECONDS)["StatusCode"] == 1
         said = server.logs().decode()
     assert said.startswith(f"samehost-server: cannot open the lock file {SOCKET}.lock: Read-only file system")
@@ -135,9 +134,9 @@ def test_one_process_serves_an_administrator_and_the_public_on_two_sockets(folde
     ):
         assert stat.S_IMODE(admin.stat().st_mode) == 0o600
         assert check(SocketAddress(admin), timeout=WITHIN) == "SERVING"
-        allowed = run_without_rights("samehost_client", "greet", "--socket", public)
+        allowed = run_without_rights("samehost_demo", "greet", "--socket", public)
         assert allowed.returncode == 0, allowed.stderr
-        refused = run_without_rights("samehost_client", "greet", "--socket", admin)
+        refused = run_without_rights("samehost_demo", "greet", "--socket", admin)
         assert refused.returncode == 1
         assert f"no permission to connect to {admin}" in refused.stderr
 
@@ -146,7 +145,7 @@ def test_a_client_is_told_of_the_folder_that_keeps_it_out(kind: str, folder: Pat
     if os.geteuid() != 0:
         pytest.skip("only root can become another user; run as root to see it")
     with Running(kind, folder / "app.sock", mode=0o666):
-        refused = run_without_rights("samehost_client", "greet", "--socket", folder / "app.sock")
+        refused = run_without_rights("samehost_demo", "greet", "--socket", folder / "app.sock")
     assert refused.returncode == 1
     assert f"{folder} belongs to uid 0 and gid 0 with mode 0700" in refused.stderr
 
@@ -155,6 +154,6 @@ def test_a_socket_that_nobody_may_write_to_keeps_out_all_but_root(folder: Path) 
     folder.chmod(0o755)
     with listening(folder / "app.sock"):
         (folder / "app.sock").chmod(0o444)
-        refused = run_without_rights("samehost_client", "greet", "--socket", folder / "app.sock")
+        refused = run_without_rights("samehost_demo", "greet", "--socket", folder / "app.sock")
     assert refused.returncode == 1
     assert "mode 0444" in refused.stderr

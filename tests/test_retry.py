@@ -16,7 +16,7 @@ from running import WITHIN, Running, Unavailable, eventually, refusing, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import aio, connect
 from samehost_client.retry import Budget
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 
 GREET = "samehost.greeter.v1.GreeterService/Greet"
 OWN = [("grpc.use_local_subchannel_pool", 1)]

@@ -18,8 +18,8 @@ from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import CallError, connect
 from samehost_client.health import check
 from samehost_common import SocketAddress
+from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_server import OptionError, ServiceError
-from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 GREETER = "samehost.greeter.v1.GreeterService"
 ADD = "add_GreeterServiceServicer_to_server"
@@ -235,7 +235,7 @@ def test_services_of_older_stubs_are_known_by_name(
 
 
 SERVICES = """
-from samehost_server.greeter import AsyncGreeterService, GreeterService
+from samehost_demo.services import AsyncGreeterService, GreeterService
 
 class Mine:
     sync = GreeterService()
@@ -255,6 +255,11 @@ def test_the_program_serves_anyones_servicers(kind: str, path: Path, channel: gr
     (path.parent / "mine.py").write_text(SERVICES)
     with serving(kind, path, "--services", f"mine:Mine.{kind}", cwd=path.parent):
         assert greet(channel) == "Hello, Ada!"
+
+
+def test_the_program_is_told_what_to_serve(path: Path) -> None:
+    done = run("samehost_server", "--socket", path)
+    assert (done.returncode, done.stderr) == (2, "samehost-server: Missing option '--services'.\n")
 
 
 def test_the_program_serves_all_servicers_that_it_is_given(kind: str, path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from running import (
     WITHIN,
     Program,
-    as_option,
     eventually,
     fresh_channel,
+    greeter,
     program,
     python,
     serving,
@@ -24,7 +24,7 @@ OWN_HANDLER = {
     "sync": """
 import os, signal, sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
 before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 with Server(sys.argv[1], [GreeterService()]) as server:
@@ -36,7 +36,7 @@ print("alive", flush=True)
     "aio": """
 import asyncio, os, signal, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print, "heard")
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -70,14 +70,14 @@ SEVERAL = {
     "sync": """
 import sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 with Server(sys.argv[1], [GreeterService()], grace=20) as a, Server(sys.argv[2], [GreeterService()], grace=20):
     a.wait(announce=True)
 """,
     "aio": """
 import asyncio, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 async def main():
     async with (
         aio.Server(sys.argv[1], [AsyncGreeterService()], grace=20) as a,
@@ -89,7 +89,7 @@ asyncio.run(main())
     "mixed": """
 import asyncio, sys
 from samehost_server import Server, aio
-from samehost_server.greeter import AsyncGreeterService, GreeterService
+from samehost_demo.services import AsyncGreeterService, GreeterService
 async def main():
     async with aio.Server(sys.argv[1], [AsyncGreeterService()], grace=20) as server:
         await server.wait(announce=True)
@@ -118,7 +118,7 @@ LEFT_ALONE = {
     "sync": """
 import signal, sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
 with Server(sys.argv[1], [GreeterService()]) as server:
     server.wait(announce=True, signals=False)
@@ -126,7 +126,7 @@ with Server(sys.argv[1], [GreeterService()]) as server:
     "aio": """
 import asyncio, signal, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
 async def main():
     async with aio.Server(sys.argv[1], [AsyncGreeterService()]) as server:
@@ -149,7 +149,7 @@ def test_signals_are_left_alone_where_the_program_says_so_and_a_takeover_is_hear
 WEB_SERVER = """
 import asyncio, signal, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 async def main():
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -173,7 +173,7 @@ def test_it_stops_beside_another_server_of_the_same_loop_that_has_handlers(path:
 HANDLER_STOPS = """
 import signal, sys
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 server = Server(sys.argv[1], [GreeterService()], grace=20)
 signal.signal(signal.SIGTERM, lambda *_: server.stop())
 server.start()
@@ -199,7 +199,7 @@ import os, signal, sys
 from samehost_server import Server, signals
 signals.listen()
 os.kill(os.getpid(), signal.SIGTERM)
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 with Server(sys.argv[1], [GreeterService()]) as server:
     print(os.path.exists(sys.argv[1]), flush=True)
     server.wait(announce=True)
@@ -216,7 +216,7 @@ def test_a_signal_before_the_server_starts_keeps_it_from_starting(path: Path) ->
 def test_a_signal_during_the_start_ends_the_program_with_0(kind: str, path: Path, number: signal.Signals) -> None:
     with (
         slow_predecessor(path) as predecessor,
-        program("samehost_server", "--socket", path, "--takeover", *as_option(kind)) as server,
+        program("samehost_server", "--socket", path, "--takeover", *greeter(kind)) as server,
     ):
         predecessor.wait_until_asked()
         server.process.send_signal(number)
@@ -229,7 +229,7 @@ def test_a_signal_during_the_start_ends_the_program_with_0(kind: str, path: Path
 LATER_HANDLER = """
 import signal, sys
 from samehost_server import Server, signals
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 signals.listen()
 signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
 with Server(sys.argv[1], [GreeterService()]) as server:
@@ -263,7 +263,7 @@ def ended_or_told_again(server: Program) -> bool:
 
 
 def test_what_a_program_does_at_its_exit_is_not_cut_short(kind: str, folder: Path, path: Path) -> None:
-    code = "import atexit, pathlib, time\nfrom samehost_server.greeter import *\n"
+    code = "import atexit, pathlib, time\nfrom samehost_demo.services import *\n"
     code += "atexit.register(lambda: (time.sleep(1), pathlib.Path('left').touch()))\n"
     code += "sync, aio = GreeterService(), AsyncGreeterService()\n"
     (folder / "leaves.py").write_text(code)

@@ -20,8 +20,8 @@ import pytest
 from running import (
     WITHIN,
     Running,
-    as_option,
     eventually,
+    greeter,
     listening,
     make_stale,
     program,
@@ -31,13 +31,13 @@ from running import (
     slow_greetings,
 )
 from samehost_client import connect
-from samehost_client.greeter import greet
 from samehost_common import NotASocketError
+from samehost_demo.client import greet
 from samehost_server import BindError, OptionError, SocketInUseError
 
 
 def test_a_call_succeeds_as_soon_as_the_ready_line_is_there(kind: str, path: Path) -> None:
-    with program("samehost_server", "--socket", path, *as_option(kind)) as server:
+    with program("samehost_server", "--socket", path, *greeter(kind)) as server:
         ready = json.loads(server.line())
         with connect(path) as channel:
             assert len(list(greet(channel, "Ada", WITHIN))) == 4
@@ -92,7 +92,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_live_path_is_refused_and_its_server_goes_on(kind: str, path: Path) -> None:
     with serving(kind, path) as first:
         for second in ("sync", "aio"):
-            refused = run("samehost_server", "--socket", path, *as_option(second))
+            refused = run("samehost_server", "--socket", path, *greeter(second))
             assert (refused.returncode, refused.stdout) == (1, "")
             assert refused.stderr.startswith(f"samehost-server: {path} has a server already: grpcio")
             assert f"process {first.process.pid} on host {socket.gethostname()}" in refused.stderr
@@ -105,7 +105,7 @@ def test_a_second_server_of_the_same_process_is_refused_and_does_not_break_the_l
         for _ in range(2):
             with pytest.raises(SocketInUseError), Running(kind, path):
                 pass
-        refused = run("samehost_server", "--socket", path)
+        refused = run("samehost_server", "--socket", path, *greeter("sync"))
         assert refused.returncode == 1
         assert serves(path)
 
@@ -113,7 +113,7 @@ def test_a_second_server_of_the_same_process_is_refused_and_does_not_break_the_l
 def test_of_two_servers_started_at_once_one_serves_and_the_other_says_who_does(kind: str, path: Path) -> None:
     make_stale(path)
     with contextlib.ExitStack() as stack:
-        both = [stack.enter_context(program("samehost_server", "--socket", path, *as_option(kind))) for _ in range(2)]
+        both = [stack.enter_context(program("samehost_server", "--socket", path, *greeter(kind))) for _ in range(2)]
         with ThreadPoolExecutor(2) as pool:
             lines = list(pool.map(lambda server: server.line(), both))
         winner, loser = both if lines[0] else reversed(both)

@@ -188,7 +188,7 @@ def test_connections_are_moved_by_age_without_a_failed_call(kind: str, path: Pat
 BLOCKED = {
     "sync": """
 import pathlib, queue
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 class Waits(GreeterService):
     def Greet(self, request, context):
         pathlib.Path("called").touch()
@@ -196,7 +196,7 @@ class Waits(GreeterService):
 """,
     "thread": """
 import asyncio, pathlib, threading
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 class Waits(AsyncGreeterService):
     async def Greet(self, request, context):
         pathlib.Path("called").touch()
@@ -204,7 +204,7 @@ class Waits(AsyncGreeterService):
 """,
     "stubborn": """
 import asyncio, pathlib
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 class Waits(AsyncGreeterService):
     async def Greet(self, request, context):
         pathlib.Path("called").touch()

@@ -17,9 +17,9 @@ from running import (
     WITHIN,
     Program,
     Running,
-    as_option,
     eventually,
     fresh_channel,
+    greeter,
     listening,
     program,
     python,
@@ -110,12 +110,13 @@ def test_a_successor_that_gives_up_leaves_the_server_as_it_was(kind: str, path: 
             successor.settimeout(WITHIN)
             successor.connect(f"{path}.takeover")
             assert b"released" in successor.recv(4096)
-        refused = run("samehost_server", "--socket", path)  # whether or not the lock is held already: the path is live
+        # Whether or not the lock is held already: the path is live.
+        refused = run("samehost_server", "--socket", path, *greeter("sync"))
         assert refused.returncode == 1
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
 
         def lock_is_held() -> bool:
-            return "holds" in run("samehost_server", "--socket", path).stderr
+            return "holds" in run("samehost_server", "--socket", path, *greeter("sync")).stderr
 
         eventually(lock_is_held, "the lock to be taken again")
     assert not path.exists()
@@ -143,7 +144,7 @@ def test_of_two_that_take_over_at_once_one_serves_and_the_other_says_so(kind: st
     with ExitStack() as stack:
         old = stack.enter_context(serving(kind, path))
         both = [
-            stack.enter_context(program("samehost_server", "--socket", path, "--takeover", *as_option(kind)))
+            stack.enter_context(program("samehost_server", "--socket", path, "--takeover", *greeter(kind)))
             for _ in range(2)
         ]
         with ThreadPoolExecutor(2) as pool:
@@ -193,7 +194,7 @@ def test_a_server_without_descriptors_for_a_successor_can_be_taken_over_later(pa
     code = f"""
 import os, resource, sys, threading
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 server = Server({str(path)!r}, [GreeterService()], max_connection_age=0.1)
 with server:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -10,8 +10,8 @@ import pytest
 from running import WITHIN, fresh_channel, slow_greetings
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import aio
+from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_server import ServiceError, SocketAddress
-from samehost_server.greeter import AsyncGreeterService, GreeterService
 from samehost_server.testing import serving, serving_async
 
 ADA = greeter_pb2.GreetRequest(name="Ada")

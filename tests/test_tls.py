@@ -10,7 +10,7 @@ import grpc
 import pytest
 import trustme
 
-from running import WITHIN, Running, as_option, run, serving
+from running import WITHIN, Running, as_option, greeter, run, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import CertificateError, SamehostError, TlsRequiredError, aio, connect, diagnose, explain
 from samehost_server import OptionError
@@ -103,7 +103,7 @@ def test_a_plaintext_client_is_refused_and_told_to_speak_tls(
     with Running("sync", path, **files(folder, authority.issue_cert("localhost"))):
         error = refusal(kind, path, None)
         assert isinstance(diagnose(path), TlsRequiredError)
-        told = run("samehost_client", "greet", "--socket", path, "--timeout", "1", *as_option(kind))
+        told = run("samehost_demo", "greet", "--socket", path, "--timeout", "1", *as_option(kind))
     assert isinstance(error, TlsRequiredError)
     assert str(error) == (
         f"what listens on {path} speaks TLS; connect with credentials=grpc.ssl_channel_credentials(...)"
@@ -152,7 +152,7 @@ def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
     ):
         with pytest.raises(OptionError, match=fault):
             Running(kind, path, **{**given, **wrong})
-    refused = run("samehost_server", "--socket", path, "--certificate", given["certificate"], *as_option(kind))
+    refused = run("samehost_server", "--socket", path, "--certificate", given["certificate"], *greeter(kind))
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert not path.exists()

@@ -140,7 +140,7 @@ import grpc.experimental
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import connect
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 address = {str(folder / "app.sock")!r}
 with Server(address, [GreeterService()]), connect(address, wait=5, options={chosen}) as channel:
     stub = greeter_pb2_grpc.GreeterServiceStub(channel)
@@ -168,7 +168,7 @@ print(stream_options())
     assert done.stderr == "streams are read by threads of their own: this grpcio knows no SingleThreadedUnaryStream\n"
 
 
-@pytest.mark.parametrize("module", ["samehost_client", "samehost_server", "samehost_interop_python"])
+@pytest.mark.parametrize("module", ["samehost_client", "samehost_server", "samehost_demo", "samehost_interop_python"])
 def test_programs_are_tuned(module: str) -> None:
     done = python(f"""
 import atexit, os, sys

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from running import required
+from running import greeter, required
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 300.0
@@ -36,10 +36,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip("building needs the package registry, which can't be reached")
         raise
     names = {wheel.name.split("-")[0] for wheel in dist.glob("*.whl")}
-    libraries = {"samehost_common", "samehost_server", "samehost_client"}
+    libraries = {"samehost_common", "samehost_server", "samehost_client", "samehost_demo"}
     assert names == libraries | {"samehost_interop", "samehost_interop_python", "samehost_interop_grpclib"}
     run(binary, "venv", "--python", sys.executable, empty / "venv", cwd=empty)
-    wheels = [wheel for name in ("common", "server", "client") for wheel in dist.glob(f"samehost_{name}-*.whl")]
+    wheels = [wheel for name in ("common", "server", "client", "demo") for wheel in dist.glob(f"samehost_{name}-*.whl")]
     run(
         binary,
         "pip",
@@ -48,7 +48,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         empty / "venv",
         "--constraint",
         ROOT / "requirements.lock",
-        *(f"{wheel}[cli]" for wheel in wheels),
+        *wheels,
         cwd=empty,
     )
     for source in dist.glob("*.tar.gz"):
@@ -61,12 +61,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_commands_and_the_stubs_work_without_a_source_tree(environment: Path, folder: Path) -> None:
     path = folder / "app.sock"
     with subprocess.Popen(
-        [environment / "samehost-server", "--socket", path], cwd=folder, stdout=subprocess.PIPE, text=True
+        [environment / "samehost-server", *greeter("sync"), "--socket", path],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as server:
         try:
             assert server.stdout is not None
             assert '"event": "ready"' in server.stdout.readline()
-            greeting = run(environment / "samehost", "greet", "--socket", path, "--name", "Ada", cwd=folder)
+            greeting = run(environment / "samehost-demo", "greet", "--socket", path, "--name", "Ada", cwd=folder)
             assert greeting.startswith("Greet\n  > Ada\n  < Hello, Ada!\n")
         finally:
             server.terminate()
@@ -78,6 +81,6 @@ def test_both_commands_and_the_stubs_work_without_a_source_tree(environment: Pat
 @pytest.mark.timeout(2 * SECONDS)
 def test_the_wheels_say_that_they_are_typed(environment: Path) -> None:
     installed = {marker.parent.name for marker in environment.parent.glob("lib/*/site-packages/samehost*/py.typed")}
-    assert installed == {"samehost_common", "samehost_server", "samehost_client"}
+    assert installed == {"samehost_common", "samehost_server", "samehost_client", "samehost_demo"}
     stubs = list(environment.parent.glob("lib/*/site-packages/samehost/greeter/v1/*.pyi"))
     assert len(stubs) == 2

@@ -1,19 +1,17 @@
-"""The command `samehost`: greet, health and ping, for people and, with --json, for programs."""
+"""The command `samehost`: health and ping, for people and, with --json, for programs."""
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 import grpc
 
-from samehost_client import aio, connect, explain
-from samehost_client.greeter import Exchange, greet, greet_async
+from samehost_client import connect, explain
 from samehost_client.health import SERVING, check
 from samehost_client.ping import round_trip, summary
 from samehost_common import SamehostError, SocketAddress
 from samehost_common.program import EXIT_FAILED, print_json, socket_option
-from samehost_common.tuning import run_in_loop, stream_options
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
 timeout_option = click.option(
@@ -27,18 +25,6 @@ interval_option = click.option(
 @click.group()
 def command() -> None:
     """Calls a gRPC server on a Unix domain socket."""
-
-
-@command.command("greet")
-@socket_option
-@click.option("--name", default="world", help="Who is greeted. [world]")
-@timeout_option
-@json_option
-@click.option("--aio", "asynchronous", is_flag=True, help="Call from an asyncio event loop.")
-def greet_command(address: SocketAddress, name: str, timeout: float, as_json: bool, asynchronous: bool) -> None:
-    """Makes all four kinds of call of Greeter and prints what was said."""
-    say = _print_exchange_json if as_json else print_exchange
-    make_greetings(address, name, timeout, say, asynchronous=asynchronous)
 
 
 @command.command()
@@ -100,40 +86,6 @@ def ping(
     return 0 if times else EXIT_FAILED
 
 
-def make_greetings(
-    address: SocketAddress, name: str, timeout: float, say: Callable[[Exchange], None], *, asynchronous: bool
-) -> None:
-    """Waits for the server and greets; each exchange is said as soon as it is there.
-
-    Raises:
-        SamehostError: no server could be reached, or a call failed.
-    """
-
-    async def greet_in_loop() -> None:
-        async with aio.connect(address, wait=timeout) as channel:
-            async for exchange in greet_async(channel, name, timeout):
-                say(exchange)
-
-    try:
-        if asynchronous:
-            run_in_loop(greet_in_loop())
-            return
-        with connect(address, wait=timeout, options=stream_options()) as channel:
-            for exchange in greet(channel, name, timeout):
-                say(exchange)
-    except grpc.RpcError as error:
-        raise explain(error, address) from error
-
-
-def print_exchange(exchange: Exchange) -> None:
-    """Prints a call for people."""
-    print(exchange.method)
-    for text in exchange.sent:
-        print(f"  > {text}")
-    for text in exchange.received:
-        print(f"  < {text}", flush=True)
-
-
 def _every(interval: float, count: int | None) -> Iterator[int]:
     """Counts from 1 to `count` (None has no end), once in each interval."""
     pause = threading.Event()
@@ -143,10 +95,6 @@ def _every(interval: float, count: int | None) -> Iterator[int]:
         pause.wait(interval)
         number += 1
         yield number
-
-
-def _print_exchange_json(exchange: Exchange) -> None:
-    print_json(method=exchange.method, sent=exchange.sent, received=exchange.received)
 
 
 def _print_health(address: SocketAddress, service: str, status: str, detail: str, *, as_json: bool) -> None:

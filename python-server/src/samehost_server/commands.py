@@ -1,4 +1,4 @@
-"""The command `samehost-server`: serves Greeter, or anyone's own servicers."""
+"""The command `samehost-server`: serves anyone's servicers."""
 
 import importlib
 import logging
@@ -18,7 +18,6 @@ from samehost_server._access_log import LOG as ACCESS_LOG
 from samehost_server._access_log import AccessLog, AsyncAccessLog
 from samehost_server._watchdog import Watchdog
 from samehost_server.errors import ServiceError
-from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 _BEYOND_GRACE_SECONDS = 2.0
 """What the program may take beyond the grace, from the signal to its end."""
@@ -88,8 +87,9 @@ def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: b
     "--services",
     "names",
     multiple=True,
+    required=True,
     metavar="MODULE:ATTRIBUTE",
-    help="A servicer, or several in a sequence; may be given again. [Greeter]",
+    help="A servicer, or several in a sequence; may be given again.",
 )
 @click.option(
     "--log-level",
@@ -100,8 +100,7 @@ def serve(address: SocketAddress, services: Iterable[object], *, asynchronous: b
 @click.option("--access-log", is_flag=True, help="Log each call on stderr: its method, status and milliseconds.")
 def command(names: Sequence[str], asynchronous: bool, log_level: str, access_log: bool, **options: Any) -> None:
     """Serves gRPC on a Unix domain socket until SIGTERM or SIGINT."""
-    greeter = AsyncGreeterService() if asynchronous else GreeterService()
-    services = [each for name in names for each in load(name)] or [greeter]
+    services = [each for name in names for each in load(name)]
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if access_log:
         options["interceptors"] = [AsyncAccessLog() if asynchronous else AccessLog()]

@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
-from samehost_client.commands import make_greetings, print_exchange, timeout_option
+from samehost_client.commands import timeout_option
 from samehost_common import SocketAddress
 from samehost_common.program import EXIT_FAILED, print_json, socket_option
+from samehost_demo.commands import make_greetings, print_exchange
+from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_interop_python.compression import (
     AS_ON_THE_WIRE,
     MAX_MESSAGE_BYTES,
@@ -20,7 +22,6 @@ from samehost_interop_python.service import InteropService
 from samehost_interop_python.service_aio import AsyncInteropService
 from samehost_server import signals
 from samehost_server.commands import serve, serve_options
-from samehost_server.greeter import AsyncGreeterService, GreeterService
 
 MAX_CONCURRENT_CALLS = 1100
 """More than the 1000 that concurrent_large_unary makes at once."""

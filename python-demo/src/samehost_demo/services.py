@@ -1,4 +1,7 @@
-"""The example service of the contract, for the synchronous server and for the asyncio one."""
+"""The example service of the contract, for the synchronous server and for the asyncio one.
+
+`samehost-server --services samehost_demo.services:greeter` serves it, or `:async_greeter` with `--aio`.
+"""
 
 import asyncio
 import threading
@@ -169,3 +172,7 @@ def _joint_greeting(names: Sequence[str]) -> greeter_pb2.GreetTogetherResponse:
 def _answer(request: greeter_pb2.ConverseRequest, turn: int) -> greeter_pb2.ConverseResponse:
     text = f"You said: {request.text}" if request.text else "You said nothing."
     return greeter_pb2.ConverseResponse(text=text, turn=turn)
+
+
+greeter = GreeterService()
+async_greeter = AsyncGreeterService()
