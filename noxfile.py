@@ -4,6 +4,7 @@
 # ///
 """What can be done with this repository; `nox --list` shows it, `nox -s NAME` does it."""
 
+import re
 import shutil
 import tomllib
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ LOCK = "requirements.lock"
 BENCH_LOCK = "bench/requirements.lock"
 PUBLISHED = ["python-common", "python-server", "python-client", "python-demo"]
 PACKAGES = [*PUBLISHED, "interop/python", "interop/python-grpclib", "interop/harness"]
+# The tests that are not of the published packages, but of the repository around them.
+NOT_OF_LIBRARIES = ["bench", "compose", "deploy", "examples", "languages", "permissions", "second_try", "wheels"]
 GROUPS = ["build", "lint", "proto", "test", "typecheck"]
 
 # The plugins of protoc that make the stubs of a library; grpclib's stubs use the messages that are made with grpcio's.
@@ -51,6 +54,20 @@ def test(session: nox.Session) -> None:
         session.run("pytest", "--numprocesses=2", "interop/python-grpclib/tests")
         # What the peers' own tests (native) and the matrix (interop) would leave out on this machine, and why.
         session.run("python", "-m", "samehost_interop.native", "needs")
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests of the libraries with the oldest dependencies that the packages allow."""
+    session.install("uv")
+    oldest, environment = Path(session.create_tmp(), "oldest.txt"), Path(session.create_tmp(), "environment.txt")
+    compile_lock(session, str(oldest), [], "--all-extras", "--resolution=lowest-direct", packages=PUBLISHED)
+    # Only what users install is old: pytest and the like are locked, as pip compile keeps what its output has already.
+    shutil.copy(LOCK, environment)
+    compile_lock(session, str(environment), ["build", "test"], "--all-extras", f"--constraint={oldest}")
+    install_workspace(session, str(environment))
+    libraries = (f"--ignore=tests/test_{name}.py" for name in NOT_OF_LIBRARIES)
+    session.run("pytest", "--numprocesses=2", *(session.posargs or ["tests", *libraries]))
 
 
 @nox.session
@@ -138,14 +155,16 @@ def lock(session: nox.Session) -> None:
     compile_lock(session, BENCH_LOCK, ["build", "bench"], "--upgrade", f"--constraint={LOCK}")
 
 
-def compile_lock(session: nox.Session, file: str, groups: Iterable[str], *options: str) -> None:
+def compile_lock(
+    session: nox.Session, file: str, groups: Iterable[str], *options: str, packages: Iterable[str] = PACKAGES
+) -> None:
     """Lock what the packages and these groups need."""
     session.run(
         *("uv", "pip", "compile", "--universal", "--generate-hashes", "--python-version=3.11", *options),
         *("--quiet", "--no-header", f"--output-file={file}"),
         *(f"--no-emit-package={name}" for name in workspace_names()),
         *(f"--group=pyproject.toml:{group}" for group in groups),
-        *(f"{package}/pyproject.toml" for package in PACKAGES),
+        *(f"{package}/pyproject.toml" for package in packages),
     )
 
 
@@ -160,7 +179,20 @@ def generate(session: nox.Session, contract: str, target: Path, plugins: Iterabl
     """Generate the stubs of one part of the contract, with types, into a source root."""
     outputs = [f"--{plugin}_out={target}" for plugin in plugins]
     files = sorted(str(file) for file in Path(contract).rglob("*.proto"))
-    session.run("python", "-m", "grpc_tools.protoc", "--proto_path=proto", *outputs, *files)
+    # Stubs refuse a grpcio or protobuf older than their compiler, so it is that of the oldest grpcio that the packages
+    # allow, in an environment of its own. The other plugins are this session's.
+    (oldest,) = re.findall(r'"grpcio>=([\d.]+)"', Path("python-demo/pyproject.toml").read_text())
+    compiler = (
+        "uv",
+        "run",
+        "--no-project",
+        "--isolated",
+        f"--with=grpcio-tools=={oldest}",
+        "python",
+        "-m",
+        "grpc_tools.protoc",
+    )
+    session.run(*compiler, "--proto_path=proto", *outputs, *files)
 
 
 def differences(fresh: Path, committed: Path) -> list[str]:

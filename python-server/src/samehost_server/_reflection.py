@@ -32,4 +32,3 @@ def add_reflection(server: Any, services: Iterable[str], *, asynchronous: bool) 
     }
     for name in SERVICE_NAMES:
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, methods)])
-        server.add_registered_method_handlers(name, methods)

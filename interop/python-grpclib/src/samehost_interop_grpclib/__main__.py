@@ -20,37 +20,29 @@ from samehost_interop_grpclib.serve import serve
 from samehost_interop_grpclib.statuses import statuses
 
 
-class ModeParameter(click.ParamType[int]):
-    """Permissions in octal."""
-
-    name = "octal"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Reads `0660`, `660` or `0o660`."""
-        try:
-            mode = value if isinstance(value, int) else int(value, 8)
-        except ValueError:
-            self.fail(f"mode {value!r} is not octal; write it as in 0660", param, ctx)
-        if not 0 <= mode <= 0o777:
-            self.fail(f"mode {value!r} is none a socket can have; give one from 0000 to 0777", param, ctx)
-        return mode
+def _mode(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """Reads permissions in octal: `0660`, `660` or `0o660`."""
+    try:
+        mode = int(value, 8)
+    except ValueError as error:
+        raise click.BadParameter(f"mode {value!r} is not octal; write it as in 0660") from error
+    if not 0 <= mode <= 0o777:
+        raise click.BadParameter(f"mode {value!r} is none a socket can have; give one from 0000 to 0777")
+    return mode
 
 
-class GroupParameter(click.ParamType[int]):
-    """A group, by name or number."""
-
-    name = "group"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Reads a number, or looks up a name."""
-        if isinstance(value, int):
-            return value
-        if value.isdecimal():
-            return int(value)
-        try:
-            return grp.getgrnam(value).gr_gid
-        except KeyError:
-            self.fail(f"no group is named {value!r} on this machine; create it, or give its number", param, ctx)
+def _group(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Reads the number of a group, or looks up its name."""
+    if value is None:
+        return None
+    if value.isdecimal():
+        return int(value)
+    try:
+        return grp.getgrnam(value).gr_gid
+    except KeyError as error:
+        raise click.BadParameter(
+            f"no group is named {value!r} on this machine; create it, or give its number"
+        ) from error
 
 
 @click.group()
@@ -60,8 +52,8 @@ def command() -> None:
 
 @command.command("serve")
 @socket_option
-@click.option("--mode", type=ModeParameter(), default=0o660, help="Permissions of the socket. [0660]")
-@click.option("--group", type=GroupParameter(), help="Group of the socket, a name or a number. [the process's]")
+@click.option("--mode", callback=_mode, default="0660", help="Permissions of the socket. [0660]")
+@click.option("--group", callback=_group, help="Group of the socket, a name or a number. [the process's]")
 @click.option("--grace", type=click.FloatRange(min=0), default=5.0, help="Seconds that calls have to finish. [5]")
 @click.option("--trust-folder", is_flag=True, help="Serve in a folder that every user may write to.")
 @click.option("--takeover", is_flag=True, help="Take the path over from a server that serves there.")

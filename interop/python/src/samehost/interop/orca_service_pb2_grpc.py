@@ -6,7 +6,7 @@ import warnings
 from samehost.interop import orca_load_report_pb2 as samehost_dot_interop_dot_orca__load__report__pb2
 from samehost.interop import orca_service_pb2 as samehost_dot_interop_dot_orca__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.75.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -19,14 +19,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in samehost/interop/orca_service_pb2_grpc.py depends on'
+        + f' but the generated code in samehost/interop/orca_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class OpenRcaServiceStub:
+class OpenRcaServiceStub(object):
     """Gives the load reports of a server whether or not calls are made to it.
     """
 
@@ -43,7 +43,7 @@ class OpenRcaServiceStub:
                 _registered_method=True)
 
 
-class OpenRcaServiceServicer:
+class OpenRcaServiceServicer(object):
     """Gives the load reports of a server whether or not calls are made to it.
     """
 
@@ -70,7 +70,7 @@ def add_OpenRcaServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class OpenRcaService:
+class OpenRcaService(object):
     """Gives the load reports of a server whether or not calls are made to it.
     """
 

@@ -5,7 +5,7 @@ import warnings
 
 from samehost.interop import testing_pb2 as samehost_dot_interop_dot_testing__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.75.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in samehost/interop/testing_pb2_grpc.py depends on'
+        + f' but the generated code in samehost/interop/testing_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class TestServiceStub:
+class TestServiceStub(object):
     """The service under test.
     """
 
@@ -77,7 +77,7 @@ class TestServiceStub:
                 _registered_method=True)
 
 
-class TestServiceServicer:
+class TestServiceServicer(object):
     """The service under test.
     """
 
@@ -189,7 +189,7 @@ def add_TestServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class TestService:
+class TestService(object):
     """The service under test.
     """
 
@@ -410,7 +410,7 @@ class TestService:
             _registered_method=True)
 
 
-class UnimplementedServiceStub:
+class UnimplementedServiceStub(object):
     """No server serves this service: calling it gives UNIMPLEMENTED.
     """
 
@@ -427,7 +427,7 @@ class UnimplementedServiceStub:
                 _registered_method=True)
 
 
-class UnimplementedServiceServicer:
+class UnimplementedServiceServicer(object):
     """No server serves this service: calling it gives UNIMPLEMENTED.
     """
 
@@ -454,7 +454,7 @@ def add_UnimplementedServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class UnimplementedService:
+class UnimplementedService(object):
     """No server serves this service: calling it gives UNIMPLEMENTED.
     """
 
@@ -486,7 +486,7 @@ class UnimplementedService:
             _registered_method=True)
 
 
-class ReconnectServiceStub:
+class ReconnectServiceStub(object):
     """Controls a server that tests how a client reconnects.
     """
 
@@ -508,7 +508,7 @@ class ReconnectServiceStub:
                 _registered_method=True)
 
 
-class ReconnectServiceServicer:
+class ReconnectServiceServicer(object):
     """Controls a server that tests how a client reconnects.
     """
 
@@ -547,7 +547,7 @@ def add_ReconnectServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ReconnectService:
+class ReconnectService(object):
     """Controls a server that tests how a client reconnects.
     """
 

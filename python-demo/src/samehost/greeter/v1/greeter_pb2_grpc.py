@@ -5,7 +5,7 @@ import warnings
 
 from samehost.greeter.v1 import greeter_pb2 as samehost_dot_greeter_dot_v1_dot_greeter__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.75.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in samehost/greeter/v1/greeter_pb2_grpc.py depends on'
+        + f' but the generated code in samehost/greeter/v1/greeter_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class GreeterServiceStub:
+class GreeterServiceStub(object):
     """GreeterService is the example that every samehost server serves and every samehost client calls.
     It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
 
@@ -61,7 +61,7 @@ class GreeterServiceStub:
                 _registered_method=True)
 
 
-class GreeterServiceServicer:
+class GreeterServiceServicer(object):
     """GreeterService is the example that every samehost server serves and every samehost client calls.
     It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
 
@@ -131,7 +131,7 @@ def add_GreeterServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class GreeterService:
+class GreeterService(object):
     """GreeterService is the example that every samehost server serves and every samehost client calls.
     It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
 
