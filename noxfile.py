@@ -58,14 +58,14 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """Run the tests of the libraries with the oldest dependencies that the packages allow."""
+    """Run the tests of the libraries, as wheels, with the oldest dependencies that the packages allow."""
     session.install("uv")
     oldest, environment = Path(session.create_tmp(), "oldest.txt"), Path(session.create_tmp(), "environment.txt")
     compile_lock(session, str(oldest), [], "--all-extras", "--resolution=lowest-direct", packages=PUBLISHED)
     # Only what users install is old: pytest and the like are locked, as pip compile keeps what its output has already.
     shutil.copy(LOCK, environment)
     compile_lock(session, str(environment), ["build", "test"], "--all-extras", f"--constraint={oldest}")
-    install_workspace(session, str(environment))
+    install_workspace(session, str(environment), editable=False)
     libraries = (f"--ignore=tests/test_{name}.py" for name in NOT_OF_LIBRARIES)
     session.run("pytest", "--numprocesses=2", *(session.posargs or ["tests", *libraries]))
 
@@ -168,11 +168,11 @@ def compile_lock(
     )
 
 
-def install_workspace(session: nox.Session, lock: str = LOCK) -> None:
+def install_workspace(session: nox.Session, lock: str = LOCK, *, editable: bool = True) -> None:
     """Install what is locked, by hash, then the workspace itself, built with nothing that is not locked."""
     session.install("--require-hashes", "--requirement", lock)
-    editable = [argument for package in PACKAGES for argument in ("--editable", f"./{package}")]
-    session.install("--no-deps", "--no-build-isolation", *editable)
+    packages = [argument for package in PACKAGES for argument in (*["--editable"] * editable, f"./{package}")]
+    session.install("--no-deps", "--no-build-isolation", "--reinstall", *packages)
 
 
 def generate(session: nox.Session, contract: str, target: Path, plugins: Iterable[str]) -> None:
