@@ -149,7 +149,7 @@ def test_a_forbidden_socket_says_whose_it_is_and_who_asks(kind: str, path: Path)
         found = path.stat()
     who = NOBODY if os.geteuid() == 0 else os.geteuid()
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"samehost: no permission to connect to {path}: ")
+    assert done.stderr.startswith(f"samehost-demo: no permission to connect to {path}: ")
     assert f"belongs to uid {found.st_uid} and gid {found.st_gid} with mode {found.st_mode & 0o777:04o}" in done.stderr
     assert f"this process is uid {who} with gids" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -90,7 +90,7 @@ def test_health_is_0_only_for_serving(kind: str, path: Path) -> None:
 def test_a_command_without_a_word_prints_its_help() -> None:
     done = run("samehost_client")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "\n  greet " in done.stderr
+    assert "\n  health " in done.stderr
 
 
 def test_health_watch_prints_each_change(kind: str, path: Path) -> None:

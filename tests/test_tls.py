@@ -108,7 +108,7 @@ def test_a_plaintext_client_is_refused_and_told_to_speak_tls(
     assert str(error) == (
         f"what listens on {path} speaks TLS; connect with credentials=grpc.ssl_channel_credentials(...)"
     )
-    assert (told.returncode, told.stderr) == (1, f"samehost: {error}\n")
+    assert (told.returncode, told.stderr) == (1, f"samehost-demo: {error}\n")
 
 
 def test_a_tls_client_is_refused_by_a_plaintext_server(

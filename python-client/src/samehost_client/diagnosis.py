@@ -1,5 +1,6 @@
 """Why a server can't be reached, or a call failed, told apart and said in one line with the remedy."""
 
+import re
 import socket
 import ssl
 
@@ -28,9 +29,10 @@ _FRAME_HEADER_BYTES = 9
 _TYPE_OFFSET = 3
 _SETTINGS = 4
 
-# How C-core's details begin to speak of TLS (grpc/grpc src/core/handshaker/security, and its hostname check).
-_HANDSHAKE_FAILED = "Tls handshake failed"
-_NAME_REFUSED = "Hostname Verification Check failed"
+# How C-core's details begin to speak of TLS (grpc/grpc src/core/handshaker/security, and its hostname check): as grpcio
+# 1.85 has it, and as 1.75 does.
+_HANDSHAKE_FAILED = re.compile("Tls handshake failed|Ssl handshake failed")
+_NAME_REFUSED = re.compile("Hostname Verification Check failed|is not in peer certificate")
 
 
 def diagnose(address: AddressLike) -> SamehostError | None:
@@ -83,9 +85,9 @@ def explain(error: grpc.RpcError, address: AddressLike) -> SamehostError:
 
 def certificate_refused(details: str, address: SocketAddress) -> CertificateError | None:
     """What C-core says of a TLS handshake that failed, in one line; None where its details say nothing of one."""
-    if (at := details.find(_HANDSHAKE_FAILED)) >= 0:
-        reason = details[at:].removesuffix(": OK").rpartition(": ")[2]
-    elif _NAME_REFUSED in details:
+    if failed := _HANDSHAKE_FAILED.search(details):
+        reason = details[failed.start() :].removesuffix(": OK").rpartition(": ")[2]
+    elif _NAME_REFUSED.search(details):
         reason = "it is for another name than localhost, or than the one in grpc.ssl_target_name_override"
     else:
         return None
