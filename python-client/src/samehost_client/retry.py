@@ -147,7 +147,8 @@ class _Attempts:
 
     def pause(self, trailing: Any) -> float | None:
         """The seconds to wait after an attempt with this trailing metadata; None where it was the last."""
-        pushback = dict(trailing or ()).get(_PUSHBACK)
+        # Pair by pair, as a dict of grpc.aio.Metadata fails with older versions.
+        pushback = next((value for name, value in trailing or () if name == _PUSHBACK), None)
         if pushback is None:
             pause = random.uniform(0, self._most)  # noqa: S311 - so that callers do not come all at once
             self._most = min(2 * self._most, _MOST_PAUSE_SECONDS)
