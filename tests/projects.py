@@ -53,8 +53,11 @@ def of_java(folder: Path) -> set[tuple[str, str]]:
 
 
 def of_node(folder: Path) -> set[tuple[str, str]]:
-    packages = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
-    return {(name.rpartition("node_modules/")[2], each["version"]) for name, each in packages.items() if name}
+    """What a folder locks itself or, as the library and the peers do, with the workspace that they are in."""
+    lock = next(file for at in (folder, *folder.parents) if (file := at / "package-lock.json").exists())
+    packages = json.loads(lock.read_text("utf-8"))["packages"]
+    installed = ((name.rpartition("node_modules/"), each) for name, each in packages.items())
+    return {(name, each["version"]) for (_, at, name), each in installed if at and "link" not in each}
 
 
 def of_rust(folder: Path) -> set[tuple[str, str]]:

@@ -14,7 +14,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
 
-import { MAX_MESSAGE_BYTES } from "./common/limits.js";
+import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
 import { BASE_URL, SocketSessions } from "./dial.js";
 
 const ENCODING = "grpc-encoding";

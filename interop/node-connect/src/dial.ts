@@ -6,9 +6,9 @@ import { connect } from "node:net";
 import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
-import { notReady, refuseWhatWaitingCannotCure } from "./common/socket/diagnosis.js";
-import { errorCode } from "./common/socket/errors.js";
-import { MAX_MESSAGE_BYTES } from "./common/limits.js";
+import { notReady, refuseWhatWaitingCannotCure } from "samehost-interop-common/socket/diagnosis";
+import { errorCode } from "samehost-interop-common/socket/errors";
+import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
 import { Health } from "./gen/health/v1/health_pb.js";
 import { pause } from "./pause.js";
 

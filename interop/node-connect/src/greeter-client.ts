@@ -2,7 +2,7 @@
 
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
 
-import type { GreeterCalls } from "./common/greeter/greet.js";
+import type { GreeterCalls } from "samehost-interop-common/greeter/greet";
 import { GreeterService } from "./gen/samehost/greeter/v1/greeter_pb.js";
 
 export class GreeterClient implements GreeterCalls {

@@ -12,7 +12,7 @@ import {
   nameFault,
   partyFault,
   textFault,
-} from "./common/greeter/greetings.js";
+} from "samehost-interop-common/greeter/greetings";
 import type { GreeterService } from "./gen/samehost/greeter/v1/greeter_pb.js";
 import { pause } from "./pause.js";
 

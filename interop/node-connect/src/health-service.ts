@@ -2,7 +2,7 @@
 
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 
-import type { ServingStatuses } from "./common/serving-statuses.js";
+import type { ServingStatuses } from "samehost-interop-common/serving-statuses";
 import { type Health, HealthCheckResponse_ServingStatus } from "./gen/health/v1/health_pb.js";
 
 export function healthService(statuses: ServingStatuses): Pick<ServiceImpl<typeof Health>, "check" | "watch"> {

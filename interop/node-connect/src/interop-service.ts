@@ -5,9 +5,9 @@ import { hostname } from "node:os";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, encodeBinaryHeader, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 
-import { loadReport, type LoadReports, TRAILER } from "./common/interop/load-reports.js";
-import { ECHO_INITIAL, ECHO_TRAILING, zeros } from "./common/interop/requests.js";
-import { CACHEABLE, refusal, SERVER_ID } from "./common/interop/test-service.js";
+import { loadReport, type LoadReports, TRAILER } from "samehost-interop-common/interop/load-reports";
+import { ECHO_INITIAL, ECHO_TRAILING, zeros } from "samehost-interop-common/interop/requests";
+import { CACHEABLE, refusal, SERVER_ID } from "samehost-interop-common/interop/test-service";
 import { messageCompression } from "./compression.js";
 import { OrcaLoadReportSchema } from "./gen/samehost/interop/orca_load_report_pb.js";
 import type { BoolValue, StreamingOutputCallRequest, TestService } from "./gen/samehost/interop/testing_pb.js";

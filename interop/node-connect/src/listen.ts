@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { constants, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 
-import { MAX_TIMER_MS } from "./common/limits.js";
-import { errorMessage, SamehostError } from "./common/socket/errors.js";
-import { SocketFile, type SocketOptions } from "./common/socket/socket-file.js";
+import { MAX_TIMER_MS } from "samehost-interop-common/limits";
+import { errorMessage, SamehostError } from "samehost-interop-common/socket/errors";
+import { SocketFile, type SocketOptions } from "samehost-interop-common/socket/socket-file";
 
 export const IMPLEMENTATION = "connect-node";
 export const VERSION = libraryVersion();

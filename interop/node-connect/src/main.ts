@@ -2,9 +2,9 @@
 
 import { ConnectError } from "@connectrpc/connect";
 
-import { explain } from "./common/socket/diagnosis.js";
-import { makeGreetings } from "./common/greeter/greet.js";
-import { run } from "./common/program.js";
+import { explain } from "samehost-interop-common/socket/diagnosis";
+import { makeGreetings } from "samehost-interop-common/greeter/greet";
+import { run } from "samehost-interop-common/program";
 import { dial, waitForReady, waitUntilReady } from "./dial.js";
 import { GreeterClient } from "./greeter-client.js";
 import { CASES, runCase } from "./interop-cases.js";

@@ -5,11 +5,11 @@ import { createServer } from "node:http2";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
-import { LoadReports } from "./common/interop/load-reports.js";
-import type { ServeOptions } from "./common/program.js";
-import { ServingStatuses } from "./common/serving-statuses.js";
-import { stopSignal } from "./common/stop-signal.js";
-import { MAX_MESSAGE_BYTES } from "./common/limits.js";
+import { LoadReports } from "samehost-interop-common/interop/load-reports";
+import type { ServeOptions } from "samehost-interop-common/program";
+import { ServingStatuses } from "samehost-interop-common/serving-statuses";
+import { stopSignal } from "samehost-interop-common/stop-signal";
+import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
 import { SERVER_COMPRESSION, withMessageCompression } from "./compression.js";
 import { UNLIMITED_MEMORY } from "./dial.js";
 import { Health } from "./gen/health/v1/health_pb.js";

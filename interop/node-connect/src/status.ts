@@ -2,7 +2,7 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 
-import type { CallStatus } from "./common/interop/checks.js";
+import type { CallStatus } from "samehost-interop-common/interop/checks";
 
 /** The status of a call that failed. An error of the connection is UNAVAILABLE, whatever Connect makes of it. */
 export function statusOf(error: unknown): CallStatus {

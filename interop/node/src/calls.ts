@@ -2,7 +2,7 @@
 
 import { Metadata, type ServiceError, status, type StatusObject } from "@grpc/grpc-js";
 
-import type { CallStatus } from "./common/interop/checks.js";
+import type { CallStatus } from "samehost-interop-common/interop/checks";
 
 /** A response with what came along. */
 export interface Answer<Response> {

@@ -2,9 +2,9 @@
 
 import { type ChannelInterface as Channel, type ChannelOptions, Client, credentials } from "@grpc/grpc-js";
 
-import { formatAddress } from "./common/socket/address.js";
-import { notReady, refuseWhatWaitingCannotCure } from "./common/socket/diagnosis.js";
-import { MAX_MESSAGE_BYTES } from "./common/limits.js";
+import { formatAddress } from "samehost-interop-common/socket/address";
+import { notReady, refuseWhatWaitingCannotCure } from "samehost-interop-common/socket/diagnosis";
+import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
 
 const MIB = 1024 * 1024;
 

@@ -3,7 +3,7 @@
 import { type ChannelInterface as Channel, Metadata } from "@grpc/grpc-js";
 
 import { answerTo } from "./calls.js";
-import type { GreeterCalls } from "./common/greeter/greet.js";
+import type { GreeterCalls } from "samehost-interop-common/greeter/greet";
 import { clientOn } from "./dial.js";
 import { GreeterServiceClient, GreetInLanguagesRequest } from "./gen/samehost/greeter/v1/greeter.js";
 

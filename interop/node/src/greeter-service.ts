@@ -14,7 +14,7 @@ import {
   nameFault,
   partyFault,
   textFault,
-} from "./common/greeter/greetings.js";
+} from "samehost-interop-common/greeter/greetings";
 import type { GreeterServiceServer } from "./gen/samehost/greeter/v1/greeter.js";
 import { bidiStreaming, clientStreaming, serverStreaming, StatusError, unary } from "./handlers.js";
 

@@ -9,9 +9,9 @@ import {
 } from "@grpc/grpc-js";
 
 import { type Answer, answerTo, statusOf } from "./calls.js";
-import * as checks from "./common/interop/checks.js";
-import { TRAILER } from "./common/interop/load-reports.js";
-import * as requests from "./common/interop/requests.js";
+import * as checks from "samehost-interop-common/interop/checks";
+import { TRAILER } from "samehost-interop-common/interop/load-reports";
+import * as requests from "samehost-interop-common/interop/requests";
 import { uncompressed } from "./compression.js";
 import { clientOn, dial } from "./dial.js";
 import { OrcaLoadReport } from "./gen/samehost/interop/orca_load_report.js";

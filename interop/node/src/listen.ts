@@ -4,10 +4,10 @@ import { createRequire } from "node:module";
 
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 
-import { MAX_TIMER_MS } from "./common/limits.js";
-import { formatAddress } from "./common/socket/address.js";
-import { errorMessage, SamehostError } from "./common/socket/errors.js";
-import { SocketFile, type SocketOptions } from "./common/socket/socket-file.js";
+import { MAX_TIMER_MS } from "samehost-interop-common/limits";
+import { formatAddress } from "samehost-interop-common/socket/address";
+import { errorMessage, SamehostError } from "samehost-interop-common/socket/errors";
+import { SocketFile, type SocketOptions } from "samehost-interop-common/socket/socket-file";
 
 export const IMPLEMENTATION = "grpc-js";
 export const VERSION = (createRequire(import.meta.url)("@grpc/grpc-js/package.json") as { version: string }).version;

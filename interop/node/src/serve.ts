@@ -2,11 +2,11 @@
 
 import { Server } from "@grpc/grpc-js";
 
-import { LoadReports } from "./common/interop/load-reports.js";
-import type { ServeOptions } from "./common/program.js";
-import { ServingStatuses } from "./common/serving-statuses.js";
-import { stopSignal } from "./common/stop-signal.js";
-import { MAX_MESSAGE_BYTES } from "./common/limits.js";
+import { LoadReports } from "samehost-interop-common/interop/load-reports";
+import type { ServeOptions } from "samehost-interop-common/program";
+import { ServingStatuses } from "samehost-interop-common/serving-statuses";
+import { stopSignal } from "samehost-interop-common/stop-signal";
+import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
 import { HealthService } from "./gen/health/v1/health.js";
 import { GreeterServiceService } from "./gen/samehost/greeter/v1/greeter.js";
 import { OpenRcaServiceService } from "./gen/samehost/interop/orca_service.js";
