@@ -4,18 +4,13 @@ import { spawnSync } from "node:child_process";
 import { inspect } from "node:util";
 
 import { Command, CommanderError } from "commander";
+import { AddressError, parseAddress, SamehostError } from "samehost";
 
-import { formatAddress, parseAddress } from "./socket/address.js";
-import { errorMessage, SamehostError, UsageError } from "./socket/errors.js";
+import { FailureError, UsageError } from "./errors.js";
 import { checkCaseNames, runCases } from "./interop/runner.js";
-import type { SocketOptions } from "./socket/socket-file.js";
+import { type Listen, serve, type ServeOptions } from "./serve.js";
 
-export interface ServeOptions extends SocketOptions {
-  /** How long calls in progress have to finish when the server stops. */
-  readonly graceMs: number;
-}
-
-/** What a peer does; each promise is rejected with a SamehostError where it fails. */
+/** What a peer does; each promise is rejected with a SamehostError or FailureError where it fails. */
 export interface Peer {
   readonly name: string;
   /** The gRPC library, for the ready line. */
@@ -23,8 +18,7 @@ export interface Peer {
   readonly version: string;
   /** The official cases that `runCase` knows. */
   readonly caseNames: readonly string[];
-  /** Serves until a signal, a takeover or the path's removal; calls `ready` when calls succeed. */
-  serve(options: ServeOptions, ready: () => void): Promise<void>;
+  readonly listen: Listen;
   /** Makes all four kinds of call of Greeter and prints what was said. */
   greet(path: string, name: string, timeoutSeconds: number): Promise<void>;
   /** Waits for a server. */
@@ -41,7 +35,7 @@ interface ServeArguments {
   readonly grace: number;
   readonly trustFolder: boolean;
   readonly takeover: boolean;
-  readonly onRemoved: SocketOptions["onRemoved"];
+  readonly onRemoved: ServeOptions["onRemoved"];
 }
 
 /** How long to wait for the server before the first case. */
@@ -81,7 +75,8 @@ function commandLine(peer: Peer): Command {
     .option("--takeover", "take the path over from a server that has it, which drains and goes", false)
     .option("--on-removed <serve|stop>", "what to do when someone removes the path", parseOnRemoved, "serve")
     .action(async ({ socket, group, grace, ...others }: ServeArguments) => {
-      await peer.serve({ path: socket, gid: group, graceMs: grace * 1000, ...others }, () => {
+      const owner = `${peer.implementation} ${peer.version}`;
+      await serve(peer.listen, { path: socket, gid: group, graceMs: grace * 1000, owner, ...others }, () => {
         printReady(peer, socket);
       });
     });
@@ -116,7 +111,7 @@ function commandLine(peer: Peer): Command {
 }
 
 function printReady({ implementation, version }: Peer, path: string): void {
-  const line = { event: "ready", address: formatAddress(path), pid: process.pid, implementation, version };
+  const line = { event: "ready", address: `unix:${path}`, pid: process.pid, implementation, version };
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
@@ -136,7 +131,7 @@ function parseGrace(text: string): number {
   return seconds;
 }
 
-function parseOnRemoved(text: string): SocketOptions["onRemoved"] {
+function parseOnRemoved(text: string): ServeOptions["onRemoved"] {
   if (text !== "serve" && text !== "stop") {
     throw new UsageError(`${inspect(text)} is nothing to do when the path is removed; give serve or stop`);
   }
@@ -172,11 +167,11 @@ function fail(program: string, error: unknown): never {
   if (error instanceof CommanderError && error.exitCode === 0) {
     process.exit(0); // --help was asked for
   }
-  const isUsage = error instanceof UsageError || error instanceof CommanderError;
-  if (!isUsage && !(error instanceof SamehostError)) {
+  const isUsage = [UsageError, AddressError, CommanderError].some((kind) => error instanceof kind);
+  if (!(isUsage || error instanceof SamehostError || error instanceof FailureError)) {
     throw error; // a bug, and worth a stack trace
   }
-  const message = errorMessage(error)
+  const message = (error as Error).message
     .replace(/^error: /, "")
     .replace(/\s+/g, " ")
     .trim();

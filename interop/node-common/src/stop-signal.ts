@@ -1,4 +1,5 @@
-import { MAX_TIMER_MS } from "./limits.js";
+/** A longer time makes timers of Node.js fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a stop may take beyond the grace, as PROTOCOL.md has it. */
 const BEYOND_GRACE_MS = 2000;

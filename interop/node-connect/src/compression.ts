@@ -13,9 +13,9 @@ import {
   type UniversalServerRequest,
 } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
+import { BASE_URL, SocketSessionManager } from "samehost/connect";
 
-import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
-import { BASE_URL, SocketSessions } from "./dial.js";
+import { MESSAGE_LIMITS } from "./dial.js";
 
 const ENCODING = "grpc-encoding";
 
@@ -92,7 +92,7 @@ export function withMessageCompression(handler: UniversalHandler): UniversalHand
 
 /** A transport for a call whose messages are seen and chosen. */
 export function dialWithMessageCompression(path: string, compression: MessageCompression): Transport {
-  const sessions = new SocketSessions(path);
+  const sessions = new SocketSessionManager(path);
   const httpClient = createNodeHttpClient({ httpVersion: "2", sessionProvider: () => sessions });
   return createTransport({
     baseUrl: BASE_URL,
@@ -105,7 +105,6 @@ export function dialWithMessageCompression(path: string, compression: MessageCom
     acceptCompression: [compressionGzip],
     sendCompression: compressionGzip,
     compressMinBytes: NEVER,
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    writeMaxBytes: MAX_MESSAGE_BYTES,
+    ...MESSAGE_LIMITS,
   });
 }

@@ -1,124 +1,29 @@
-/** A Connect transport with the gRPC protocol, over a Unix domain socket. */
+/** Transports as the peer has them: with the limits of its messages, and waiting for a server. */
 
-import type { ClientHttp2Stream } from "node:http2";
-import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-
-import { notReady, refuseWhatWaitingCannotCure } from "samehost-interop-common/socket/diagnosis";
-import { errorCode } from "samehost-interop-common/socket/errors";
+import { dial as dialSocket } from "samehost/connect";
+import { notReady, refuseWhatWaitingCannotCure } from "samehost-interop-common/explain";
 import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
+
 import { Health } from "./gen/health/v1/health_pb.js";
-import { pause } from "./pause.js";
 
-/** Where URLs begin; the host is a mere name, as the connection is made by `SocketSessions`. */
-export const BASE_URL = "http://localhost";
+/** Of a server, and of a transport. */
+export const MESSAGE_LIMITS = { readMaxBytes: MAX_MESSAGE_BYTES, writeMaxBytes: MAX_MESSAGE_BYTES };
 
-/** Node.js refuses calls on a connection that holds more than 10 MB, which is 37 of the largest messages of the tests. */
-export const UNLIMITED_MEMORY = Number.MAX_SAFE_INTEGER;
+const PACE_MS = 100;
 
-// Dialling a socket costs a client microseconds, so it is done often.
-const FIRST_BACKOFF_MS = 100;
-const LAST_BACKOFF_MS = 500;
-
-/** How often a call that no server has begun is sent again; a slow client meets several servers that stop, or connections that end. */
-const MAX_REFUSALS = 10;
-
-/** Connects to the socket, again when the server has closed the connection, whoever serves there by then. */
-export class SocketSessions extends Http2SessionManager {
-  constructor(path: string) {
-    super(BASE_URL, {}, { createConnection: () => connect(path), maxSessionMemory: UNLIMITED_MEMORY });
-  }
-
-  override request(
-    ...[method, path, headers, options]: Parameters<Http2SessionManager["request"]>
-  ): Promise<ClientHttp2Stream> {
-    // Otherwise Node.js sends `localhost:80`.
-    return super.request(method, path, { ...headers, ":authority": "localhost" }, options);
-  }
+export function dial(path: string, interceptors: Interceptor[] = []): Transport {
+  return dialSocket(path, { ...MESSAGE_LIMITS, interceptors });
 }
-
-/** A transport; nothing is dialled before the first call. */
-export function dial(path: string, interceptors: readonly Interceptor[] = []): Transport {
-  return createGrpcTransport({
-    baseUrl: BASE_URL,
-    sessionManager: new SocketSessions(path),
-    interceptors: [...interceptors, retryRefused, tellBreaks],
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    writeMaxBytes: MAX_MESSAGE_BYTES,
-  });
-}
-
-/**
- * Sends a unary call again when its server says that it never began it, as one that stops does (RFC 9113, 8.7). gRPC's
- * libraries do so by themselves (gRFC A6), Connect does not.
- */
-export const retryRefused: Interceptor = (next) => async (request) => {
-  for (let refusals = 0; ; refusals++) {
-    try {
-      return await next(request);
-    } catch (error) {
-      if (request.stream || refusals === MAX_REFUSALS || !isRefusal(ConnectError.from(error))) {
-        throw error;
-      }
-    }
-  }
-};
-
-/** Connect has no code of its own for it. */
-function isRefusal({ message }: ConnectError): boolean {
-  return message.includes("REFUSED_STREAM");
-}
-
-/** Says UNAVAILABLE of a connection that broke, as gRPC's libraries do. */
-export const tellBreaks: Interceptor = (next) => async (request) => {
-  try {
-    const response = await next(request);
-    return response.stream ? { ...response, message: tellingBreaks(response.message, request.signal) } : response;
-  } catch (error) {
-    throw told(error, request.signal);
-  }
-};
-
-async function* tellingBreaks<Message>(messages: AsyncIterable<Message>, signal: AbortSignal): AsyncIterable<Message> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw told(error, signal);
-  }
-}
-
-/** Node.js may end the calls of a connection that breaks as if they had been cancelled, though nobody has. */
-function told(error: unknown, signal: AbortSignal): ConnectError {
-  const said = ConnectError.from(error);
-  const isBreak = said.code === Code.Canceled && said.message.includes("CANCEL (0x8)") && !signal.aborted;
-  return isBreak ? new ConnectError("the connection broke", Code.Unavailable, undefined, undefined, error) : said;
-}
-
-/**
- * Has a call that meets no server wait for one until its deadline, as gRPC's *wait for ready* does, which Connect has not. It
- * never left this process, so that nothing is done twice.
- */
-export const waitForReady: Interceptor = (next) => async (request) => {
-  for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(2 * backoff, LAST_BACKOFF_MS)) {
-    try {
-      return await next(request);
-    } catch (error) {
-      if (!["ENOENT", "ECONNREFUSED"].includes(errorCode(ConnectError.from(error).cause))) {
-        throw error;
-      }
-      await pause(backoff, request.signal);
-    }
-  }
-};
 
 /** Waits for a server that is not there yet, or hangs up, but not where waiting can't help. */
 export async function waitUntilReady(transport: Transport, path: string, seconds: number): Promise<void> {
   await refuseWhatWaitingCannotCure(path);
   const last = Date.now() + seconds * 1000;
   const health = createClient(Health, transport);
-  for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(2 * backoff, LAST_BACKOFF_MS)) {
+  for (;;) {
     const left = last - Date.now();
     if (left <= 0) {
       throw await notReady(path, seconds);
@@ -130,7 +35,7 @@ export async function waitUntilReady(transport: Transport, path: string, seconds
       if (isAnswer(ConnectError.from(error))) {
         return;
       }
-      await pause(Math.min(backoff, left));
+      await pause(Math.min(PACE_MS, left));
     }
   }
 }

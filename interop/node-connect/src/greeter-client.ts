@@ -1,8 +1,8 @@
 /** The four kinds of call of Greeter, with Connect. */
 
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
-
 import type { GreeterCalls } from "samehost-interop-common/greeter/greet";
+
 import { GreeterService } from "./gen/samehost/greeter/v1/greeter_pb.js";
 
 export class GreeterClient implements GreeterCalls {

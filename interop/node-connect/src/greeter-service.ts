@@ -1,7 +1,6 @@
 /** The example service of the contract. */
 
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-
 import {
   answer,
   englishGreeting,
@@ -13,6 +12,7 @@ import {
   partyFault,
   textFault,
 } from "samehost-interop-common/greeter/greetings";
+
 import type { GreeterService } from "./gen/samehost/greeter/v1/greeter_pb.js";
 import { pause } from "./pause.js";
 

@@ -1,8 +1,8 @@
 /** grpc.health.v1.Health (grpc/grpc doc/health-checking.md), of which Connect for Node.js has none. */
 
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-
 import type { ServingStatuses } from "samehost-interop-common/serving-statuses";
+
 import { type Health, HealthCheckResponse_ServingStatus } from "./gen/health/v1/health_pb.js";
 
 export function healthService(statuses: ServingStatuses): Pick<ServiceImpl<typeof Health>, "check" | "watch"> {

@@ -11,10 +11,10 @@ import {
   encodeBinaryHeader,
   type Transport,
 } from "@connectrpc/connect";
-
 import * as checks from "samehost-interop-common/interop/checks";
 import { TRAILER } from "samehost-interop-common/interop/load-reports";
 import * as requests from "samehost-interop-common/interop/requests";
+
 import { dialWithMessageCompression, MessageCompression } from "./compression.js";
 import { dial } from "./dial.js";
 import { OrcaLoadReportSchema } from "./gen/samehost/interop/orca_load_report_pb.js";

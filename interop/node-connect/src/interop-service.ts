@@ -4,10 +4,10 @@ import { hostname } from "node:os";
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, encodeBinaryHeader, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-
 import { loadReport, type LoadReports, TRAILER } from "samehost-interop-common/interop/load-reports";
 import { ECHO_INITIAL, ECHO_TRAILING, zeros } from "samehost-interop-common/interop/requests";
 import { CACHEABLE, refusal, SERVER_ID } from "samehost-interop-common/interop/test-service";
+
 import { messageCompression } from "./compression.js";
 import { OrcaLoadReportSchema } from "./gen/samehost/interop/orca_load_report_pb.js";
 import type { BoolValue, StreamingOutputCallRequest, TestService } from "./gen/samehost/interop/testing_pb.js";

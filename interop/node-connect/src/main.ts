@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 
 import { ConnectError } from "@connectrpc/connect";
-
-import { explain } from "samehost-interop-common/socket/diagnosis";
+import { explain } from "samehost-interop-common/explain";
 import { makeGreetings } from "samehost-interop-common/greeter/greet";
 import { run } from "samehost-interop-common/program";
-import { dial, waitForReady, waitUntilReady } from "./dial.js";
+import { waitForReady } from "samehost/connect";
+
+import { dial, waitUntilReady } from "./dial.js";
 import { GreeterClient } from "./greeter-client.js";
 import { CASES, runCase } from "./interop-cases.js";
-import { IMPLEMENTATION, VERSION } from "./listen.js";
-import { serve } from "./serve.js";
+import { IMPLEMENTATION, listen, VERSION } from "./serve.js";
 import { statusOf } from "./status.js";
 
 await run({
@@ -18,7 +18,7 @@ await run({
   version: VERSION,
   caseNames: Object.keys(CASES),
 
-  serve,
+  listen,
 
   async waitForServer(path, seconds) {
     await waitUntilReady(dial(path), path, seconds);

@@ -3,8 +3,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import type { ServiceImpl } from "@connectrpc/connect";
-
 import { type LoadReports, MIN_INTERVAL_MS } from "samehost-interop-common/interop/load-reports";
+
 import type { OpenRcaService } from "./gen/samehost/interop/orca_service_pb.js";
 
 export function orcaService(reports: LoadReports): ServiceImpl<typeof OpenRcaService> {

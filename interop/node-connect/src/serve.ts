@@ -1,17 +1,16 @@
-/** The program `serve`: all services on one server. */
+/** All services on one server. */
 
-import { createServer } from "node:http2";
+import { readFileSync } from "node:fs";
 
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-
+import type { Listener, ListenOptions } from "samehost";
+import { listen as listenOnSocket } from "samehost/connect";
 import { LoadReports } from "samehost-interop-common/interop/load-reports";
-import type { ServeOptions } from "samehost-interop-common/program";
-import { ServingStatuses } from "samehost-interop-common/serving-statuses";
-import { stopSignal } from "samehost-interop-common/stop-signal";
-import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
+import type { ServingStatuses } from "samehost-interop-common/serving-statuses";
+
 import { SERVER_COMPRESSION, withMessageCompression } from "./compression.js";
-import { UNLIMITED_MEMORY } from "./dial.js";
+import { MESSAGE_LIMITS } from "./dial.js";
 import { Health } from "./gen/health/v1/health_pb.js";
 import { GreeterService } from "./gen/samehost/greeter/v1/greeter_pb.js";
 import { OpenRcaService } from "./gen/samehost/interop/orca_service_pb.js";
@@ -19,36 +18,22 @@ import { TestService } from "./gen/samehost/interop/testing_pb.js";
 import { greeterService } from "./greeter-service.js";
 import { healthService } from "./health-service.js";
 import { interopService } from "./interop-service.js";
-import { Listener } from "./listen.js";
 import { orcaService } from "./orca-service.js";
 
-export async function serve(options: ServeOptions, ready: () => void): Promise<void> {
-  const stopped = stopSignal(options.graceMs);
-  const statuses = new ServingStatuses([GreeterService, TestService, OpenRcaService].map(({ typeName }) => typeName));
+export const IMPLEMENTATION = "connect-node";
+export const VERSION = libraryVersion();
+
+export function listen(path: string, options: ListenOptions, statuses: ServingStatuses): Promise<Listener> {
   const handler = connectNodeAdapter({
     ...SERVER_COMPRESSION,
+    ...MESSAGE_LIMITS,
     connect: false,
     grpcWeb: false,
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    writeMaxBytes: MAX_MESSAGE_BYTES,
     routes: (router) => {
       addServices(router, statuses);
     },
   });
-  const server = createServer({ maxSessionMemory: UNLIMITED_MEMORY }, (request, response) => {
-    // Clients on C-core send the path, of which the adapter can make no URL: it throws, and the connection breaks.
-    request.headers[":authority"] = "localhost";
-    handler(request, response);
-  });
-
-  const listener = await Listener.listen(server, options);
-  ready();
-  try {
-    await Promise.race([stopped, listener.takenOver, listener.removed]);
-  } finally {
-    statuses.end();
-    await listener.stop(options.graceMs);
-  }
+  return listenOnSocket(handler, path, options);
 }
 
 function addServices(router: ConnectRouter, statuses: ServingStatuses): void {
@@ -62,4 +47,11 @@ function addServices(router: ConnectRouter, statuses: ServingStatuses): void {
       router.handlers[position] = withMessageCompression(handler);
     }
   }
+}
+
+/** The package lets nobody import its package.json, so this looks for it beside the entry point. */
+function libraryVersion(): string {
+  const entry = import.meta.resolve("@connectrpc/connect-node"); // .../dist/esm/index.js
+  const manifest = JSON.parse(readFileSync(new URL("../../package.json", entry), "utf8")) as { version: string };
+  return manifest.version;
 }

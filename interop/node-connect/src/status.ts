@@ -1,7 +1,6 @@
 /** Statuses as the gRPC specification spells them. */
 
 import { Code, ConnectError } from "@connectrpc/connect";
-
 import type { CallStatus } from "samehost-interop-common/interop/checks";
 
 /** The status of a call that failed. An error of the connection is UNAVAILABLE, whatever Connect makes of it. */

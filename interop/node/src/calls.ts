@@ -1,7 +1,6 @@
 /** Calls with one response as promises, for which grpc-js has callbacks and events. */
 
 import { Metadata, type ServiceError, status, type StatusObject } from "@grpc/grpc-js";
-
 import type { CallStatus } from "samehost-interop-common/interop/checks";
 
 /** A response with what came along. */

@@ -1,10 +1,10 @@
 /** The four kinds of call of Greeter, with grpc-js. */
 
 import { type ChannelInterface as Channel, Metadata } from "@grpc/grpc-js";
+import type { GreeterCalls } from "samehost-interop-common/greeter/greet";
+import { createClient } from "samehost/grpc-js";
 
 import { answerTo } from "./calls.js";
-import type { GreeterCalls } from "samehost-interop-common/greeter/greet";
-import { clientOn } from "./dial.js";
 import { GreeterServiceClient, GreetInLanguagesRequest } from "./gen/samehost/greeter/v1/greeter.js";
 
 export class GreeterClient implements GreeterCalls {
@@ -16,7 +16,7 @@ export class GreeterClient implements GreeterCalls {
     channel: Channel,
     private readonly timeoutMs: number,
   ) {
-    this.stub = clientOn(channel, GreeterServiceClient);
+    this.stub = createClient(GreeterServiceClient, channel);
   }
 
   async greet(name: string): Promise<string> {

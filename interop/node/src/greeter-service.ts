@@ -3,7 +3,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { status } from "@grpc/grpc-js";
-
 import {
   answer,
   englishGreeting,
@@ -15,6 +14,7 @@ import {
   partyFault,
   textFault,
 } from "samehost-interop-common/greeter/greetings";
+
 import type { GreeterServiceServer } from "./gen/samehost/greeter/v1/greeter.js";
 import { bidiStreaming, clientStreaming, serverStreaming, StatusError, unary } from "./handlers.js";
 

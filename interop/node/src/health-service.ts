@@ -4,8 +4,8 @@
  */
 
 import { status as Status } from "@grpc/grpc-js";
-
 import type { ServingStatuses } from "samehost-interop-common/serving-statuses";
+
 import { HealthCheckResponse_ServingStatus, type HealthServer } from "./gen/health/v1/health.js";
 import { serverStreaming, StatusError, unary } from "./handlers.js";
 

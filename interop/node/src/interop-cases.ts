@@ -7,13 +7,14 @@ import {
   compressionAlgorithms,
   Metadata,
 } from "@grpc/grpc-js";
-
-import { type Answer, answerTo, statusOf } from "./calls.js";
 import * as checks from "samehost-interop-common/interop/checks";
 import { TRAILER } from "samehost-interop-common/interop/load-reports";
 import * as requests from "samehost-interop-common/interop/requests";
+import { createClient } from "samehost/grpc-js";
+
+import { type Answer, answerTo, statusOf } from "./calls.js";
 import { uncompressed } from "./compression.js";
-import { clientOn, dial } from "./dial.js";
+import { dial } from "./dial.js";
 import { OrcaLoadReport } from "./gen/samehost/interop/orca_load_report.js";
 import { OrcaLoadReportRequest, OpenRcaServiceClient } from "./gen/samehost/interop/orca_service.js";
 import {
@@ -44,7 +45,7 @@ export async function runCase(name: keyof typeof CASES, path: string): Promise<v
 export const CASES = {
   async empty_unary({ channel }: Peer) {
     const { response } = await answerTo<Empty>((callback) =>
-      clientOn(channel, TestServiceClient).emptyCall({}, new Metadata(), options(), callback),
+      createClient(TestServiceClient, channel).emptyCall({}, new Metadata(), options(), callback),
     );
     checks.empty(Empty.encode(response).finish().length);
   },
@@ -123,7 +124,7 @@ export const CASES = {
   },
 
   async half_duplex({ channel }: Peer) {
-    const call = clientOn(channel, TestServiceClient).halfDuplexCall(new Metadata(), options());
+    const call = createClient(TestServiceClient, channel).halfDuplexCall(new Metadata(), options());
     for (const size of requests.RESPONSE_BYTES) {
       call.write(StreamingOutputCallRequest.fromPartial(requests.output(size)));
     }
@@ -176,21 +177,21 @@ export const CASES = {
 
   async unimplemented_method({ channel }: Peer) {
     const call = answerTo<Empty>((callback) =>
-      clientOn(channel, TestServiceClient).unimplementedCall({}, new Metadata(), options(), callback),
+      createClient(TestServiceClient, channel).unimplementedCall({}, new Metadata(), options(), callback),
     );
     checks.status(await statusOf(call), "UNIMPLEMENTED");
   },
 
   async unimplemented_service({ channel }: Peer) {
     const call = answerTo<Empty>((callback) =>
-      clientOn(channel, UnimplementedServiceClient).unimplementedCall({}, new Metadata(), options(), callback),
+      createClient(UnimplementedServiceClient, channel).unimplementedCall({}, new Metadata(), options(), callback),
     );
     checks.status(await statusOf(call), "UNIMPLEMENTED");
   },
 
   async cancel_after_begin({ channel }: Peer) {
     const call = answerTo<StreamingInputCallResponse>((callback) => {
-      const begun = clientOn(channel, TestServiceClient).streamingInputCall(new Metadata(), options(), callback);
+      const begun = createClient(TestServiceClient, channel).streamingInputCall(new Metadata(), options(), callback);
       begun.cancel();
       return begun;
     });
@@ -251,7 +252,7 @@ export const CASES = {
 
   async orca_oob({ channel }: Peer) {
     const request = OrcaLoadReportRequest.fromPartial({ reportInterval: { nanos: requests.REPORT_INTERVAL_NANOS } });
-    const reports = clientOn(channel, OpenRcaServiceClient).streamCoreMetrics(request, options());
+    const reports = createClient(OpenRcaServiceClient, channel).streamCoreMetrics(request, options());
     try {
       await withDuplex(channel, async (call) => {
         for (const report of requests.OUT_OF_BAND_REPORTS) {
@@ -314,7 +315,7 @@ async function withDuplex(
   use: (call: Duplex) => Promise<void>,
   { metadata = new Metadata(), deadlineMs = requests.DEADLINE_MS } = {},
 ): Promise<void> {
-  const call = new Duplex(clientOn(channel, TestServiceClient).fullDuplexCall(metadata, options(deadlineMs)));
+  const call = new Duplex(createClient(TestServiceClient, channel).fullDuplexCall(metadata, options(deadlineMs)));
   try {
     await use(call);
   } finally {
@@ -340,7 +341,7 @@ function unaryCall(
   request: Fields<typeof SimpleRequest>,
   { metadata = new Metadata(), deadlineMs = requests.DEADLINE_MS } = {},
 ): Promise<Answer<SimpleResponse>> {
-  const client = clientOn(channel, TestServiceClient);
+  const client = createClient(TestServiceClient, channel);
   const message = SimpleRequest.fromPartial(request);
   return answerTo((callback) => client.unaryCall(message, metadata, options(deadlineMs), callback));
 }
@@ -349,7 +350,7 @@ async function cacheableCall(channel: Channel, request: SimpleRequest): Promise<
   const metadata = new Metadata();
   metadata.set(requests.USER_IP.key, requests.USER_IP.value);
   const { response } = await answerTo<SimpleResponse>((callback) =>
-    clientOn(channel, TestServiceClient).cacheableUnaryCall(request, metadata, options(), callback),
+    createClient(TestServiceClient, channel).cacheableUnaryCall(request, metadata, options(), callback),
   );
   return response;
 }
@@ -360,7 +361,7 @@ async function streamingInputCall(
   callOptions: CallOptions = {},
 ): Promise<StreamingInputCallResponse> {
   const { response } = await answerTo<StreamingInputCallResponse>((callback) => {
-    const client = clientOn(channel, TestServiceClient);
+    const client = createClient(TestServiceClient, channel);
     const call = client.streamingInputCall(new Metadata(), { ...options(), ...callOptions }, callback);
     for (const input of inputs) {
       call.write(StreamingInputCallRequest.fromPartial(input));
@@ -375,7 +376,7 @@ function streamingOutputCall(
   channel: Channel,
   request: Fields<typeof StreamingOutputCallRequest>,
 ): Promise<StreamingOutputCallResponse[]> {
-  const client = clientOn(channel, TestServiceClient);
+  const client = createClient(TestServiceClient, channel);
   return allOf(client.streamingOutputCall(StreamingOutputCallRequest.fromPartial(request), options()));
 }
 

@@ -7,10 +7,10 @@ import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { Metadata } from "@grpc/grpc-js";
-
 import { loadReport, type LoadReports, TRAILER } from "samehost-interop-common/interop/load-reports";
 import { ECHO_INITIAL, ECHO_TRAILING, zeros } from "samehost-interop-common/interop/requests";
 import { CACHEABLE, refusal, SERVER_ID } from "samehost-interop-common/interop/test-service";
+
 import { OrcaLoadReport } from "./gen/samehost/interop/orca_load_report.js";
 import {
   SimpleResponse,

@@ -1,16 +1,15 @@
 #!/usr/bin/env node
 
 import { status } from "@grpc/grpc-js";
-
-import { isServiceError } from "./calls.js";
-import { explain } from "samehost-interop-common/socket/diagnosis";
+import { explain } from "samehost-interop-common/explain";
 import { makeGreetings } from "samehost-interop-common/greeter/greet";
 import { run } from "samehost-interop-common/program";
+
+import { isServiceError } from "./calls.js";
 import { dial, waitUntilReady } from "./dial.js";
 import { GreeterClient } from "./greeter-client.js";
 import { CASES, runCase } from "./interop-cases.js";
-import { IMPLEMENTATION, VERSION } from "./listen.js";
-import { serve } from "./serve.js";
+import { IMPLEMENTATION, listen, VERSION } from "./serve.js";
 
 await run({
   name: "samehost-interop-node",
@@ -18,7 +17,7 @@ await run({
   version: VERSION,
   caseNames: Object.keys(CASES),
 
-  serve,
+  listen,
 
   async waitForServer(path, seconds) {
     const channel = dial(path);

@@ -6,6 +6,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { type LoadReports, MIN_INTERVAL_MS } from "samehost-interop-common/interop/load-reports";
+
 import { OrcaLoadReport } from "./gen/samehost/interop/orca_load_report.js";
 import type { OpenRcaServiceServer } from "./gen/samehost/interop/orca_service.js";
 import { serverStreaming } from "./handlers.js";

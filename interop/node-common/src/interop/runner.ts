@@ -1,6 +1,6 @@
 /** Runs official cases one after the other and says of each how it went: a line of JSON as soon as it ends. */
 
-import { errorMessage, UsageError } from "../socket/errors.js";
+import { UsageError } from "../errors.js";
 
 /** A client that knows official cases. */
 export interface Runner {
@@ -53,7 +53,7 @@ async function runCase(runner: Runner, name: string, path: string): Promise<Resu
   const started = performance.now();
   const detail = await runner.runCase(name, path).then(
     () => "",
-    (error: unknown) => errorMessage(error).replace(/\s+/g, " ").trim(),
+    (error: unknown) => (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim(),
   );
   const ms = Math.round((performance.now() - started) * 10) / 10;
   return { case: name, result: detail === "" ? "pass" : "fail", detail, ms };

@@ -1,15 +1,6 @@
-/** Errors that a person reads, and what the system says of its own. */
+/** What the system says of its own. */
 
 import { getSystemErrorMap } from "node:util";
-
-/** It failed: what went wrong, the value and the remedy, in one line. The program exits with 1. */
-export class SamehostError extends Error {}
-
-/** Another server has the path. */
-export class SocketInUseError extends SamehostError {}
-
-/** It was used wrongly, and nothing was done. The program exits with 2. */
-export class UsageError extends SamehostError {}
 
 /** The name of a system error, such as ENOENT; "" for anything else. */
 export function errorCode(error: unknown): string {

@@ -5,9 +5,14 @@ import { statSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 
-import { errorCode, errorMessage, SamehostError } from "./errors.js";
+import { SamehostError } from "./errors.js";
+import { errorCode, errorMessage } from "./system-error.js";
 
-export type PathState = "absent" | "not a socket" | "stale" | "forbidden" | "live";
+/** What is at a path, and the system's error that tells it. */
+export interface PathState {
+  readonly kind: "absent" | "not a socket" | "stale" | "forbidden" | "live";
+  readonly cause?: unknown;
+}
 
 /**
  * Looks at the path and, where it is a socket, dials it; changes nothing. A socket that is bound but does not listen yet
@@ -16,36 +21,34 @@ export type PathState = "absent" | "not a socket" | "stale" | "forbidden" | "liv
 export async function pathState(path: string): Promise<PathState> {
   try {
     if (!statSync(path).isSocket()) {
-      return "not a socket";
+      return { kind: "not a socket" };
     }
-  } catch (error) {
-    switch (errorCode(error)) {
+  } catch (cause) {
+    switch (errorCode(cause)) {
       case "ENOENT":
       case "ENOTDIR":
-        return "absent";
+        return { kind: "absent", cause };
       case "EACCES":
-        return "forbidden";
+        return { kind: "forbidden", cause };
       default:
-        throw new SamehostError(`cannot look at ${path}: ${errorMessage(error)}; check the folder it is in`, {
-          cause: error,
-        });
+        throw new SamehostError(`cannot look at ${path}: ${errorMessage(cause)}; check the folder it is in`, { cause });
     }
   }
   const probe = connect(path);
   try {
     await once(probe, "connect");
-    return "live";
-  } catch (error) {
-    switch (errorCode(error)) {
+    return { kind: "live" };
+  } catch (cause) {
+    switch (errorCode(cause)) {
       case "ECONNREFUSED":
-        return "stale";
+        return { kind: "stale", cause };
       case "ENOENT":
-        return "absent";
+        return { kind: "absent", cause };
       case "EACCES":
       case "EPERM":
-        return "forbidden";
+        return { kind: "forbidden", cause };
       default: // EAGAIN: its backlog is full, so someone listens
-        return "live";
+        return { kind: "live" };
     }
   } finally {
     probe.destroy();

@@ -4,8 +4,10 @@ import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 
-import { errorMessage, SamehostError } from "./errors.js";
-import { describePermissions, pathState } from "./probe.js";
+import { parseAddress } from "./address.js";
+import { ForbiddenError, NoServerError, NotGrpcError, NotSocketError, type SamehostError } from "./errors.js";
+import { describePermissions, pathState } from "./path-state.js";
+import { errorMessage } from "./system-error.js";
 
 /** How long a server may take to send its first frame; on one machine it takes less than a millisecond. */
 const HANDSHAKE_MS = 1000;
@@ -16,66 +18,44 @@ const FRAME_HEADER_BYTES = 9;
 const TYPE_OFFSET = 3;
 const SETTINGS = 4;
 
-/** Says why no gRPC server can be reached, by looking and dialling; undefined where one answers. */
-export async function diagnose(path: string): Promise<SamehostError | undefined> {
-  switch (await pathState(path)) {
+/**
+ * Returns why no gRPC server can be reached at a path, by looking and dialling, or undefined if one answers. It waits up to 1 s for
+ * the server: NoServerError, ForbiddenError, NotSocketError, NotGrpcError.
+ *
+ * @throws AddressError, or SamehostError where the system refuses to look
+ */
+export async function diagnose(address: string): Promise<SamehostError | undefined> {
+  return (await probe(address)) ?? diagnoseProtocol(parseAddress(address));
+}
+
+/** Does what `diagnose` does, but does not ask whether the server speaks gRPC: it connects, sends nothing, and never waits. */
+export async function probe(address: string): Promise<SamehostError | undefined> {
+  const path = parseAddress(address);
+  const { kind, cause } = await pathState(path);
+  switch (kind) {
     case "absent":
-      return new SamehostError(
+      return new NoServerError(
         existsSync(dirname(path))
           ? `no socket at ${path}: start its server, or mount the folder that it serves in`
           : `no socket at ${path}: there is no folder ${dirname(path)}; create it or mount it here`,
+        { cause },
       );
     case "stale":
-      return new SamehostError(
+      return new NoServerError(
         `nobody listens on ${path}: its server is gone; start it again and it replaces the file`,
+        { cause },
       );
     case "forbidden":
-      return new SamehostError(
+      return new ForbiddenError(
         `no permission to connect to ${path}: ${describePermissions(path)}; connecting takes write permission: ` +
-          `run in that group, or serve with another --group or --mode`,
+          `run in that group, or give the socket another group or mode`,
+        { cause },
       );
     case "not a socket":
-      return new SamehostError(`${path} is not a socket; give the path that the server was started with`);
+      return new NotSocketError(`${path} is not a socket; give the path that the server was started with`);
     case "live":
-      return diagnoseProtocol(path);
+      return undefined;
   }
-}
-
-/** Throws where no server that starts later could help. */
-export async function refuseWhatWaitingCannotCure(path: string): Promise<void> {
-  const state = await pathState(path);
-  if (state === "not a socket" || state === "forbidden") {
-    const reason = await diagnose(path);
-    if (reason !== undefined) {
-      throw reason;
-    }
-  }
-}
-
-/**
- * Says what a failed call means: why the server can't be reached, or else what it answered.
- *
- * @param code the status code as the specification spells it, such as DEADLINE_EXCEEDED
- */
-export async function explain(code: string, message: string, path: string): Promise<SamehostError> {
-  const reason = code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" ? await diagnose(path) : undefined;
-  if (reason !== undefined) {
-    return reason;
-  }
-  if (code === "DEADLINE_EXCEEDED") {
-    return new SamehostError(
-      `no answer from ${path} before the deadline: ${message}; give it more time, or see what keeps it`,
-    );
-  }
-  return new SamehostError(`${path} answered ${code}: ${message}`);
-}
-
-/** Says why waiting for a server was in vain. */
-export async function notReady(path: string, seconds: number): Promise<SamehostError> {
-  return (
-    (await diagnose(path)) ??
-    new SamehostError(`a server answers at ${path} and was not ready within ${seconds} s; wait longer, or see its log`)
-  );
 }
 
 async function diagnoseProtocol(path: string): Promise<SamehostError | undefined> {
@@ -92,13 +72,15 @@ async function diagnoseProtocol(path: string): Promise<SamehostError | undefined
     }
   } catch (error) {
     if (errorMessage(error) === "timeout") {
-      return new SamehostError(
+      return new NotGrpcError(
         `what listens on ${path} did not speak within ${HANDSHAKE_MS / 1000} s; ` +
           `see whether it is a gRPC server, and whether it hangs`,
+        { cause: error },
       );
     }
-    return new SamehostError(
+    return new NotGrpcError(
       `what listens on ${path} hung up: ${errorMessage(error)}; see whether it is a gRPC server`,
+      { cause: error },
     );
   } finally {
     clearTimeout(timer);
@@ -107,7 +89,7 @@ async function diagnoseProtocol(path: string): Promise<SamehostError | undefined
   if (answer.length >= FRAME_HEADER_BYTES && answer[TYPE_OFFSET] === SETTINGS) {
     return undefined;
   }
-  return new SamehostError(
+  return new NotGrpcError(
     `what listens on ${path} does not speak HTTP/2: it began with ` +
       `${JSON.stringify(answer.toString("latin1", 0, FRAME_HEADER_BYTES))}; give the path of a gRPC server without TLS`,
   );

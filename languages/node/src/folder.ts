@@ -14,8 +14,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 
-import { errorCode, errorMessage, SamehostError } from "./errors.js";
-import { describePermissions, formatMode } from "./probe.js";
+import { SamehostError, UnsafeFolderError } from "./errors.js";
+import { describePermissions, formatMode } from "./path-state.js";
+import { errorCode, errorMessage } from "./system-error.js";
 
 /**
  * The flag of open(2) that needs no permission to read the folder. The constants of Node.js lack it; only Linux has it, with this
@@ -83,7 +84,7 @@ export class Folder {
  * Opens the folder of a socket. One that every user may write to is refused, unless it is trusted or has the sticky bit: whoever may
  * write to a folder may replace the sockets in it (unlink(2)).
  */
-export function openFolder(socketPath: string, isTrusted: boolean): Folder {
+export function openFolder(socketPath: string, isTrusted: boolean, warn: (message: string) => void): Folder {
   const path = dirname(socketPath);
   const folder = open(path, socketPath);
   const { mode } = folder.status();
@@ -91,11 +92,9 @@ export function openFolder(socketPath: string, isTrusted: boolean): Folder {
     const fault = `every user can replace the socket ${socketPath}: ${path} has mode ${formatMode(mode)}`;
     if (!isTrusted) {
       folder.close();
-      throw new SamehostError(
-        `${fault}; run chmod o-w ${path}, or give --trust-folder if you trust everyone who can reach it`,
-      );
+      throw new UnsafeFolderError(`${fault}; run chmod o-w ${path}`);
     }
-    console.error(fault);
+    warn(fault);
   }
   return folder;
 }

@@ -6,9 +6,10 @@ import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, r
 import { hostname } from "node:os";
 import { basename } from "node:path";
 
-import { errorMessage, SamehostError, SocketInUseError } from "./errors.js";
+import { LockFileError, SamehostError, SocketInUseError } from "./errors.js";
 import type { Folder } from "./folder.js";
-import { describePermissions, formatMode } from "./probe.js";
+import { describePermissions, formatMode } from "./path-state.js";
+import { errorMessage } from "./system-error.js";
 
 /** What flock(1) exits with when someone else holds the lock. */
 const HELD_BY_ANOTHER = 1;
@@ -32,55 +33,62 @@ const MAX_RECORD_BYTES = 4096;
  */
 export class Lock {
   private readonly path: string;
-  private readonly descriptor: number;
+  private descriptor: number | undefined;
 
-  private constructor(
-    folder: Folder,
+  /**
+   * @param folder that of the socket
+   * @param owner who serves, for the file
+   * @param signal ends the trying
+   */
+  constructor(
+    private readonly folder: Folder,
     private readonly socketPath: string,
+    private readonly owner: string,
+    private readonly signal: AbortSignal,
   ) {
     this.path = `${socketPath}.lock`;
-    this.descriptor = this.open(folder);
+  }
+
+  get isHeld(): boolean {
+    return this.descriptor !== undefined;
   }
 
   /**
    * Takes the lock.
    *
-   * @param folder that of the socket
-   * @param owner the implementation, for the file
    * @param withinMs how long to try while someone else holds it; 0 tries once
-   * @param signal ends the trying
    */
-  static async take(
-    folder: Folder,
-    socketPath: string,
-    owner: string,
-    withinMs: number,
-    signal: AbortSignal,
-  ): Promise<Lock> {
-    const lock = new Lock(folder, socketPath);
+  async take(withinMs: number): Promise<void> {
+    const descriptor = this.open();
     try {
-      lock.refuseWhatOthersMayLock(folder);
-      await lock.flock(withinMs, signal);
-      lock.write(owner);
+      this.refuseWhatOthersMayLock(descriptor);
+      await this.flock(descriptor, withinMs);
+      this.write(descriptor);
+      if (this.signal.aborted) {
+        throw new SamehostError(`the server of ${this.socketPath} was stopped while it started`);
+      }
     } catch (error) {
-      lock.release();
+      closeSync(descriptor);
       throw error;
     }
-    return lock;
+    this.descriptor = descriptor;
   }
 
-  /** Lets the next server have the path. */
+  /** Lets the next server have the path; doing it twice is harmless. */
   release(): void {
-    closeSync(this.descriptor);
+    if (this.descriptor !== undefined) {
+      closeSync(this.descriptor);
+      this.descriptor = undefined;
+    }
   }
 
-  private open(folder: Folder): number {
+  private open(): number {
     try {
       // O_NONBLOCK: someone may have put a FIFO there.
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-      return openSync(folder.at(basename(this.path)), flags, MODE);
+      return openSync(this.folder.at(basename(this.path)), flags, MODE);
     } catch (error) {
-      throw new SamehostError(
+      throw new LockFileError(
         `cannot open the lock file ${this.path}: ${errorMessage(error)}; ${describePermissions(this.path)}; ` +
           `let this process write there`,
         { cause: error },
@@ -88,25 +96,25 @@ export class Lock {
     }
   }
 
-  private refuseWhatOthersMayLock(folder: Folder): void {
-    const found = fstatSync(this.descriptor);
+  private refuseWhatOthersMayLock(descriptor: number): void {
+    const found = fstatSync(descriptor);
     if (!found.isFile() || found.nlink !== 1) {
-      throw new SamehostError(
+      throw new LockFileError(
         `${this.path} is needed as a lock file and is no regular file with one name; ` +
           `remove it, or choose another name for the socket`,
       );
     }
-    if (![process.geteuid?.(), 0, folder.status().uid].includes(found.uid)) {
-      throw new SamehostError(
+    if (![process.geteuid?.(), 0, this.folder.status().uid].includes(found.uid)) {
+      throw new LockFileError(
         `the lock file ${this.path} belongs to uid ${found.uid}, who could keep this server from starting; ` +
           `remove it, or choose a folder that only this user may write to`,
       );
     }
     try {
-      fchmodSync(this.descriptor, MODE);
+      fchmodSync(descriptor, MODE);
     } catch (error) {
       if (formatMode(found.mode) !== formatMode(MODE)) {
-        throw new SamehostError(
+        throw new LockFileError(
           `the lock file ${this.path} has mode ${formatMode(found.mode)}, and others could hold it; ` +
             `run chmod 600 ${this.path}`,
           { cause: error },
@@ -115,7 +123,7 @@ export class Lock {
     }
   }
 
-  private async flock(withinMs: number, signal: AbortSignal): Promise<void> {
+  private async flock(descriptor: number, withinMs: number): Promise<void> {
     // Where it waits, it is killed in time: the flock of busybox has no `-w`. If that is just when it has got the lock, that
     // goes with the descriptor, which `take` closes.
     const options = withinMs > 0 ? { timeout: withinMs } : {};
@@ -124,8 +132,8 @@ export class Lock {
     try {
       flock = spawn("flock", withinMs > 0 ? ["-x", "3"] : ["-x", "-n", "3"], {
         ...options,
-        signal,
-        stdio: ["ignore", "ignore", "ignore", this.descriptor],
+        signal: this.signal,
+        stdio: ["ignore", "ignore", "ignore", descriptor],
       });
       [status] = (await once(flock, "exit")) as [number | null];
     } catch (error) {
@@ -137,7 +145,7 @@ export class Lock {
     }
     if (status === HELD_BY_ANOTHER || (flock.killed && status === null)) {
       throw new SocketInUseError(
-        `${this.socketPath} has a server already: ${this.owner() ?? "someone"} holds ${this.path}; ` +
+        `${this.socketPath} has a server already: ${holder(descriptor) ?? "someone"} holds ${this.path}; ` +
           `stop that server or choose another path`,
       );
     }
@@ -149,36 +157,17 @@ export class Lock {
     }
   }
 
-  /** What the file says of its owner; undefined where it says nothing that a server wrote. */
-  private owner(): string | undefined {
-    const buffer = Buffer.alloc(MAX_RECORD_BYTES);
-    const size = readSync(this.descriptor, buffer, 0, MAX_RECORD_BYTES, 0);
-    let record: unknown;
-    try {
-      record = JSON.parse(buffer.toString("utf8", 0, size));
-    } catch {
-      return undefined;
-    }
-    if (typeof record !== "object" || record === null) {
-      return undefined;
-    }
-    if (!("implementation" in record && "pid" in record && "host" in record)) {
-      return undefined;
-    }
-    return `${String(record.implementation)}, process ${String(record.pid)} on host ${String(record.host)},`;
-  }
-
-  private write(owner: string): void {
-    if (fstatSync(this.descriptor).size > 0 && this.owner() === undefined) {
-      throw new SamehostError(
+  private write(descriptor: number): void {
+    if (fstatSync(descriptor).size > 0 && holder(descriptor) === undefined) {
+      throw new LockFileError(
         `${this.path} is needed as a lock file and holds something else; ` +
           `choose another name for the socket, or move that file away`,
       );
     }
-    ftruncateSync(this.descriptor);
-    const record = `${JSON.stringify({ pid: process.pid, host: hostname(), implementation: owner })}\n`;
+    ftruncateSync(descriptor);
+    const record = `${JSON.stringify({ pid: process.pid, host: hostname(), implementation: this.owner })}\n`;
     try {
-      writeSync(this.descriptor, record, 0);
+      writeSync(descriptor, record, 0);
     } catch (error) {
       throw new SamehostError(
         `cannot write the lock file ${this.path}: ${errorMessage(error)}; make room on its file system`,
@@ -186,4 +175,23 @@ export class Lock {
       );
     }
   }
+}
+
+/** What the file says of its owner; undefined where it says nothing that a server wrote. */
+function holder(descriptor: number): string | undefined {
+  const buffer = Buffer.alloc(MAX_RECORD_BYTES);
+  const size = readSync(descriptor, buffer, 0, MAX_RECORD_BYTES, 0);
+  let record: unknown;
+  try {
+    record = JSON.parse(buffer.toString("utf8", 0, size));
+  } catch {
+    return undefined;
+  }
+  if (typeof record !== "object" || record === null) {
+    return undefined;
+  }
+  if (!("implementation" in record && "pid" in record && "host" in record)) {
+    return undefined;
+  }
+  return `${String(record.implementation)}, process ${String(record.pid)} on host ${String(record.host)},`;
 }

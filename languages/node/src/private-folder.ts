@@ -3,8 +3,8 @@
 import { randomBytes } from "node:crypto";
 import { constants, mkdirSync, rmdirSync, unlinkSync } from "node:fs";
 
-import { attempt } from "./errors.js";
 import { Folder, look } from "./folder.js";
+import { attempt } from "./system-error.js";
 
 const MODE = 0o700;
 

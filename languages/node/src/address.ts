@@ -2,7 +2,7 @@
 
 import { inspect } from "node:util";
 
-import { UsageError } from "./errors.js";
+import { AddressError } from "./errors.js";
 
 /**
  * The longest path of a socket in bytes: `sun_path` of Linux's unix(7) has 108, one of them the final NUL. libuv, and so
@@ -16,7 +16,12 @@ const SCHEME = "unix:";
 // next of several addresses; libraries differ in whether they undo it. Nor may there be what nobody can see.
 const RESERVED = /[%?#,]|\p{C}|(?! )\p{Z}/u;
 
-/** Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path, and returns the path. */
+/**
+ * Returns the path in `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path. Every function that takes a path
+ * takes such an address too.
+ *
+ * @throws AddressError
+ */
 export function parseAddress(text: string): string {
   let path = text.startsWith(SCHEME) ? text.slice(SCHEME.length) : text;
   if (path.startsWith("///")) {
@@ -24,7 +29,7 @@ export function parseAddress(text: string): string {
   }
   const fault = faultOf(path);
   if (fault !== undefined) {
-    throw new UsageError(`bad socket address ${inspect(text)}: ${fault}`);
+    throw new AddressError(`bad socket address ${inspect(text)}: ${fault}`);
   }
   return path;
 }

@@ -3,10 +3,10 @@
 import { linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 
-import { attempt } from "./errors.js";
 import { type Folder, look } from "./folder.js";
+import { pathState } from "./path-state.js";
 import { PrivateFolder } from "./private-folder.js";
-import { pathState } from "./probe.js";
+import { attempt } from "./system-error.js";
 
 /** Device and inode, which no two files share at a time. */
 interface Identity {
@@ -103,8 +103,8 @@ export class PublicNames {
       if (this.isOwn(name)) {
         return false;
       }
-      const state = await pathState(join(this.folder.path, name)); // by the open folder it may be too long to dial
-      return state === "absent" || state === "stale";
+      const { kind } = await pathState(join(this.folder.path, name)); // by the open folder it may be too long to dial
+      return kind === "absent" || kind === "stale";
     } catch {
       return false; // it can't be seen; or the folder is closed, as the server goes
     }

@@ -1,0 +1,1 @@
+export { default } from "./languages/node/eslint.config.js";

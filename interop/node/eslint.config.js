@@ -1,1 +1,0 @@
-export { default } from "../node-common/eslint.config.js";

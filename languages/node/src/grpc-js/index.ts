@@ -1,0 +1,2 @@
+export { createClient, dial } from "./dial.js";
+export { listen } from "./listen.js";
