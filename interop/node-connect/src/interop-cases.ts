@@ -1,4 +1,4 @@
-/** The official cases; what they send is in common/requests.ts, and what they assert in common/checks.ts. */
+/** The official cases; what they send and what they assert is in samehost-interop-common/interop. */
 
 import { PassThrough } from "node:stream";
 
