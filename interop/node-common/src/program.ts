@@ -7,7 +7,7 @@ import { Command, CommanderError } from "commander";
 import { AddressError, parseAddress, SamehostError } from "samehost";
 
 import { FailureError, UsageError } from "./errors.js";
-import { checkCaseNames, runCases } from "./interop/runner.js";
+import { checkCaseNames, type Runner, runCases } from "./interop/runner.js";
 import { type Listen, serve, type ServeOptions } from "./serve.js";
 
 /** What a peer does; each promise is rejected with a SamehostError or FailureError where it fails. */
@@ -16,15 +16,12 @@ export interface Peer {
   /** The gRPC library, for the ready line. */
   readonly implementation: string;
   readonly version: string;
-  /** The official cases that `runCase` knows. */
-  readonly caseNames: readonly string[];
   readonly listen: Listen;
   /** Makes all four kinds of call of Greeter and prints what was said. */
   greet(path: string, name: string, timeoutSeconds: number): Promise<void>;
   /** Waits for a server. */
   waitForServer(path: string, seconds: number): Promise<void>;
-  /** Runs an official case; rejected with any error where the server does not do as the description says. */
-  runCase(name: string, path: string): Promise<void>;
+  readonly cases: Runner;
 }
 
 /** The options of `serve` as they are written. */
@@ -102,9 +99,9 @@ function commandLine(peer: Peer): Command {
       [],
     )
     .action(async ({ socket, case: names }: { socket: string; case: string[] }) => {
-      checkCaseNames(names, peer.caseNames);
+      checkCaseNames(names, peer.cases.caseNames);
       await peer.waitForServer(socket, WAIT_SECONDS);
-      process.exitCode = (await runCases(peer, names, socket)) ? 0 : EXIT_FAILED;
+      process.exitCode = (await runCases(peer.cases, names, socket)) ? 0 : EXIT_FAILED;
     });
 
   return program;

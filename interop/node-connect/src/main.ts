@@ -8,7 +8,7 @@ import { waitForReady } from "samehost/connect";
 
 import { dial, waitUntilReady } from "./dial.js";
 import { GreeterClient } from "./greeter-client.js";
-import { CASES, runCase } from "./interop-cases.js";
+import { CASES } from "./interop-cases.js";
 import { IMPLEMENTATION, listen, VERSION } from "./serve.js";
 import { statusOf } from "./status.js";
 
@@ -16,7 +16,7 @@ await run({
   name: "samehost-interop-node-connect",
   implementation: IMPLEMENTATION,
   version: VERSION,
-  caseNames: Object.keys(CASES),
+  cases: CASES,
 
   listen,
 
@@ -36,9 +36,5 @@ await run({
       const { code, message } = statusOf(error);
       throw await explain(code, message, path);
     }
-  },
-
-  async runCase(name, path) {
-    await runCase(name as keyof typeof CASES, path);
   },
 });

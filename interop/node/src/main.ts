@@ -8,14 +8,14 @@ import { run } from "samehost-interop-common/program";
 import { isServiceError } from "./calls.js";
 import { dial, waitUntilReady } from "./dial.js";
 import { GreeterClient } from "./greeter-client.js";
-import { CASES, runCase } from "./interop-cases.js";
+import { CASES } from "./interop-cases.js";
 import { IMPLEMENTATION, listen, VERSION } from "./serve.js";
 
 await run({
   name: "samehost-interop-node",
   implementation: IMPLEMENTATION,
   version: VERSION,
-  caseNames: Object.keys(CASES),
+  cases: CASES,
 
   listen,
 
@@ -33,9 +33,5 @@ await run({
     } catch (error) {
       throw isServiceError(error) ? await explain(status[error.code], error.details, path) : error;
     }
-  },
-
-  async runCase(name, path) {
-    await runCase(name as keyof typeof CASES, path);
   },
 });

@@ -26,7 +26,7 @@ interface Payload {
   readonly type: number;
   readonly body: Uint8Array;
 }
-interface WithPayload {
+export interface WithPayload {
   readonly payload?: Payload | undefined;
 }
 

@@ -5,6 +5,7 @@ import { UsageError } from "../errors.js";
 /** A client that knows official cases. */
 export interface Runner {
   readonly caseNames: readonly string[];
+  /** Rejected with any error where the server does not do as the description says. */
   runCase(name: string, path: string): Promise<void>;
 }
 
