@@ -1,7 +1,5 @@
 /** Listening on a path, with a server of any library. */
 
-import { setTimeout as pause } from "node:timers/promises";
-
 import { parseAddress } from "./address.js";
 import { SamehostError } from "./errors.js";
 import { SocketFile } from "./socket-file.js";
@@ -62,14 +60,22 @@ export class Listener implements AsyncDisposable {
 
   /**
    * Stops: removes the path, so that a successor may start, moves clients away without refusing a call that was sent, and lets calls
-   * in progress finish. When the grace is over, it cuts off what is left.
+   * in progress finish. When the grace is over, it cuts off what is left. Doing it twice is harmless.
    */
   async drain(graceMs = GRACE_MS): Promise<void> {
     this.file.withdraw();
-    const grace = pause(Math.min(graceMs, MAX_TIMER_MS), "over", { ref: false });
-    if ((await Promise.race([this.server.drain(), grace])) === "over") {
-      this.server.cut();
-    }
+    let timer: NodeJS.Timeout | undefined;
+    const cut = new Promise<void>((resolve) => {
+      timer = setTimeout(
+        () => {
+          this.server.cut();
+          resolve(); // a library may never say that it has drained
+        },
+        Math.min(graceMs, MAX_TIMER_MS),
+      );
+    });
+    await Promise.race([this.server.drain(), cut]);
+    clearTimeout(timer);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
