@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand, error::ErrorKind};
-use nix::unistd::{Gid, Group};
+use clap::{Parser, Subcommand, ValueEnum, error::ErrorKind};
+use nix::unistd::Group;
+use samehost::{AddressFault, SocketAddress};
 
-use crate::{address::SocketAddress, interop::Case, listen::OnRemoved};
+use crate::interop::Case;
 
 pub const PROGRAM: &str = env!("CARGO_PKG_NAME");
 const EXIT_USAGE: u8 = 2;
@@ -31,14 +32,14 @@ pub enum Command {
     /// Serve Greeter, the interop services, health and reflection until SIGTERM or SIGINT.
     Serve {
         /// Absolute path of the socket, or unix:PATH.
-        #[arg(long, value_name = "PATH")]
+        #[arg(long, value_name = "PATH", value_parser = parse_socket)]
         socket: SocketAddress,
         /// Permissions of the socket, in octal.
         #[arg(long, default_value = "0660", value_parser = parse_mode)]
         mode: u32,
         /// Group of the socket, a name or a number [default: the process's].
         #[arg(long, value_name = "NAME|GID", value_parser = parse_group)]
-        group: Option<Gid>,
+        group: Option<u32>,
         /// Seconds that calls have to finish after a signal or a takeover.
         #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = parse_seconds, allow_hyphen_values = true)]
         grace: Duration,
@@ -55,7 +56,7 @@ pub enum Command {
     /// Make all four kinds of call of Greeter and print what was said.
     Greet {
         /// Absolute path of the socket, or unix:PATH.
-        #[arg(long, value_name = "PATH")]
+        #[arg(long, value_name = "PATH", value_parser = parse_socket)]
         socket: SocketAddress,
         /// Who is greeted.
         #[arg(long)]
@@ -67,12 +68,21 @@ pub enum Command {
     /// Run official cases and print a line of JSON for each; the exit code is 0 if all passed.
     Interop {
         /// Absolute path of the socket, or unix:PATH.
-        #[arg(long, value_name = "PATH")]
+        #[arg(long, value_name = "PATH", value_parser = parse_socket)]
         socket: SocketAddress,
         /// An official case; may be given again.
         #[arg(long = "case", required = true, value_name = "NAME")]
         cases: Vec<Case>,
     },
+}
+
+/// What a server does when someone removes its path or puts something else there, so that no new client finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnRemoved {
+    /// Says so, and serves on what it has.
+    Serve,
+    /// Drains, and fails.
+    Stop,
 }
 
 /// Reads the command line; what is wrong with it is said in one line, and help is printed as it is.
@@ -120,6 +130,10 @@ fn socket_argument() -> Option<String> {
     None
 }
 
+fn parse_socket(text: &str) -> Result<SocketAddress, AddressFault> {
+    SocketAddress::new(text).map_err(|error| error.fault)
+}
+
 fn parse_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode @ 0..=0o777) => Ok(mode),
@@ -127,12 +141,12 @@ fn parse_mode(text: &str) -> Result<u32, String> {
     }
 }
 
-fn parse_group(text: &str) -> Result<Gid, String> {
+fn parse_group(text: &str) -> Result<u32, String> {
     if let Ok(number) = text.parse() {
-        return Ok(Gid::from_raw(number));
+        return Ok(number);
     }
     match Group::from_name(text) {
-        Ok(Some(group)) => Ok(group.gid),
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
         Ok(None) => Err("no group has that name on this machine; create it, or give its number".into()),
         Err(error) => Err(format!("the groups of this machine can't be read: {error}; give a number")),
     }

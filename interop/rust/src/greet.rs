@@ -5,15 +5,13 @@ use std::{
     time::Duration,
 };
 
+use samehost::{Channel, SocketAddress, dial};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Status;
+use tonic::{Request, Status};
 
 use crate::{
-    address::SocketAddress,
-    deadline::{request, within},
-    diagnosis::{explain, wait_for_server},
-    dial::{Channel, dial, origin},
+    explain::{explain, wait_for_server},
     proto::samehost::greeter::v1::{
         ConverseRequest, GreetInLanguagesRequest, GreetRequest, GreetTogetherRequest,
         greeter_service_client::GreeterServiceClient,
@@ -34,17 +32,17 @@ struct Exchange {
 /// Each call, and the wait before the first, may take as long as `time`.
 pub async fn greet(address: &SocketAddress, name: String, time: Duration) -> anyhow::Result<()> {
     wait_for_server(address, time).await?;
-    let mut caller = Caller { stub: GreeterServiceClient::with_origin(dial(address), origin()), name, time };
-    print(address, within(time, caller.greet()).await).await?;
-    print(address, within(time, caller.greet_in_languages()).await).await?;
-    print(address, within(time, caller.greet_together()).await).await?;
-    print(address, within(time, caller.converse()).await).await
+    let mut caller = Caller { stub: GreeterServiceClient::new(dial(address)?), name, time };
+    print(address, caller.greet().await).await?;
+    print(address, caller.greet_in_languages().await).await?;
+    print(address, caller.greet_together().await).await?;
+    print(address, caller.converse().await).await
 }
 
 async fn print(address: &SocketAddress, call: Result<Exchange, Status>) -> anyhow::Result<()> {
     let exchange = match call {
         Ok(exchange) => exchange,
-        Err(status) => return Err(explain(&status, address).await.into()),
+        Err(status) => return Err(explain(&status, address).await),
     };
     let mut out = io::stdout().lock();
     writeln!(out, "{}", exchange.method)?;
@@ -64,15 +62,21 @@ struct Caller {
 }
 
 impl Caller {
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.time);
+        request
+    }
+
     async fn greet(&mut self) -> Result<Exchange, Status> {
         let message = GreetRequest { name: self.name.clone() };
-        let response = self.stub.greet(request(message, self.time)).await?.into_inner();
+        let response = self.stub.greet(self.request(message)).await?.into_inner();
         Ok(Exchange { method: "Greet", sent: vec![self.name.clone()], received: vec![response.message] })
     }
 
     async fn greet_in_languages(&mut self) -> Result<Exchange, Status> {
         let message = GreetInLanguagesRequest { name: self.name.clone(), ..Default::default() };
-        let mut responses = self.stub.greet_in_languages(request(message, self.time)).await?.into_inner();
+        let mut responses = self.stub.greet_in_languages(self.request(message)).await?.into_inner();
         let mut received = Vec::new();
         while let Some(response) = responses.message().await? {
             received.push(format!("{}: {}", response.language, response.message));
@@ -83,7 +87,7 @@ impl Caller {
     async fn greet_together(&mut self) -> Result<Exchange, Status> {
         let party = vec![self.name.clone(), GUESTS[0].into(), GUESTS[1].into()];
         let requests = party.clone().into_iter().map(|name| GreetTogetherRequest { name });
-        let requests = request(tokio_stream::iter(requests), self.time);
+        let requests = self.request(tokio_stream::iter(requests));
         let response = self.stub.greet_together(requests).await?.into_inner();
         Ok(Exchange { method: "GreetTogether", sent: party, received: vec![response.message] })
     }
@@ -105,7 +109,7 @@ impl Caller {
         // The first one goes before the call: most servers send no headers before they have something to say, and
         // tonic returns no stream of responses before it has seen the headers.
         say(Some(format!("{} here.", self.name)));
-        let stream = request(UnboundedReceiverStream::new(queue), self.time);
+        let stream = self.request(UnboundedReceiverStream::new(queue));
         let mut responses = self.stub.converse(stream).await?.into_inner();
         while let Some(response) = responses.message().await? {
             say(match received.len() {

@@ -1,30 +1,18 @@
 //! The Rust peer of samehost's interop matrix: gRPC over a Unix domain socket with tonic.
 
-mod address;
 mod cli;
-mod connection;
-mod deadline;
-mod deadline_layer;
-mod diagnosis;
-mod dial;
-mod folder;
+mod explain;
 mod greet;
 mod greeter;
 mod interop;
-mod listen;
-mod lock;
-mod probe;
 mod proto;
-mod public_name;
 mod serve;
-mod takeover;
-mod watch;
 mod workers;
 
 use std::{io, process::ExitCode};
 
 use cli::Command;
-use listen::Options;
+use samehost::{Options, Takeover};
 use tracing::Level;
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,7 +38,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Serve { socket, mode, group, grace, trust_folder, takeover, on_removed } => {
             tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(io::stderr).init();
-            let options = Options { implementation: serve::implementation(), mode, group, trust_folder, takeover };
+            let takeover = if takeover { Takeover::Replace } else { Takeover::Allow };
+            let options = Options { mode, group, owner: serve::implementation(), trust_folder, takeover };
             serve::serve(&socket, options, grace, on_removed).await.map(|()| true)
         }
         Command::Greet { socket, name, timeout } => greet::greet(&socket, name, timeout).await.map(|()| true),

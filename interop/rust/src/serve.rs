@@ -3,37 +3,29 @@
 use std::{
     future::pending,
     io::{self, Write},
-    os::unix::net,
     process,
     time::Duration,
 };
 
-use anyhow::{Context, bail};
-use async_stream::stream;
+use anyhow::{Context, anyhow, bail};
+use samehost::{DeadlineLayer, Event, ListenError, Options, SocketAddress, listen};
 use serde::Serialize;
 use tokio::{
-    net::{UnixListener, UnixStream},
     select,
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-    time::{sleep, timeout},
 };
-use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::{Server, server::Router};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::layer::util::{Identity, Stack};
+use tracing::warn;
 
 use crate::{
-    address::SocketAddress,
-    connection::Connection,
-    deadline_layer::DeadlineLayer,
+    cli::OnRemoved,
     greeter::Greeter,
     interop::{
         orca::{LoadReports, OpenRca},
         service::InteropService,
     },
-    listen::{OnRemoved, Options, SocketFile},
     proto::{
         FILE_DESCRIPTOR_SET,
         grpc::testing::test_service_server,
@@ -44,12 +36,6 @@ use crate::{
 };
 
 const TONIC_VERSION: &str = env!("TONIC_VERSION");
-
-/// For as long as a process has no file descriptor left, accept(2) fails at once, again and again, and tonic retries.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long clients have to move elsewhere before hyper ends their connections. They need milliseconds.
-const MOVE_TIME: Duration = Duration::from_millis(500);
 
 /// What health and reflection say is served; the empty name is the server as a whole.
 const SERVICES: [&str; 3] =
@@ -73,40 +59,48 @@ pub async fn serve(
     let mut health = HealthReporter::new();
     report(&health, ServingStatus::Serving).await;
     let router = router(&health)?;
-
-    let (mut file, listener) = SocketFile::bind(address, options).await?;
-    let stopping = CancellationToken::new();
     let workers =
         Workers::new().with_context(|| format!("cannot start threads to serve {address}; raise this user's limits"))?;
-    let mut server = workers.spawn(run(router, listener, stopping.clone()));
-    file.publish().await?;
+
+    let mut listener = listen(address, options).await.map_err(with_remedy)?;
+    let mut server = workers.spawn(router.serve_with_incoming_shutdown(listener.incoming(), pending()));
     announce(address)?;
 
-    let stopped = select! {
-        () = signals.next() => Ok(()),
-        taken_over = file.taken_over(on_removed) => taken_over,
-        ended = &mut server => bail!("the server on {address} ended by itself: {:?}; start it again", ended?),
+    let stopped = loop {
+        select! {
+            () = signals.next() => break Ok(()),
+            event = listener.next_event() => match event {
+                Event::TakenOver => break Ok(()),
+                Event::Removed if on_removed == OnRemoved::Stop => break Err(removed(address)),
+                Event::Removed => warn!("{}", removed(address)),
+            },
+            ended = &mut server => bail!("the server on {address} ended by itself: {:?}; start it again", ended?),
+        }
     };
     stop_reporting(&mut health).await;
-    file.withdraw();
-    stopping.cancel();
     select! {
-        ended = server => ended??,
-        () = sleep(grace) => {}
+        // What is still in progress after the grace is cut when the process ends.
+        ended = listener.drain(server, grace) => if let Ok(ended) = ended { ended?? },
         () = signals.next() => {}
     }
-    // What is still in progress is cut when the process ends.
-    Ok(stopped?)
+    stopped
 }
 
-async fn run(
-    router: Router<Stack<DeadlineLayer, Identity>>,
-    listener: net::UnixListener,
-    stopping: CancellationToken,
-) -> anyhow::Result<()> {
-    let connections = connections(UnixListener::from_std(listener)?, stopping);
-    // It ends with the connections, and only a server that expects a signal waits for the calls on them.
-    Ok(router.serve_with_incoming_shutdown(connections, pending()).await?)
+fn with_remedy(error: ListenError) -> anyhow::Error {
+    match error {
+        ListenError::UnsafeFolder { .. } => {
+            anyhow!("{error}, or give --trust-folder if you trust everyone who can reach it")
+        }
+        _ => error.into(),
+    }
+}
+
+fn removed(address: &SocketAddress) -> anyhow::Error {
+    anyhow!(
+        "someone has removed {}, or put another in its place: no new client finds this server; start it again, and \
+         leave the file alone",
+        address.path().display()
+    )
 }
 
 fn router(health: &HealthReporter) -> anyhow::Result<Router<Stack<DeadlineLayer, Identity>>> {
@@ -129,34 +123,6 @@ fn router(health: &HealthReporter) -> anyhow::Result<Router<Stack<DeadlineLayer,
         .add_service(GreeterServiceServer::new(Greeter))
         .add_service(InteropService::new(reports.clone())?.into_server())
         .add_service(OpenRcaServiceServer::new(OpenRca::new(reports))))
-}
-
-/// The connections that come in until `stopping`, and then those that wait to be accepted.
-///
-/// Whoever waits has sent its call already: tonic would drop the listener, and the call with it. No more can come, as
-/// the path is gone or a successor's; and tokio learns of a connection later than the system, so it is the system that
-/// is asked.
-///
-/// It ends when the clients have had time to move elsewhere: tonic then ends the connections that there still are.
-fn connections(listener: UnixListener, stopping: CancellationToken) -> impl Stream<Item = io::Result<Connection>> {
-    stream! {
-        let (open, mut all_closed) = mpsc::channel(1);
-        while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
-            if accepted.is_err() {
-                sleep(ACCEPT_PAUSE).await;
-            }
-            yield accepted.map(|(stream, _)| Connection::new(stream, &stopping, open.clone()));
-        }
-        let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, _)) = listener.accept() {
-            yield stream
-                .set_nonblocking(true)
-                .and_then(|()| UnixStream::from_std(stream))
-                .map(|stream| Connection::new(stream, &stopping, open.clone()));
-        }
-        drop(open);
-        let _ = timeout(MOVE_TIME, all_closed.recv()).await;
-    }
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {

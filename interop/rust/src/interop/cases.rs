@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use http::uri::PathAndQuery;
+use samehost::{Channel, SocketAddress, dial};
 use serde::Serialize;
 use tokio::{join, sync::mpsc, task::JoinSet, time::timeout};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
@@ -26,17 +27,12 @@ use super::{
     duplex::Duplex,
     requests,
 };
-use crate::{
-    address::SocketAddress,
-    deadline::within,
-    dial::{Channel, dial, origin},
-    proto::{
-        grpc::testing::{
-            BoolValue, Empty, SimpleRequest, SimpleResponse, StreamingOutputCallRequest,
-            test_service_client::TestServiceClient, unimplemented_service_client::UnimplementedServiceClient,
-        },
-        xds::service::orca::v3::open_rca_service_client::OpenRcaServiceClient,
+use crate::proto::{
+    grpc::testing::{
+        BoolValue, Empty, SimpleRequest, SimpleResponse, StreamingOutputCallRequest,
+        test_service_client::TestServiceClient, unimplemented_service_client::UnimplementedServiceClient,
     },
+    xds::service::orca::v3::open_rca_service_client::OpenRcaServiceClient,
 };
 
 /// How long a report out of band may take to arrive; the slowest interop servers send one each second.
@@ -83,7 +79,10 @@ pub enum Case {
 
 /// Runs a case on a channel of its own; None is a case that this client does not know.
 pub async fn run(case: Case, address: &SocketAddress) -> Option<Outcome> {
-    let peer = Peer { channel: dial(address) };
+    let peer = match Peer::dial(address) {
+        Ok(peer) => peer,
+        Err(failure) => return Some(Err(failure)),
+    };
     Some(match case {
         Case::EmptyUnary => empty_unary(&peer).await,
         Case::CacheableUnary => cacheable_unary(&peer).await,
@@ -108,7 +107,7 @@ pub async fn run(case: Case, address: &SocketAddress) -> Option<Outcome> {
         Case::PickFirstUnary => pick_first_unary(&peer).await,
         Case::ConcurrentLargeUnary => concurrent_large_unary(&peer).await,
         Case::RpcSoak => checks::soak(async || large_unary(&peer).await).await,
-        Case::ChannelSoak => checks::soak(async || large_unary(&Peer { channel: dial(address) }).await).await,
+        Case::ChannelSoak => checks::soak(async || large_unary(&Peer::dial(address)?).await).await,
         Case::OrcaPerRpc => orca_per_rpc(&peer).await,
         Case::OrcaOob => orca_oob(&peer).await,
         Case::ComputeEngineChannelCredentials
@@ -126,8 +125,12 @@ struct Peer {
 }
 
 impl Peer {
+    fn dial(address: &SocketAddress) -> Result<Self, Failure> {
+        Ok(Self { channel: dial(address).map_err(|error| Failure(error.to_string()))? })
+    }
+
     fn stub(&self) -> TestServiceClient<Channel> {
-        TestServiceClient::with_origin(self.channel.clone(), origin())
+        TestServiceClient::new(self.channel.clone())
     }
 
     /// A stub over layers that compress single messages and tell which came compressed.
@@ -140,7 +143,7 @@ impl Peer {
             .map_request(compression::compress_request)
             .map_response(compression::note_response)
             .service(self.channel.clone());
-        TestServiceClient::with_origin(service, origin()).accept_compressed(CompressionEncoding::Gzip)
+        TestServiceClient::new(service).accept_compressed(CompressionEncoding::Gzip)
     }
 
     fn duplex(&self) -> Duplex {
@@ -155,7 +158,7 @@ impl Peer {
         &self,
         request: Request<SimpleRequest>,
     ) -> Result<(MetadataMap, SimpleResponse, MetadataMap), Failure> {
-        let mut grpc = Grpc::with_origin(self.channel.clone(), origin());
+        let mut grpc = Grpc::new(self.channel.clone());
         grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let path = PathAndQuery::from_static("/grpc.testing.TestService/UnaryCall");
         let response = grpc.server_streaming(request, path, ProstCodec::default()).await?;
@@ -318,7 +321,7 @@ async fn unimplemented_method(peer: &Peer) -> Outcome {
 }
 
 async fn unimplemented_service(peer: &Peer) -> Outcome {
-    let mut stub = UnimplementedServiceClient::with_origin(peer.channel.clone(), origin());
+    let mut stub = UnimplementedServiceClient::new(peer.channel.clone());
     checks::status(stub.unimplemented_call(Empty {}).await, Code::Unimplemented).map(drop)
 }
 
@@ -344,7 +347,7 @@ async fn timeout_on_sleeping_server(peer: &Peer) -> Outcome {
     request.set_timeout(requests::TIMEOUT);
     let mut stream = Duplex::new(&peer.channel, request);
     stream.send(requests::output(requests::REQUEST_BYTES[0], &[])); // it asks for nothing, so nothing comes
-    checks::status(within(requests::TIMEOUT, stream.receive()).await, Code::DeadlineExceeded).map(drop)
+    checks::status(stream.receive().await, Code::DeadlineExceeded).map(drop)
 }
 
 async fn pick_first_unary(peer: &Peer) -> Outcome {
@@ -377,7 +380,7 @@ async fn orca_per_rpc(peer: &Peer) -> Outcome {
 
 async fn orca_oob(peer: &Peer) -> Outcome {
     let mut stream = peer.duplex();
-    let mut listener = OpenRcaServiceClient::with_origin(peer.channel.clone(), origin());
+    let mut listener = OpenRcaServiceClient::new(peer.channel.clone());
     let mut reports = listener.stream_core_metrics(requests::listen()).await?.into_inner();
     for report in requests::reports_out_of_band() {
         let expected = checks::reported(report.clone());

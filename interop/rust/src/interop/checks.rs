@@ -8,7 +8,7 @@ use tonic::{Code, Status, metadata::MetadataMap};
 
 use super::{ECHO_INITIAL, ECHO_TRAILING, orca, requests};
 use crate::{
-    diagnosis::code_name,
+    explain::code_name,
     proto::{
         grpc::testing::{
             EchoStatus, Empty, Payload, PayloadType, SimpleResponse, StreamingInputCallResponse,

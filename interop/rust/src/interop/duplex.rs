@@ -1,14 +1,12 @@
 //! A `FullDuplexCall` whose requests are sent one by one.
 
+use samehost::Channel;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{CancellationHandle, Request, Response, Status, Streaming, codegen::BoxFuture, metadata::MetadataMap};
 
-use crate::{
-    dial::{Channel, origin},
-    proto::grpc::testing::{
-        StreamingOutputCallRequest, StreamingOutputCallResponse, test_service_client::TestServiceClient,
-    },
+use crate::proto::grpc::testing::{
+    StreamingOutputCallRequest, StreamingOutputCallResponse, test_service_client::TestServiceClient,
 };
 
 pub struct Duplex {
@@ -28,7 +26,7 @@ impl Duplex {
     /// Prepares a call with this metadata and deadline; the call begins with the first wait for a response.
     pub fn new(channel: &Channel, request: Request<()>) -> Self {
         let (requests, receiver) = unbounded_channel();
-        let mut stub = TestServiceClient::with_origin(channel.clone(), origin());
+        let mut stub = TestServiceClient::new(channel.clone());
         let mut request = request.map(|()| UnboundedReceiverStream::new(receiver));
         let cancellation = request.cancellation_handle();
         let call = Box::pin(async move { stub.full_duplex_call(request).await });

@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
+use samehost::SocketAddress;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use super::cases::{self, Case};
-use crate::{address::SocketAddress, diagnosis::wait_for_server};
+use crate::explain::wait_for_server;
 
 /// How long to wait for the server before the first case.
 const WAIT: Duration = Duration::from_secs(5);

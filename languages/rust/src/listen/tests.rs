@@ -1,7 +1,8 @@
-use std::os::unix::fs::DirBuilderExt;
+use std::{future::pending, os::unix::fs::DirBuilderExt};
 
 use tempfile::{TempDir, tempdir};
-use tokio::{join, select, task::yield_now, time::timeout};
+use tokio::{join, net::UnixStream, select, task::yield_now, time::timeout};
+use tokio_stream::StreamExt;
 
 use super::*;
 use crate::address::MAX_PATH_BYTES;
@@ -10,47 +11,44 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn folder_and_address() -> (TempDir, SocketAddress) {
     let folder = tempdir().unwrap();
-    let address = folder.path().join("server.sock").to_str().unwrap().parse().unwrap();
+    let address = SocketAddress::new(folder.path().join("server.sock")).unwrap();
     (folder, address)
 }
 
-fn options(takeover: bool) -> Options {
-    Options { implementation: "test".into(), mode: 0o600, group: None, trust_folder: false, takeover }
+fn options(takeover: Takeover) -> Options {
+    Options { mode: 0o600, owner: "test".into(), takeover, ..Options::default() }
 }
 
-async fn bind(address: &SocketAddress) -> Result<(SocketFile, net::UnixListener), ListenError> {
-    SocketFile::bind(address, options(false)).await
+async fn serve(address: &SocketAddress) -> Result<Listener, ListenError> {
+    listen(address, options(Takeover::Allow)).await
 }
 
-async fn take_over(address: &SocketAddress) -> Result<(SocketFile, net::UnixListener), ListenError> {
-    SocketFile::bind(address, options(true)).await
+async fn succeed(address: &SocketAddress) -> Result<Listener, ListenError> {
+    listen(address, options(Takeover::Replace)).await
 }
 
-async fn publish(address: &SocketAddress) -> (SocketFile, net::UnixListener) {
-    let (mut file, listener) = bind(address).await.unwrap();
-    file.publish().await.unwrap();
-    (file, listener)
+/// A server that no client finds yet.
+async fn bind(address: &SocketAddress, takeover: Takeover) -> Bound {
+    Bound::new(Place::new(address, options(takeover)).unwrap()).await.unwrap()
 }
 
-async fn succeed(address: &SocketAddress) -> (SocketFile, net::UnixListener) {
-    let (mut file, listener) = take_over(address).await.unwrap();
-    file.publish().await.unwrap();
-    (file, listener)
+async fn event(listener: &mut Listener) -> Event {
+    timeout(PATIENCE, listener.next_event()).await.unwrap()
 }
 
 /// Waits until a server has its lock again, of which nobody tells.
 async fn until_locked(address: &SocketAddress) {
-    let folder = Folder::of_socket(address.path(), false).unwrap();
-    while Lock::take(&folder, address.path(), "test").is_ok() {
+    let place = Place::new(address, options(Takeover::Never)).unwrap();
+    while place.take_lock().is_ok() {
         yield_now().await;
     }
 }
 
 /// Answers successors until something else has happened.
-async fn answer_during(file: &mut SocketFile, other: impl Future<Output = ()>) {
+async fn answer_during(listener: &mut Listener, other: impl Future<Output = ()>) {
     timeout(PATIENCE, async {
         select! {
-            _ = file.taken_over(OnRemoved::Serve) => panic!("nobody has published"),
+            event = listener.next_event() => panic!("{event:?}"),
             () = other => {}
         }
     })
@@ -66,16 +64,44 @@ fn names(folder: &TempDir) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_socket_is_public_from_publish_to_withdraw() {
+async fn a_socket_is_public_from_publish_to_drop() {
     let (folder, address) = folder_and_address();
-    let (mut file, _listener) = bind(&address).await.unwrap();
+    let bound = bind(&address, Takeover::Allow).await;
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Absent);
-    file.publish().await.unwrap();
+    let listener = bound.publish().await.unwrap();
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
     assert_eq!(fs::metadata(address.path()).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(names(&folder), ["server.sock", "server.sock.lock", "server.sock.takeover"]);
-    file.withdraw();
+    drop(listener);
     assert_eq!(names(&folder), ["server.sock.lock"]);
+}
+
+#[tokio::test]
+async fn the_default_is_for_the_group_and_allows_no_takeover() {
+    let (folder, address) = folder_and_address();
+    let mut listener = listen(&address, Options::default()).await.unwrap();
+    assert_eq!(fs::metadata(address.path()).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(names(&folder), ["server.sock", "server.sock.lock"]);
+    answer_during(&mut listener, async {
+        let error = succeed(&address).await.unwrap_err();
+        assert!(matches!(error, ListenError::Takeover { .. }), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_what_comes_in_and_waits_no_longer_than_the_grace() {
+    let (folder, address) = folder_and_address();
+    let listener = listen(&address, Options::default()).await.unwrap();
+    let waiting = UnixStream::connect(address.path()).await.unwrap();
+    let incoming = listener.incoming();
+    let connections: Vec<_> = listener.drain(incoming.collect(), PATIENCE).await.unwrap();
+    assert_eq!(connections.len(), 1);
+    assert_eq!(names(&folder), ["server.sock.lock"]);
+    drop(waiting);
+
+    let listener = listen(&address, Options::default()).await.unwrap();
+    listener.drain(pending::<()>(), Duration::ZERO).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -85,7 +111,7 @@ async fn a_stale_socket_is_replaced_and_so_is_what_a_killed_server_left() {
     let left = address.path().with_file_name(private_prefix(OsStr::new("server.sock")) + "01234567");
     fs::DirBuilder::new().mode(0o700).create(&left).unwrap();
     drop(net::UnixListener::bind(left.join("s")).unwrap());
-    let _served = publish(&address).await;
+    let _served = serve(&address).await.unwrap();
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
     assert!(!left.exists());
 }
@@ -93,11 +119,10 @@ async fn a_stale_socket_is_replaced_and_so_is_what_a_killed_server_left() {
 #[tokio::test]
 async fn what_is_put_at_the_path_while_a_server_starts_is_kept() {
     let (folder, address) = folder_and_address();
-    let (mut file, _listener) = bind(&address).await.unwrap();
+    let bound = bind(&address, Takeover::Allow).await;
     fs::write(address.path(), "dear diary").unwrap();
-    let error = file.publish().await.unwrap_err();
-    assert!(matches!(error, ListenError::Changed(_)), "{error}");
-    drop(file);
+    let error = bound.publish().await.unwrap_err();
+    assert!(matches!(error, ListenError::Changed { .. }), "{error}");
     assert_eq!(fs::read_to_string(address.path()).unwrap(), "dear diary");
     assert_eq!(names(&folder), ["server.sock", "server.sock.lock"]);
 }
@@ -105,9 +130,9 @@ async fn what_is_put_at_the_path_while_a_server_starts_is_kept() {
 #[tokio::test]
 async fn a_path_with_a_server_is_refused() {
     let (_folder, address) = folder_and_address();
-    let _served = publish(&address).await;
-    let error = bind(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::Lock(LockError::Held { .. })), "{error}");
+    let _served = serve(&address).await.unwrap();
+    let error = serve(&address).await.unwrap_err();
+    assert!(matches!(error, ListenError::InUse { .. }), "{error}");
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
 }
 
@@ -115,123 +140,129 @@ async fn a_path_with_a_server_is_refused() {
 async fn a_path_with_a_server_that_knows_no_lock_is_refused() {
     let (_folder, address) = folder_and_address();
     let _stranger = net::UnixListener::bind(address.path()).unwrap();
-    let error = bind(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::Live(_)), "{error}");
+    let error = serve(&address).await.unwrap_err();
+    assert!(matches!(error, ListenError::InUse { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_no_socket_or_no_lock_file_is_kept() {
     let (folder, address) = folder_and_address();
     fs::write(address.path(), "dear diary").unwrap();
-    let error = bind(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::NotASocket(_)), "{error}");
+    let error = serve(&address).await.unwrap_err();
+    assert!(matches!(error, ListenError::NotASocket { .. }), "{error}");
     assert_eq!(fs::read_to_string(address.path()).unwrap(), "dear diary");
 
     let lock = folder.path().join("server.sock.lock");
     fs::write(&lock, "versions = 1\n").unwrap();
-    let error = bind(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::Lock(LockError::Foreign { .. })), "{error}");
+    let error = serve(&address).await.unwrap_err();
+    assert!(matches!(error, ListenError::LockFile { .. }), "{error}");
     assert_eq!(fs::read_to_string(lock).unwrap(), "versions = 1\n");
 
     let (folder, address) = folder_and_address();
     let control = folder.path().join("server.sock.takeover");
     fs::write(&control, "dear diary").unwrap();
-    let error = bind(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::ForeignControl { .. }), "{error}");
+    let error = serve(&address).await.unwrap_err();
+    assert!(matches!(error, ListenError::NotASocket { .. }), "{error}");
     assert_eq!(fs::read_to_string(control).unwrap(), "dear diary");
 }
 
 #[tokio::test]
 async fn only_its_own_socket_is_removed() {
     let (_folder, address) = folder_and_address();
-    let (file, _listener) = publish(&address).await;
+    let listener = serve(&address).await.unwrap();
     fs::remove_file(address.path()).unwrap();
     let _successor = net::UnixListener::bind(address.path()).unwrap();
-    drop(file);
+    drop(listener);
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
 }
 
 #[tokio::test]
 async fn a_successor_has_the_path_and_its_predecessor_leaves_it_alone() {
     let (folder, address) = folder_and_address();
-    let (mut first, _listener) = publish(&address).await;
-    let (taken_over, (mut second, _listener)) =
-        timeout(PATIENCE, async { join!(first.taken_over(OnRemoved::Stop), succeed(&address)) }).await.unwrap();
-    taken_over.unwrap();
+    let mut first = serve(&address).await.unwrap();
+    let (event, second) = join!(event(&mut first), succeed(&address));
+    assert_eq!(event, Event::TakenOver);
     drop(first);
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
     assert_eq!(names(&folder), ["server.sock", "server.sock.lock", "server.sock.takeover"]);
-    second.withdraw();
+    drop(second.unwrap());
     assert_eq!(names(&folder), ["server.sock.lock"]);
 }
 
 #[tokio::test]
-async fn a_server_that_is_to_stop_when_its_path_is_removed_fails() {
+async fn a_server_whose_path_is_removed_hears_of_it_and_can_be_taken_over() {
+    let (_folder, address) = folder_and_address();
+    let mut first = serve(&address).await.unwrap();
+    fs::remove_file(address.path()).unwrap();
+    assert_eq!(event(&mut first).await, Event::Removed);
+    let (event, _second) = join!(event(&mut first), succeed(&address));
+    assert_eq!(event, Event::TakenOver);
+}
+
+#[tokio::test]
+async fn what_is_put_in_the_place_of_a_path_is_kept() {
     let (folder, address) = folder_and_address();
-    let (mut file, _listener) = publish(&address).await;
+    let mut listener = serve(&address).await.unwrap();
     fs::remove_file(address.path()).unwrap();
     fs::write(address.path(), "dear diary").unwrap();
-    let error = timeout(PATIENCE, file.taken_over(OnRemoved::Stop)).await.unwrap().unwrap_err();
-    assert!(matches!(error, ListenError::Removed(_)), "{error}");
-    file.withdraw();
+    assert_eq!(event(&mut listener).await, Event::Removed);
+    drop(listener);
     assert_eq!(names(&folder), ["server.sock", "server.sock.lock"]);
 }
 
 #[tokio::test]
-async fn a_server_that_serves_on_when_its_path_is_removed_can_be_taken_over() {
+async fn a_takeover_goes_on_when_the_wait_for_it_is_dropped() {
     let (_folder, address) = folder_and_address();
-    let (mut first, _listener) = publish(&address).await;
-    fs::remove_file(address.path()).unwrap();
-    let (taken_over, _second) =
-        timeout(PATIENCE, async { join!(first.taken_over(OnRemoved::Serve), succeed(&address)) }).await.unwrap();
-    taken_over.unwrap();
+    let mut first = serve(&address).await.unwrap();
+    let wait_in_pieces = async { while timeout(Duration::from_millis(1), first.next_event()).await.is_err() {} };
+    let (ended, second) = join!(timeout(PATIENCE, wait_in_pieces), succeed(&address));
+    ended.unwrap();
+    second.unwrap();
 }
 
 #[tokio::test]
 async fn a_server_whose_successor_gives_up_has_its_lock_again() {
     let (folder, address) = folder_and_address();
-    let (mut first, _listener) = publish(&address).await;
+    let mut first = serve(&address).await.unwrap();
     answer_during(&mut first, async {
-        drop(take_over(&address).await.unwrap());
+        drop(bind(&address, Takeover::Replace).await);
         until_locked(&address).await;
-        drop(take_over(&address).await.unwrap());
+        drop(bind(&address, Takeover::Replace).await);
     })
     .await;
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
-    first.withdraw();
+    drop(first);
     assert_eq!(names(&folder), ["server.sock.lock"]);
 }
 
 #[tokio::test]
 async fn a_takeover_without_an_answer_says_so() {
     let (_folder, address) = folder_and_address();
-    let _starting = bind(&address).await.unwrap();
-    let error = take_over(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::Takeover(TakeoverError::NoAnswer { .. })), "{error}");
+    let _starting = bind(&address, Takeover::Allow).await;
+    let error = succeed(&address).await.unwrap_err();
+    assert!(matches!(error, ListenError::Takeover { .. }), "{error}");
 
     let (folder, _) = folder_and_address();
     let length = MAX_PATH_BYTES - folder.path().as_os_str().len() - "/".len();
-    let path = folder.path().join("s".repeat(length));
-    let address = path.to_str().unwrap().parse().unwrap();
-    let _served = publish(&address).await;
-    let error = take_over(&address).await.unwrap_err();
-    assert!(matches!(error, ListenError::Takeover(TakeoverError::NoRoom(_))), "{error}");
+    let address = SocketAddress::new(folder.path().join("s".repeat(length))).unwrap();
+    let _served = serve(&address).await.unwrap();
+    let error = succeed(&address).await.unwrap_err();
+    assert!(error.to_string().contains("leaves no room"), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_whose_successor_dies_with_its_names_has_them_again() {
     let (folder, address) = folder_and_address();
-    let (mut first, _listener) = publish(&address).await;
+    let mut first = serve(&address).await.unwrap();
     let own = look(address.path()).unwrap();
     answer_during(&mut first, async {
-        let handle = Folder::of_socket(address.path(), false).unwrap();
-        let predecessor = Predecessor::ask_to_release(address.path()).await.unwrap();
-        let lock = Lock::take(&handle, address.path(), "successor").unwrap();
+        let place = Place::new(&address, options(Takeover::Replace)).unwrap();
+        let claim = place.claim().await.unwrap();
         let control = control_path(address.path()).unwrap();
         fs::remove_file(address.path()).unwrap();
         drop(net::UnixListener::bind(address.path()).unwrap());
         fs::remove_file(control).unwrap();
-        drop((predecessor, lock));
+        drop(claim);
         until_locked(&address).await;
     })
     .await;
@@ -242,11 +273,10 @@ async fn a_server_whose_successor_dies_with_its_names_has_them_again() {
 #[tokio::test]
 async fn a_server_without_its_lock_file_is_taken_over() {
     let (folder, address) = folder_and_address();
-    let (mut first, _listener) = publish(&address).await;
+    let mut first = serve(&address).await.unwrap();
     fs::remove_file(folder.path().join("server.sock.lock")).unwrap();
-    let (taken_over, _second) =
-        timeout(PATIENCE, async { join!(first.taken_over(OnRemoved::Stop), succeed(&address)) }).await.unwrap();
-    taken_over.unwrap();
+    let (event, _second) = join!(event(&mut first), succeed(&address));
+    assert_eq!(event, Event::TakenOver);
     drop(first);
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
 }
@@ -256,7 +286,7 @@ async fn a_path_of_107_bytes_needs_no_room_for_a_private_name() {
     let (folder, _) = folder_and_address();
     let deep = folder.path().join("d".repeat(MAX_PATH_BYTES - folder.path().as_os_str().len() - "//s".len()));
     fs::create_dir(&deep).unwrap();
-    let address = deep.join("s").to_str().unwrap().parse().unwrap();
-    let _served = publish(&address).await;
+    let address = SocketAddress::new(deep.join("s")).unwrap();
+    let _served = serve(&address).await.unwrap();
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
 }

@@ -31,6 +31,9 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// the highest stream there may be. Hyper may well say it again.
 const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
+/// A connection that [`Listener::incoming`](crate::Listener::incoming) gives, for tonic, hyper or any user of `AsyncRead` and
+/// `AsyncWrite`.
+#[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -41,7 +44,7 @@ pub struct Connection {
 }
 
 /// What was written: h2 flushes when it has written whole frames, and its first one must come first.
-#[derive(PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Output {
     Nothing,
     PartOfAFrame,
@@ -50,7 +53,7 @@ enum Output {
 }
 
 impl Connection {
-    pub fn new(stream: UnixStream, stopping: &CancellationToken, open: mpsc::Sender<()>) -> Self {
+    pub(crate) fn new(stream: UnixStream, stopping: &CancellationToken, open: mpsc::Sender<()>) -> Self {
         let stopping = Box::pin(stopping.clone().cancelled_owned());
         Self { stream, stopping, output: Output::Nothing, closing: None, _open: open }
     }

@@ -1,4 +1,4 @@
-//! A channel to a server on a Unix domain socket. Copy this file to call one.
+//! A channel to a server on a Unix domain socket.
 //!
 //! It is hyper-util's client, which tonic's stubs take as well as tonic's own channel: that one hands a call to a
 //! connection that is just being closed, and the call fails as CANCELLED, "operation was canceled". hyper-util gets a
@@ -8,33 +8,63 @@
 //! A call whose connection breaks ends as UNAVAILABLE, as grpc/grpc doc/statuscodes.md has it; tonic would say UNKNOWN
 //! or CANCELLED.
 
-use std::{error::Error, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, io, mem, path::Path, sync::Arc, time::Duration};
 
+use http::{
+    Request, Response, Uri,
+    uri::{Authority, Scheme},
+};
 use http_body_util::BodyExt;
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{Builder, Client},
     rt::{TokioExecutor, TokioIo},
 };
 use tokio::{net::UnixStream, time::sleep};
-use tonic::{Status, body::Body, transport::Uri};
-use tower::{service_fn, util::BoxCloneSyncService};
+use tonic::{Status, body::Body};
+use tower::{Layer, service_fn, util::BoxCloneSyncService};
 
-use crate::address::SocketAddress;
+use crate::{AddressError, DeadlineLayer, SocketAddress};
 
 /// From one attempt to the next: a server on the same machine is there at once or not yet, so no backoff is needed.
-pub const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-pub type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+/// What tonic's stubs are made with, as in `EchoServiceClient::new(channel)`. Clones share its connection.
+pub type Channel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-/// Makes a channel that dials with its first call, and again with the first call after a connection was lost.
-pub fn dial(address: &SocketAddress) -> Channel {
-    let path = address.path().to_owned();
-    let connector = service_fn(move |_: Uri| connect(path.clone()));
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build(BoxCloneSyncService::new(connector));
-    BoxCloneSyncService::new(service_fn(move |request| {
-        let response = client.request(request);
-        async { Ok(response.await.map_err(status)?.map(|body| Body::new(body.map_err(status)))) }
-    }))
+/// Makes a channel to the server at a path, which dials with its first call, and again with the first call after a
+/// connection was lost.
+///
+/// A call waits for a server that starts later, until its deadline ([`Request::set_timeout`](tonic::Request::set_timeout));
+/// one without a deadline waits for ever. It sends `localhost` as `:authority`.
+///
+/// # Errors
+///
+/// [`AddressError`] if the path is invalid.
+pub fn dial(path: impl AsRef<Path>) -> Result<Channel, AddressError> {
+    dial_with(path, &Client::builder(TokioExecutor::new()))
+}
+
+/// Does what [`dial`] does with a client of one's own, such as one with other windows.
+///
+/// # Errors
+///
+/// [`AddressError`] if the path is invalid.
+pub fn dial_with(path: impl AsRef<Path>, client: &Builder) -> Result<Channel, AddressError> {
+    let address = SocketAddress::new(path)?;
+    let connector = service_fn(move |_: Uri| connect(address.clone()));
+    let client = client.clone().http2_only(true).build(BoxCloneSyncService::new(connector));
+    let service = service_fn(move |mut request: Request<Body>| {
+        let client = client.clone();
+        async move {
+            // tonic's own `unix:` endpoints send `tonic`; `localhost` is what every server takes.
+            let mut uri = mem::take(request.uri_mut()).into_parts();
+            uri.scheme = Some(Scheme::HTTP);
+            uri.authority = Some(Authority::from_static("localhost"));
+            *request.uri_mut() = Uri::from_parts(uri).map_err(|error| Status::internal(error.to_string()))?;
+            Ok(client.request(request).await.map_err(status)?.map(|body| Body::new(body.map_err(status))))
+        }
+    });
+    Ok(BoxCloneSyncService::new(DeadlineLayer.layer(service)))
 }
 
 /// What a call ends with: what the peer or this client said of it, or else UNAVAILABLE, as its connection broke.
@@ -52,19 +82,13 @@ fn status(error: impl Error + Send + Sync + 'static) -> Status {
     status
 }
 
-/// What a stub is made with, `Stub::with_origin(channel, origin())`: no address here, but what it sends as
-/// `:authority`, and `localhost` is what every server takes. tonic's own `unix:` endpoints send `tonic`.
-pub fn origin() -> Uri {
-    Uri::from_static("http://localhost")
-}
-
 /// Connects, and waits for as long as nobody listens; the deadline of a call ends it.
 ///
 /// This is the *wait for ready* that tonic does not have: a call that meets no server would fail at once, and a
 /// restart would lose it. What waiting can't cure, such as a lack of permission, fails at once all the same.
-async fn connect(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
+async fn connect(address: SocketAddress) -> io::Result<TokioIo<UnixStream>> {
     loop {
-        match UnixStream::connect(&path).await {
+        match UnixStream::connect(address.path()).await {
             Ok(stream) => return Ok(TokioIo::new(stream)),
             Err(error) if is_passing(error.kind()) => sleep(RECONNECT_PAUSE).await,
             Err(error) => return Err(error),
@@ -87,10 +111,10 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::UnixListener,
     };
-    use tonic::{Code, Request};
+    use tonic::Code;
+    use tower::ServiceExt;
 
     use super::*;
-    use crate::proto::samehost::greeter::v1::{GreetRequest, greeter_service_client::GreeterServiceClient};
 
     /// An empty SETTINGS frame, and HEADERS of the first stream that say only `:status: 200` (RFC 7541, appendix A).
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -105,9 +129,11 @@ mod tests {
             stream.write_all(said).await.unwrap();
             while stream.read(&mut [0; 1024]).await.unwrap() < 1024 {} // the call has come with its large message
         });
-        let address = format!("unix:{}", path.display()).parse().unwrap();
-        let mut stub = GreeterServiceClient::with_origin(dial(&address), origin());
-        stub.greet(Request::new(GreetRequest { name: "a".repeat(4096) })).await.unwrap_err()
+        let request = Request::post("/a.Service/Call").body(Body::new("a".repeat(4096))).unwrap();
+        match dial(path).unwrap().oneshot(request).await {
+            Ok(response) => response.into_body().collect().await.unwrap_err(),
+            Err(status) => status,
+        }
     }
 
     #[tokio::test]

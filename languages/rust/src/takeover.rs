@@ -19,7 +19,7 @@ use tokio::{
 use tokio_stream::StreamExt;
 use tokio_util::codec::{Framed, LinesCodec};
 
-use crate::address::MAX_PATH_BYTES;
+use crate::{ListenError, address::MAX_PATH_BYTES};
 
 /// How long a server may take to release its lock, which takes it less than a millisecond.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -37,16 +37,6 @@ const MAX_LINE_BYTES: usize = 4096;
 enum Message {
     Released,
     Published,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum TakeoverError {
-    #[error("{0} can't be taken over: its name leaves no room for .takeover; stop its server")]
-    NoRoom(PathBuf),
-    #[error("{path} can't be taken over: nobody answers at {control}: {cause}; stop its server")]
-    NoAnswer { path: PathBuf, control: PathBuf, cause: io::Error },
-    #[error("{0} can't be taken over: its server goes, or another takes over; try again")]
-    Refused(PathBuf),
 }
 
 /// Where a server listens for its successor; none where the name would be too long for a socket.
@@ -69,17 +59,17 @@ pub fn listen(private: &Path) -> io::Result<UnixListener> {
 pub struct Predecessor(Peer);
 
 impl Predecessor {
-    pub async fn ask_to_release(path: &Path) -> Result<Self, TakeoverError> {
-        let Some(control) = control_path(path) else { return Err(TakeoverError::NoRoom(path.to_owned())) };
-        let dialled = UnixStream::connect(&control).await;
-        let no_answer = |cause| TakeoverError::NoAnswer { path: path.to_owned(), control, cause };
-        let mut peer = match dialled {
-            Ok(connection) => Peer::new(connection),
-            Err(cause) => return Err(no_answer(cause)),
+    pub async fn ask_to_release(path: &Path) -> Result<Self, ListenError> {
+        let failed = |fault| ListenError::Takeover { path: path.to_owned(), fault };
+        let Some(control) = control_path(path) else {
+            return Err(failed("its name leaves no room for .takeover; stop its server".into()));
         };
+        let no_answer = |cause| failed(format!("nobody answers at {}: {cause}; stop its server", control.display()));
+        let mut peer = Peer::new(UnixStream::connect(&control).await.map_err(no_answer)?);
         match timeout(ANSWER_TIME, peer.receive()).await {
             Ok(Some(Message::Released)) => Ok(Self(peer)),
-            Ok(_) => Err(TakeoverError::Refused(path.to_owned())), // a server that goes resets those that wait
+            // A server that goes resets those that wait.
+            Ok(_) => Err(failed("its server goes, or another takes over; try again".into())),
             Err(_) => Err(no_answer(io::ErrorKind::TimedOut.into())),
         }
     }

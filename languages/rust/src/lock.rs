@@ -17,7 +17,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::{folder::Folder, probe::describe_permissions};
+use crate::{ListenError, folder::Folder};
 
 /// Whoever may open the file may lock it, and nobody else must be able to.
 const MODE: u32 = 0o600;
@@ -46,38 +46,9 @@ struct Owner {
     implementation: String,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    #[error("cannot open the lock file {lock}: {cause}; {permissions}; let this process write there")]
-    Open { lock: PathBuf, permissions: String, cause: io::Error },
-    #[error(
-        "{0} is needed as a lock file and is no regular file with one name; remove it, or choose another name for the \
-         socket"
-    )]
-    NotAFile(PathBuf),
-    #[error(
-        "the lock file {lock} belongs to uid {uid}, who could keep this server from starting; remove it, or choose a \
-         folder that only this user may write to"
-    )]
-    ForeignOwner { lock: PathBuf, uid: u32 },
-    #[error("the lock file {lock} has mode {mode:04o}, and others could hold it; run chmod 600 {lock}")]
-    Mode { lock: PathBuf, mode: u32 },
-    #[error("{socket} has a server already: {owner} holds {lock}; stop that server or choose another path")]
-    Held { socket: PathBuf, owner: String, lock: PathBuf },
-    #[error("cannot lock {lock}: {cause}; choose a folder on a file system that has locks")]
-    Lock { lock: PathBuf, cause: io::Error },
-    #[error(
-        "{0} is needed as a lock file and holds something else; choose another name for the socket, or move that file \
-         away"
-    )]
-    Foreign(PathBuf),
-    #[error("cannot write to the lock file {lock}: {cause}; check the space on its file system")]
-    Write { lock: PathBuf, cause: io::Error },
-}
-
 impl Lock {
     /// Takes the lock of a socket in a folder without waiting, and writes down who holds it.
-    pub fn take(folder: &Folder, socket: &Path, implementation: &str) -> Result<Self, LockError> {
+    pub fn take(folder: &Folder, socket: &Path, implementation: &str) -> Result<Self, ListenError> {
         let lock = lock_path(socket);
         let file = open(folder, &lock)?;
         match try_lock(&file) {
@@ -87,14 +58,26 @@ impl Lock {
                     || "someone".into(),
                     |owner| format!("{}, process {} on host {},", owner.implementation, owner.pid, owner.host),
                 );
-                return Err(LockError::Held { socket: socket.to_owned(), owner, lock });
+                let holder = format!("{owner} holds {}", lock.display());
+                return Err(ListenError::InUse { path: socket.to_owned(), holder });
             }
-            Err(cause) => return Err(LockError::Lock { lock, cause }),
+            Err(cause) => {
+                return Err(ListenError::io(
+                    "lock",
+                    &lock,
+                    &lock,
+                    "choose a folder on a file system that has locks",
+                    cause,
+                ));
+            }
         }
         match write_owner(&file, implementation) {
             Ok(true) => Ok(Self { _file: file }),
-            Ok(false) => Err(LockError::Foreign(lock)),
-            Err(cause) => Err(LockError::Write { lock, cause }),
+            Ok(false) => Err(unusable(
+                &lock,
+                "holds something else; choose another name for the socket, or move that file away".into(),
+            )),
+            Err(cause) => Err(ListenError::io("write to", &lock, &lock, "check the space on its file system", cause)),
         }
     }
 
@@ -104,11 +87,11 @@ impl Lock {
         folder: &Folder,
         socket: &Path,
         implementation: &str,
-    ) -> Result<Self, LockError> {
+    ) -> Result<Self, ListenError> {
         let deadline = Instant::now() + time;
         loop {
             match Self::take(folder, socket, implementation) {
-                Err(LockError::Held { .. }) if Instant::now() < deadline => sleep(PACE).await,
+                Err(ListenError::InUse { .. }) if Instant::now() < deadline => sleep(PACE).await,
                 ended => return ended,
             }
         }
@@ -123,8 +106,8 @@ fn lock_path(socket: &Path) -> PathBuf {
 }
 
 /// Opens a lock file that nobody else can lock, and makes one where there is none.
-fn open(folder: &Folder, lock: &Path) -> Result<File, LockError> {
-    let open_error = |cause| LockError::Open { lock: lock.to_owned(), permissions: describe_permissions(lock), cause };
+fn open(folder: &Folder, lock: &Path) -> Result<File, ListenError> {
+    let open_error = |cause| ListenError::io("open the lock file", lock, lock, "let this process write there", cause);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -136,17 +119,28 @@ fn open(folder: &Folder, lock: &Path) -> Result<File, LockError> {
         .map_err(open_error)?;
     let found = file.metadata().map_err(open_error)?;
     if !found.is_file() || found.nlink() != 1 {
-        return Err(LockError::NotAFile(lock.to_owned()));
+        let fault = "is no regular file with one name; remove it, or choose another name for the socket";
+        return Err(unusable(lock, fault.into()));
     }
-    let owners = [geteuid().as_raw(), 0, folder.metadata().map_err(open_error)?.uid()];
-    if !owners.contains(&found.uid()) {
-        return Err(LockError::ForeignOwner { lock: lock.to_owned(), uid: found.uid() });
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if ![geteuid().as_raw(), 0, folder.metadata().map_err(open_error)?.uid()].contains(&owner) {
+        let fault = format!(
+            "belongs to uid {owner}, who could keep this server from starting; remove it, or choose a folder that only \
+             this user may write to"
+        );
+        return Err(unusable(lock, fault));
     }
-    let mode = found.mode() & 0o7777;
     match file.set_permissions(Permissions::from_mode(MODE)) {
-        Err(_) if mode != MODE => Err(LockError::Mode { lock: lock.to_owned(), mode }),
+        Err(_) if mode != MODE => {
+            let path = lock.display();
+            Err(unusable(lock, format!("has mode {mode:04o}, and others could hold it; run chmod 600 {path}")))
+        }
         _ => Ok(file),
     }
+}
+
+fn unusable(lock: &Path, fault: String) -> ListenError {
+    ListenError::LockFile { lock: lock.to_owned(), fault }
 }
 
 /// Takes both kinds; POSIX lets a record lock say EAGAIN or EACCES where someone else has it.
@@ -214,7 +208,7 @@ mod tests {
     }
 
     impl Place {
-        fn take(&self) -> Result<Lock, LockError> {
+        fn take(&self) -> Result<Lock, ListenError> {
             Lock::take(&self.folder, &self.socket, "test")
         }
     }
@@ -224,7 +218,7 @@ mod tests {
         let place = place();
         let held = place.take().unwrap();
         let error = place.take().unwrap_err();
-        assert!(matches!(error, LockError::Held { .. }), "{error}");
+        assert!(matches!(error, ListenError::InUse { .. }), "{error}");
         assert!(error.to_string().contains("test, process"), "{error}");
         drop(held);
         place.take().unwrap();
@@ -245,13 +239,13 @@ mod tests {
         let secret = place.folder.join("secret");
         fs::write(&secret, "").unwrap();
         symlink(&secret, &place.lock).unwrap();
-        assert!(matches!(place.take(), Err(LockError::Open { .. })));
+        assert!(matches!(place.take(), Err(ListenError::Io { .. })));
         fs::remove_file(&place.lock).unwrap();
         hard_link(&secret, &place.lock).unwrap();
-        assert!(matches!(place.take(), Err(LockError::NotAFile(_))));
+        assert!(matches!(place.take(), Err(ListenError::LockFile { .. })));
         fs::remove_file(&place.lock).unwrap();
         mkfifo(&place.lock, Mode::S_IRWXU).unwrap();
-        assert!(matches!(place.take(), Err(LockError::NotAFile(_))));
+        assert!(matches!(place.take(), Err(ListenError::LockFile { .. })));
         assert_eq!(fs::read(secret).unwrap(), b"");
     }
 }

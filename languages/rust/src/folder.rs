@@ -19,7 +19,7 @@ use nix::{libc, unistd::geteuid};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use crate::probe::describe_permissions;
+use crate::ListenError;
 
 /// `O_PATH` needs no permission to read the folder. Only Linux has it.
 #[cfg(target_os = "linux")]
@@ -44,38 +44,23 @@ pub struct Folder {
     given: PathBuf,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    #[error("no folder {folder} for the socket {socket}; create it or mount it")]
-    Missing { folder: PathBuf, socket: PathBuf },
-    #[error("cannot open the folder of {socket}: {cause}; {permissions}")]
-    Open { socket: PathBuf, permissions: String, cause: io::Error },
-    #[error(
-        "every user can replace the socket {socket}: {folder} has mode {mode:04o}; run chmod o-w {folder}, or give \
-         --trust-folder if you trust everyone who can reach it"
-    )]
-    Untrusted { folder: PathBuf, socket: PathBuf, mode: u32 },
-}
-
 impl Folder {
     /// Opens the folder of a socket. One that every user may write to is refused unless `trusted`: they can replace the
     /// sockets in it, unless its sticky bit is set (unlink(2)).
-    pub fn of_socket(socket: &Path, trusted: bool) -> Result<Self, FolderError> {
+    pub fn of_socket(socket: &Path, trusted: bool) -> Result<Self, ListenError> {
         let path = socket.parent().unwrap_or(socket);
-        let (this, found) =
-            Self::open(path, 0).and_then(|this| this.metadata().map(|found| (this, found))).map_err(|cause| {
-                let socket = socket.to_owned();
-                match cause.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                        FolderError::Missing { folder: path.to_owned(), socket }
-                    }
-                    _ => FolderError::Open { socket, permissions: describe_permissions(path), cause },
+        let (this, found) = Self::open(path, 0).and_then(|this| this.metadata().map(|found| (this, found))).map_err(
+            |cause| match cause.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    ListenError::NoFolder { path: socket.to_owned(), folder: path.to_owned() }
                 }
-            })?;
+                _ => ListenError::io("open the folder of", socket, path, "let this process enter it", cause),
+            },
+        )?;
         let mode = found.mode() & 0o7777;
         if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
             if !trusted {
-                return Err(FolderError::Untrusted { folder: path.to_owned(), socket: socket.to_owned(), mode });
+                return Err(ListenError::UnsafeFolder { path: socket.to_owned(), folder: path.to_owned(), mode });
             }
             warn!("every user can replace the socket {}: its folder has mode {mode:04o}", socket.display());
         }
@@ -225,7 +210,7 @@ mod tests {
         }
         set_mode(folder.path(), 0o777);
         let error = Folder::of_socket(&socket, false).unwrap_err();
-        assert!(matches!(error, FolderError::Untrusted { mode: 0o777, .. }), "{error}");
+        assert!(matches!(error, ListenError::UnsafeFolder { mode: 0o777, .. }), "{error}");
         Folder::of_socket(&socket, true).unwrap();
     }
 

@@ -1,10 +1,11 @@
-//! Ends a server's calls when their deadline is over.
+//! Ends calls when their deadline is over, in a server and in a client.
 //!
 //! tonic's own timer stops with the first headers, which a stream sends at once, and its status is `CANCELLED`
-//! (`transport/service/grpc_timeout.rs`). A client that relies on the server, as Go's HTTP/2 does while a request's body
-//! is open, would wait forever.
+//! (`transport/service/grpc_timeout.rs`; <https://github.com/grpc/grpc-rust/issues/75>). A client that relies on the
+//! server, as Go's HTTP/2 does while a request's body is open, would wait forever.
 
 use std::{
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,10 +15,13 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, body::Body, codegen::BoxFuture};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-#[derive(Clone, Debug)]
+/// Ends a call with `DEADLINE_EXCEEDED` when the time that its caller gives it is over, be it answered in part by then.
+///
+/// A [`Channel`](crate::Channel) has it; a server takes it as `Server::builder().layer(DeadlineLayer)`.
+#[derive(Clone, Copy, Debug)]
 pub struct DeadlineLayer;
 
 impl<S> Layer<S> for DeadlineLayer {
@@ -28,6 +32,7 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
+/// The service that [`DeadlineLayer`] makes.
 #[derive(Clone, Debug)]
 pub struct EndsAtDeadline<S> {
     service: S,
@@ -39,7 +44,7 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = BoxFuture<Self::Response, Self::Error>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.service.poll_ready(context)
@@ -51,13 +56,15 @@ where
         let Some(deadline) = deadline else { return Box::pin(call) };
         Box::pin(async move {
             match timeout_at(deadline, call).await {
-                Ok(response) => Ok(response?.map(|body| ends_at(deadline, body))),
-                Err(_) => Ok(exceeded().into_http()),
+                Ok(response) if Instant::now() < deadline => Ok(response?.map(|body| ends_at(deadline, body))),
+                _ => Ok(exceeded().into_http()),
             }
         })
     }
 }
 
+/// What comes after the deadline counts no more, as the other end may have ended the call for the same reason: with a
+/// reset (grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors"), or as CANCELLED.
 fn ends_at(deadline: Instant, mut body: Body) -> Body {
     if body.is_end_stream() {
         return body; // a status alone, which goes with the headers
@@ -65,9 +72,9 @@ fn ends_at(deadline: Instant, mut body: Body) -> Body {
     Body::new(StreamBody::new(stream! {
         loop {
             match timeout_at(deadline, body.frame()).await {
-                Ok(Some(frame)) => yield frame,
                 Ok(None) => break,
-                Err(_) => {
+                Ok(Some(frame)) if Instant::now() < deadline => yield frame,
+                _ => {
                     let mut trailers = HeaderMap::new();
                     yield exceeded().add_header(&mut trailers).map(|()| Frame::trailers(trailers));
                     break;
