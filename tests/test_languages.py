@@ -48,7 +48,7 @@ def test_a_copy_of_the_library_serves_and_calls(language: str, path: Path, tmp_p
 
 def copy(language: str, folder: Path) -> Peer:
     """Makes a project as a stranger does who takes the library home."""
-    shutil.copytree(PROJECTS / language, folder)
+    shutil.copytree(PROJECTS / language, folder, symlinks=True)  # such as one to a folder where builds are kept
     shutil.copytree(LIBRARIES / language, folder / "samehost", ignore=BUILT)
     shutil.copy(PROJECTS / "echo.proto", folder)
     return replace(PEERS[language], folder=folder)

@@ -13,8 +13,8 @@ from pathlib import Path
 from samehost_interop.socket_suite.locks import lock_of
 from samehost_interop.socket_suite.pair import Pair, ends, expect, names_in
 
-_STARTS = 20
-"""How many starts an attacker gets to replace a private folder, which is there for less than a millisecond."""
+_STARTS = 100
+"""How many starts an attacker gets to replace a private folder, which may be there for a tenth of a millisecond."""
 
 _STRANGER = 65534
 """The uid of nobody."""
