@@ -31,8 +31,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// the highest stream there may be. Hyper may well say it again.
 const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
-/// A connection that [`Listener::incoming`](crate::Listener::incoming) gives, for tonic, hyper or any user of `AsyncRead` and
-/// `AsyncWrite`.
+/// A connection of [`Listener::incoming`](crate::Listener::incoming).
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,

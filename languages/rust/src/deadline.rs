@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-/// Ends a call with `DEADLINE_EXCEEDED` when the time that its caller gives it is over, be it answered in part by then.
+/// Ends a call with `DEADLINE_EXCEEDED` when its timeout is over, also in the middle of a stream.
 ///
-/// A [`Channel`](crate::Channel) has it; a server takes it as `Server::builder().layer(DeadlineLayer)`.
+/// A [`Channel`](crate::Channel) has it. Give it to a server with `Server::builder().layer(DeadlineLayer)`.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineLayer;
 
@@ -63,8 +63,8 @@ where
     }
 }
 
-/// What comes after the deadline counts no more, as the other end may have ended the call for the same reason: with a
-/// reset (grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors"), or as CANCELLED.
+/// Ignores what comes after the deadline: the other end may have ended the call for the same reason, with a reset
+/// (grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors") or as CANCELLED.
 fn ends_at(deadline: Instant, mut body: Body) -> Body {
     if body.is_end_stream() {
         return body; // a status alone, which goes with the headers

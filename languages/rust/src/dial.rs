@@ -28,14 +28,14 @@ use crate::{AddressError, DeadlineLayer, SocketAddress};
 /// From one attempt to the next: a server on the same machine is there at once or not yet, so no backoff is needed.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What tonic's stubs are made with, as in `EchoServiceClient::new(channel)`. Clones share its connection.
+/// What tonic's stubs take, as in `EchoServiceClient::new(channel)`. Clones share its connection.
 pub type Channel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-/// Makes a channel to the server at a path, which dials with its first call, and again with the first call after a
+/// Returns a channel to the server at a path. It dials with the first call, and again with the first call after a
 /// connection was lost.
 ///
-/// A call waits for a server that starts later, until its deadline ([`Request::set_timeout`](tonic::Request::set_timeout));
-/// one without a deadline waits for ever. It sends `localhost` as `:authority`.
+/// A call waits for a server that starts later, until the time of [`tonic::Request::set_timeout`] is over, or else for
+/// ever. It sends `localhost` as `:authority`.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn dial(path: impl AsRef<Path>) -> Result<Channel, AddressError> {
     dial_with(path, &Client::builder(TokioExecutor::new()))
 }
 
-/// Does what [`dial`] does with a client of one's own, such as one with other windows.
+/// Does what [`dial`] does, with the settings of a client of your own, such as larger windows.
 ///
 /// # Errors
 ///

@@ -13,7 +13,7 @@ pub enum ListenError {
     Address(#[from] AddressError),
     #[error("no folder {folder} for the socket {path}; create it or mount it")]
     NoFolder { path: PathBuf, folder: PathBuf },
-    /// See [`Options::trust_folder`](crate::Options::trust_folder).
+    /// [`Options::trust_folder`](crate::Options::trust_folder) allows such a folder.
     #[error("every user can replace the socket {path}: {folder} has mode {mode:04o}; run chmod o-w {folder}")]
     UnsafeFolder { path: PathBuf, folder: PathBuf, mode: u32 },
     #[error("{path} has a server already: {holder}; stop that server or choose another path")]

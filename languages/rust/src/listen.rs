@@ -1,4 +1,4 @@
-//! A safe listener, as PROTOCOL.md has it: its socket's file is private, then public, then removed.
+//! A safe listener, as PROTOCOL.md has it: the file of its socket is private, then public, then removed.
 //!
 //! The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
 //! there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
@@ -13,8 +13,6 @@ mod handover;
 mod tests;
 
 use std::{
-    env,
-    ffi::OsStr,
     fs, io, mem,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt, chown},
@@ -31,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::handover::Event;
 use self::handover::Hold;
 use crate::{
-    ListenError, SocketAddress,
+    ListenError, Options, SocketAddress, Takeover,
     folder::{Folder, PrivateFolder, private_prefix, sweep},
     lock::Lock,
     probe::{PathState, path_state},
@@ -42,47 +40,10 @@ use crate::{
 /// How long to try for a lock that was just released: a third server may hold it while it finds the path live.
 const RELEASED_LOCK_TIME: Duration = Duration::from_secs(2);
 
-/// How a server takes its path, and who may connect. The default allows no takeover.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Permissions of the socket, 0o660 by default. Connecting takes write permission.
-    pub mode: u32,
-    /// Group of the socket, by number; by default the one that the system gives to a new file there.
-    pub group: Option<u32>,
-    /// Names this server in the error of a second one; the program's name by default.
-    pub owner: String,
-    /// Listens in a folder that every user may write to, with a warning. False by default.
-    pub trust_folder: bool,
-    pub takeover: Takeover,
-}
-
-/// Whether a server is replaced without losing a call.
+/// One server's hold on a path, of which only its methods wait: it has no task of its own.
 ///
-/// A successor dials `<path>.takeover`. A path of more than 98 bytes leaves no room for that name, and its server can't
-/// be replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Takeover {
-    /// Refuses a path that has a server, and hands it over to none. The default.
-    #[default]
-    Never,
-    /// Lets a successor replace this server, while [`Listener::next_event`] is awaited.
-    Allow,
-    /// Replaces a running server, which then drains; and allows a successor.
-    Replace,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let program = env::args_os().next().unwrap_or_default();
-        let owner = Path::new(&program).file_name().unwrap_or(OsStr::new("someone")).to_string_lossy().into_owned();
-        Self { mode: 0o660, group: None, owner, trust_folder: false, takeover: Takeover::Never }
-    }
-}
-
-/// One server's hold on a path. Dropping it removes the path, where that is still its own, and ends
-/// [`incoming`](Self::incoming).
-///
-/// Nobody else removes the file: unix(7) leaves it to the caller, and neither tokio's listener nor tonic does it.
+/// Dropping it removes the path, if that is still its own, and ends [`incoming`](Self::incoming). Nobody else removes the
+/// file: unix(7) leaves it to the caller, and neither tokio's listener nor tonic does it.
 #[derive(Debug)]
 pub struct Listener {
     place: Place,
@@ -94,10 +55,10 @@ pub struct Listener {
     is_watched: bool,
 }
 
-/// Listens on a path, an absolute one or `unix:/absolute/path`, and returns when clients can connect. It replaces the
-/// file of a server that was killed. With [`Takeover::Replace`] it may wait for seconds.
+/// Listens on a path, or an address `unix:/absolute/path`, and returns when clients can connect. It replaces the file of a
+/// server that was killed. With [`Takeover::Replace`] it may wait for seconds.
 ///
-/// Calls wait until [`Listener::incoming`] is served, so slow work comes before this.
+/// Calls wait until [`Listener::incoming`] is served, so do slow work before.
 ///
 /// # Errors
 ///
@@ -107,8 +68,8 @@ pub async fn listen(path: impl AsRef<Path>, options: Options) -> Result<Listener
     Bound::new(place).await?.publish().await
 }
 
-/// A listener that no client finds yet. What it holds is dropped in this order: the folder while the path is locked,
-/// and the predecessor when it is not, so that it finds the lock released.
+/// A listener that no client finds yet. Its fields are dropped in this order: the folder while the path is locked, and
+/// the predecessor last, so that it finds the lock released.
 struct Bound {
     private: PrivateFolder,
     listener: Listener,
@@ -118,7 +79,7 @@ struct Bound {
 
 impl Bound {
     async fn new(place: Place) -> Result<Self, ListenError> {
-        let Claim { lock, found, predecessor } = place.claim().await?;
+        let (predecessor, found, lock) = place.claim().await?;
         // A predecessor keeps names of its sockets in such a folder.
         if predecessor.is_none() {
             sweep(&place.folder, &place.private_prefix());
@@ -164,13 +125,6 @@ struct Place {
     control: Option<PublicName>,
 }
 
-/// What this server has of a place that is its own: the lock, what was at the path before, and who hands it over.
-struct Claim {
-    lock: Lock,
-    found: Option<Found>,
-    predecessor: Option<Predecessor>,
-}
-
 impl Place {
     fn new(address: &SocketAddress, options: Options) -> Result<Self, ListenError> {
         let path = address.path();
@@ -183,10 +137,10 @@ impl Place {
     /// Locks the path, and makes sure that nothing is there but, perhaps, a stale socket, or a server that hands it over.
     ///
     /// The lock comes first: what the path looks like says nothing about a server that is just starting.
-    async fn claim(&self) -> Result<Claim, ListenError> {
+    async fn claim(&self) -> Result<(Option<Predecessor>, Option<Found>, Lock), ListenError> {
         let error = match self.take_lock() {
             Ok(lock) => match self.look(false).await {
-                Ok(found) => return Ok(Claim { lock, found, predecessor: None }),
+                Ok(found) => return Ok((None, found, lock)),
                 Err(error) => error, // which releases the lock, for which a server may wait that has lost the file
             },
             Err(error) => error,
@@ -196,7 +150,8 @@ impl Place {
         }
         let predecessor = Predecessor::ask_to_release(&self.path).await?;
         let lock = Lock::take_within(RELEASED_LOCK_TIME, &self.folder, &self.path, &self.options.owner).await?;
-        Ok(Claim { lock, found: self.look(true).await?, predecessor: Some(predecessor) })
+        let found = self.look(true).await?;
+        Ok((Some(predecessor), found, lock))
     }
 
     /// Refuses anything at the path but a stale socket, or a server that hands it over, and returns what it is.
@@ -234,7 +189,6 @@ impl Place {
         Ok((UnixListener::from_std(socket)?, successors))
     }
 
-    /// If this fails, or the process dies before the last step, a predecessor still has its path.
     fn publish(&mut self, private: &PrivateFolder, before: Option<Found>) -> Result<(), ListenError> {
         if look(&self.public.path()).is_ok_and(|now| Some(now) != before) {
             return Err(ListenError::Changed { path: self.path.clone() });
@@ -245,6 +199,7 @@ impl Place {
         })
     }
 
+    /// If this fails, or the process dies before the last step, a predecessor still has its path.
     fn try_publish(&mut self, private: &PrivateFolder) -> io::Result<()> {
         if self.options.group.is_some() {
             chown(private.socket(), None, self.options.group)?;

@@ -20,13 +20,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MOVE_TIME: Duration = Duration::from_millis(500);
 
 impl Listener {
-    /// The connections, until the listener is drained or dropped. For tonic's `serve_with_incoming_shutdown` with a
-    /// signal that never comes: the server ends with the stream, and without a signal it would not wait for its calls.
-    /// hyper takes each connection in a `TokioIo`.
+    /// Accepts connections until the listener is drained or dropped.
     ///
-    /// Then come those that wait to be accepted. Who waits has sent its call already: tonic would drop the listener, and
-    /// the call with it. No more can come, as the path is gone or a successor's; and tokio learns of a connection later
-    /// than the system, so it is the system that is asked. The stream ends when clients had time to move elsewhere.
+    /// Give it to tonic's `serve_with_incoming_shutdown` with a signal that never comes, [`std::future::pending`]: the
+    /// server ends with the stream, and without a signal it would not wait for its calls. For hyper, put each connection
+    /// into a `TokioIo`.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Connection>> + Send + use<> {
         let (listener, stopping) = (self.socket.clone(), self.stopping.clone());
         stream! {
@@ -37,6 +35,8 @@ impl Listener {
                 }
                 yield accepted.map(|(stream, _)| Connection::new(stream, &stopping, open.clone()));
             }
+            // Whoever waits to be accepted has sent its call already. No more can come, as the path is gone or a successor's;
+            // and tokio learns of a connection later than the system, so it is the system that is asked.
             let Ok(listener) = listener.as_fd().try_clone_to_owned().map(net::UnixListener::from) else { return };
             while let Ok((stream, _)) = listener.accept() {
                 yield stream
@@ -45,16 +45,17 @@ impl Listener {
                     .map(|stream| Connection::new(stream, &stopping, open.clone()));
             }
             drop(open);
+            // When the stream ends, tonic ends the connections that there still are.
             let _ = timeout(MOVE_TIME, all_closed.recv()).await;
         }
     }
 
     /// Stops without refusing a call that was already sent: removes the path, so that a successor may start, moves
-    /// clients off their connections, and waits for `server`, which serves [`incoming`](Self::incoming).
+    /// clients off their connections, and waits for `server`, a task that serves [`incoming`](Self::incoming).
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] if calls still run after the grace; they are cut when the runtime ends, or the task of the server.
+    /// [`Elapsed`] if calls still run after the grace. They are cut when the process ends.
     pub async fn drain<T>(self, server: impl Future<Output = T>, grace: Duration) -> Result<T, Elapsed> {
         drop(self);
         timeout(grace, server).await

@@ -108,7 +108,7 @@ async fn a_drain_ends_what_comes_in_and_waits_no_longer_than_the_grace() {
 async fn a_stale_socket_is_replaced_and_so_is_what_a_killed_server_left() {
     let (_folder, address) = folder_and_address();
     drop(net::UnixListener::bind(address.path()).unwrap());
-    let left = address.path().with_file_name(private_prefix(OsStr::new("server.sock")) + "01234567");
+    let left = address.path().with_file_name(private_prefix("server.sock".as_ref()) + "01234567");
     fs::DirBuilder::new().mode(0o700).create(&left).unwrap();
     drop(net::UnixListener::bind(left.join("s")).unwrap());
     let _served = serve(&address).await.unwrap();
