@@ -62,7 +62,12 @@ pub async fn serve(
     let workers =
         Workers::new().with_context(|| format!("cannot start threads to serve {address}; raise this user's limits"))?;
 
-    let mut listener = listen(address, options).await.map_err(with_remedy)?;
+    let mut listener = listen(address, options).await.map_err(|error| match error {
+        ListenError::UnsafeFolder { .. } => {
+            anyhow!("{error}, or give --trust-folder if you trust everyone who can reach it")
+        }
+        _ => error.into(),
+    })?;
     let mut server = workers.spawn(router.serve_with_incoming_shutdown(listener.incoming(), pending()));
     announce(address)?;
 
@@ -84,15 +89,6 @@ pub async fn serve(
         () = signals.next() => {}
     }
     stopped
-}
-
-fn with_remedy(error: ListenError) -> anyhow::Error {
-    match error {
-        ListenError::UnsafeFolder { .. } => {
-            anyhow!("{error}, or give --trust-folder if you trust everyone who can reach it")
-        }
-        _ => error.into(),
-    }
 }
 
 fn removed(address: &SocketAddress) -> anyhow::Error {

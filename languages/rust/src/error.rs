@@ -36,12 +36,19 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    /// What an error of the system means; where it is about permissions, those of `place` are told.
-    pub(crate) fn io(action: &'static str, path: &Path, place: &Path, remedy: &'static str, cause: io::Error) -> Self {
-        let remedy = match cause.kind() {
-            io::ErrorKind::PermissionDenied => format!("{}; {remedy}", describe_permissions(place)),
-            _ => remedy.into(),
-        };
-        Self::Io { action, path: path.to_owned(), cause, remedy }
+    /// What an error of the system means; where it is about permissions, it tells those of `place`.
+    pub(crate) fn io(
+        action: &'static str,
+        path: &Path,
+        place: &Path,
+        remedy: &'static str,
+    ) -> impl Fn(io::Error) -> Self + Copy {
+        move |cause| {
+            let remedy = match cause.kind() {
+                io::ErrorKind::PermissionDenied => format!("{}; {remedy}", describe_permissions(place)),
+                _ => remedy.into(),
+            };
+            Self::Io { action, path: path.to_owned(), cause, remedy }
+        }
     }
 }

@@ -54,7 +54,7 @@ impl Folder {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                     ListenError::NoFolder { path: socket.to_owned(), folder: path.to_owned() }
                 }
-                _ => ListenError::io("open the folder of", socket, path, "let this process enter it", cause),
+                _ => ListenError::io("open the folder of", socket, path, "let this process enter it")(cause),
             },
         )?;
         let mode = found.mode() & 0o7777;

@@ -40,7 +40,7 @@ use crate::{
 /// How long to try for a lock that was just released: a third server may hold it while it finds the path live.
 const RELEASED_LOCK_TIME: Duration = Duration::from_secs(2);
 
-/// One server's hold on a path, of which only its methods wait: it has no task of its own.
+/// A server's hold on a path. It starts no task: successors are answered while [`next_event`](Self::next_event) is awaited.
 ///
 /// Dropping it removes the path, if that is still its own, and ends [`incoming`](Self::incoming). Nobody else removes the
 /// file: unix(7) leaves it to the caller, and neither tokio's listener nor tonic does it.
@@ -84,20 +84,15 @@ impl Bound {
         if predecessor.is_none() {
             sweep(&place.folder, &place.private_prefix());
         }
-        let private = place.create_private_folder().map_err(|cause| {
-            let folder = place.path.parent().unwrap_or(&place.path);
-            ListenError::io(
-                "create a private folder beside",
-                &place.path,
-                folder,
-                "let this process write there",
-                cause,
-            )
-        })?;
-        let (socket, successors) = place.bind(&private).map_err(|cause| {
-            let remedy = "check that its folder is on a file system with sockets and has space";
-            ListenError::io("bind a socket beside", &place.path, &place.path, remedy, cause)
-        })?;
+        let folder = place.path.parent().unwrap_or(&place.path);
+        let failed = |action, remedy| ListenError::io(action, &place.path, folder, remedy);
+        let private = place
+            .create_private_folder()
+            .map_err(failed("create a private folder beside", "let this process write there"))?;
+        let (socket, successors) = place.bind(&private).map_err(failed(
+            "bind a socket beside",
+            "check that its folder is on a file system with sockets and has space",
+        ))?;
         let (socket, stopping) = (Arc::new(socket), CancellationToken::new());
         let listener = Listener { place, socket, stopping, hold: Hold::Held(lock), successors, is_watched: true };
         Ok(Self { private, listener, found, predecessor })
@@ -158,8 +153,8 @@ impl Place {
     async fn look(&self, is_handed_over: bool) -> Result<Option<Found>, ListenError> {
         let path = self.path.clone();
         let found = look(&self.public.path()).ok();
-        let failed = |action, remedy, cause| ListenError::io(action, &self.path, &self.path, remedy, cause);
-        let state = path_state(&path).await.map_err(|cause| failed("look at", "check the folder it is in", cause))?;
+        let failed = |action, remedy| ListenError::io(action, &self.path, &self.path, remedy);
+        let state = path_state(&path).await.map_err(failed("look at", "check the folder it is in"))?;
         match state {
             PathState::Absent | PathState::Stale => {}
             PathState::Live if is_handed_over => {}
@@ -169,8 +164,8 @@ impl Place {
             }
             PathState::NotASocket => return Err(ListenError::NotASocket { path }),
             PathState::Forbidden => {
-                let cause = io::ErrorKind::PermissionDenied.into();
-                return Err(failed("ask for a server at", "remove the file if nobody serves there", cause));
+                let failed = failed("ask for a server at", "remove the file if nobody serves there");
+                return Err(failed(io::ErrorKind::PermissionDenied.into()));
             }
         }
         match self.control.as_ref().map(|control| fs::symlink_metadata(control.path())) {
@@ -193,10 +188,8 @@ impl Place {
         if look(&self.public.path()).is_ok_and(|now| Some(now) != before) {
             return Err(ListenError::Changed { path: self.path.clone() });
         }
-        self.try_publish(private).map_err(|cause| {
-            let remedy = "only a group that this process is in can be given";
-            ListenError::io("publish", &self.path, &self.path, remedy, cause)
-        })
+        let remedy = "only a group that this process is in can be given";
+        self.try_publish(private).map_err(ListenError::io("publish", &self.path, &self.path, remedy))
     }
 
     /// If this fails, or the process dies before the last step, a predecessor still has its path.

@@ -62,22 +62,17 @@ impl Lock {
                 return Err(ListenError::InUse { path: socket.to_owned(), holder });
             }
             Err(cause) => {
-                return Err(ListenError::io(
-                    "lock",
-                    &lock,
-                    &lock,
-                    "choose a folder on a file system that has locks",
-                    cause,
-                ));
+                let remedy = "choose a folder on a file system that has locks";
+                return Err(ListenError::io("lock", &lock, &lock, remedy)(cause));
             }
         }
         match write_owner(&file, implementation) {
             Ok(true) => Ok(Self { _file: file }),
-            Ok(false) => Err(unusable(
-                &lock,
-                "holds something else; choose another name for the socket, or move that file away".into(),
-            )),
-            Err(cause) => Err(ListenError::io("write to", &lock, &lock, "check the space on its file system", cause)),
+            Ok(false) => {
+                let fault = "holds something else; choose another name for the socket, or move that file away";
+                Err(unusable(&lock, fault.into()))
+            }
+            Err(cause) => Err(ListenError::io("write to", &lock, &lock, "check the space on its file system")(cause)),
         }
     }
 
@@ -107,7 +102,7 @@ fn lock_path(socket: &Path) -> PathBuf {
 
 /// Opens a lock file that nobody else can lock, and makes one where there is none.
 fn open(folder: &Folder, lock: &Path) -> Result<File, ListenError> {
-    let open_error = |cause| ListenError::io("open the lock file", lock, lock, "let this process write there", cause);
+    let open_error = ListenError::io("open the lock file", lock, lock, "let this process write there");
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -20,6 +20,7 @@ pub struct Options {
 /// A successor dials `<path>.takeover`. A path of more than 98 bytes leaves no room for that name, and cannot be taken
 /// over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Takeover {
     /// Refuses a path that has a server, and is never replaced.
     Never,
