@@ -1,6 +1,10 @@
 //! Connections until a server stops, and its end without a lost call.
 
-use std::{io, os::fd::AsFd, os::unix::net, time::Duration};
+use std::{
+    io,
+    os::{fd::AsFd, unix::net},
+    time::Duration,
+};
 
 use async_stream::stream;
 use tokio::{
