@@ -283,6 +283,32 @@ def test_a_program_that_ends_without_a_stop_leaves_no_path(kind: str, path: Path
         assert program.process.wait(WITHIN) == 0
         assert not path.exists()
         assert not path.with_name("app.sock.takeover").exists()
+        assert program.process.stderr is not None
+        assert program.process.stderr.read() == ""
+
+
+FORGOTTEN = """
+import asyncio, gc, sys
+from samehost_server import aio
+from samehost_server.greeter import AsyncGreeterService
+async def main():
+    server = aio.Server(sys.argv[1], [AsyncGreeterService()])
+    await server.start()
+    return server
+server = asyncio.run(main())
+del server
+gc.collect()
+asyncio.run(main())
+print("served again", flush=True)
+"""
+
+
+def test_a_server_that_is_dropped_when_its_loop_has_ended_does_no_harm(path: Path) -> None:
+    with python("-c", FORGOTTEN, path) as program:
+        assert program.line() == "served again\n"
+        assert program.process.wait(WITHIN) == 0
+        assert program.process.stderr is not None
+        assert program.process.stderr.read() == ""
 
 
 def test_a_server_of_another_event_loop_says_so(path: Path) -> None:

@@ -19,6 +19,9 @@ __all__ = ["Server"]
 
 _Result = TypeVar("_Result")
 
+_ABANDONED: list[object] = []
+"""Servers whose loop ended before they stopped, as grpc hangs when the last reference to one goes (grpcio 1.85.1)."""
+
 
 class Server(ServerBase):
     """Serves gRPC on a Unix domain socket, in the event loop that starts it.
@@ -116,10 +119,17 @@ class Server(ServerBase):
                 await self._pause(WATCH_SECONDS)
                 self._look_for_path()
             await self._drain()
-        finally:
+        except asyncio.CancelledError:
             # A loop that ends without a stop cancels all tasks, grpc's among them. Then grpc must be left alone: its
             # shutdown writes into memory that these tasks have freed (grpcio 1.85.1).
+            self._abandon_grpc()
+            raise
+        finally:
             self._end(State.STOPPED)
+
+    def _abandon_grpc(self) -> None:
+        """Keeps grpc's server, without the attribute that its finalizer would shut down in the loop that has ended."""
+        _ABANDONED.extend((self._server, vars(self._server).pop("_server", None)))
 
     async def _give_up(self) -> None:
         """Ends a start that failed."""
