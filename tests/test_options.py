@@ -38,6 +38,7 @@ CLIENT = [
             ["Greet"],
             ["GreeterService/Greet"],
             ["samehost.greeter.v1.GreeterService/Gret"],
+            ["samehost.greeter.v1.GreeterService.Greet"],
             ["samehost.greeter.v1.GreeterService/"],
             ["samehost.greeter.v1.GreeterService/Greet/"],
             ["samehost greeter"],

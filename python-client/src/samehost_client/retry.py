@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import ServiceDescriptor
 
 from samehost_common import OptionError
 from samehost_common.options import as_list
@@ -67,15 +68,23 @@ def _checked(name: object) -> str:
         raise OptionError(
             f"idempotent has {name!r}; give package.Service/Method, or package.Service for all its methods"
         )
-    try:
-        known = descriptor_pool.Default().FindServiceByName(service)
-    except KeyError:
-        if "." not in service:
-            raise OptionError(f"idempotent has {name!r}, a service without its package; give package.{name}") from None
-        return f"{service}{slash}{method}"  # a service without stubs, or whose stubs are imported later
-    if method and method not in known.methods_by_name:
+    if (known := _find_service(service)) is None:
+        parent, _, last = service.rpartition(".")
+        if not parent:
+            raise OptionError(f"idempotent has {name!r}, a service without its package; give package.{name}")
+        if _find_service(parent):
+            raise OptionError(f"idempotent has {name!r}, and {parent} is a service; give {parent}/{last}")
+        # Else its stubs are imported later, or there are none.
+    elif method and method not in known.methods_by_name:
         raise OptionError(f"idempotent has {name!r}; {service} has {', '.join(known.methods_by_name)}")
     return f"{service}{slash}{method}"
+
+
+def _find_service(name: str) -> ServiceDescriptor | None:
+    try:
+        return descriptor_pool.Default().FindServiceByName(name)
+    except KeyError:
+        return None
 
 
 class _CallDetails(NamedTuple):
