@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
-from running import WITHIN, eventually, required
+from running import WITHIN, as_option, eventually, required
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 2400.0
 """For what builds images: those of all languages take a quarter of an hour on two busy cores, a minute when cached."""
+
+GRACE_SECONDS = 5.0
+"""What `samehost-server` gives calls in progress unless told otherwise."""
 
 pytestmark = pytest.mark.timeout(2 * SECONDS, func_only=True)
 
@@ -142,6 +146,46 @@ def test_a_restart_loses_no_call_that_may_wait(project: Project, engine: docker.
     assert client.wait(timeout=WITHIN)["StatusCode"] == 0
     summary = json.loads(client.logs().splitlines()[-1])
     assert summary["sent"] == summary["answered"] > 400
+
+
+CONVERSATION = """
+import os, time
+from samehost.greeter.v1.greeter_pb2 import ConverseRequest
+from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceStub
+from samehost_client import connect
+path = "/run/samehost/greeter.sock"
+def requests():
+    yield ConverseRequest(text="Ada here.")
+    while os.path.exists(path):
+        time.sleep(0.01)
+    yield ConverseRequest(text="Goodbye!")
+with connect(path, wait=20) as channel:
+    for answer in GreeterServiceStub(channel).Converse(requests(), timeout=60):
+        print(answer.text, flush=True)
+"""
+
+
+def test_docker_stop_lets_a_call_in_progress_end_and_the_server_exit_with_0(
+    project: Project, engine: docker.DockerClient, kind: str
+) -> None:
+    build = project.compose("build", "server", "client")
+    assert build.returncode == 0, build.stdout + build.stderr
+    command = ["--socket", "/run/samehost/greeter.sock", *as_option(kind)]
+    started = project.compose("run", "--detach", "server", *command)
+    assert started.returncode == 0, started.stderr
+    server = engine.containers.get(started.stdout.split()[-1])
+    started = project.compose("run", "--detach", "--no-deps", "--entrypoint", "python", "client", "-c", CONVERSATION)
+    assert started.returncode == 0, started.stderr
+    client = engine.containers.get(started.stdout.split()[-1])
+    eventually(lambda: b"You said: Ada here." in client.logs(), "the first answer")
+    assert json.loads(server.logs(stderr=False))["pid"] == 1
+    begun = time.monotonic()
+    server.stop(timeout=60)
+    took = time.monotonic() - begun
+    assert server.wait()["StatusCode"] == 0, server.logs()
+    assert took < GRACE_SECONDS + 2, "PROTOCOL.md: at most the grace and 2 s"
+    assert client.wait(timeout=WITHIN)["StatusCode"] == 0, client.logs()
+    assert client.logs().decode().splitlines() == ["You said: Ada here.", "You said: Goodbye!"]
 
 
 def test_every_language_greets_every_other(project: Project) -> None:
