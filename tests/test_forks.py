@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from running import WITHIN, eventually, fresh_channel, python, serving
+from samehost.greeter.v1.greeter_pb2 import GreetRequest
+from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceStub
 from samehost_client import NoSocketError, StaleSocketError, diagnose
 from samehost_client.health import check
 from samehost_server import SocketAddress
@@ -98,3 +100,31 @@ def test_a_child_hears_signals_as_if_there_were_no_server(path: Path) -> None:
     with python("-c", CHILD_OF_A_WAITING_PARENT, path) as parent:
         assert parent.line() == f"-{signal.SIGTERM:d}\n"
         assert parent.process.wait(WITHIN) == 0
+
+
+FORKING_HANDLER = """
+import sys
+from samehost_proto.tuning import tune
+tune()
+import multiprocessing
+from samehost.greeter.v1.greeter_pb2 import GreetResponse
+from samehost_server import Server
+from samehost_server.greeter import GreeterService
+class Forking(GreeterService):
+    def Greet(self, request, context):
+        child = multiprocessing.get_context("fork").Process(target=int)
+        child.start()
+        child.join()
+        return GreetResponse(message=str(child.exitcode))
+with Server(sys.argv[1], [Forking()]) as server:
+    server.wait(announce=True)
+"""
+
+
+def test_children_that_a_handler_forks_end_well_in_a_tuned_program(path: Path) -> None:
+    with python("-c", FORKING_HANDLER, path, stderr=subprocess.DEVNULL) as server:
+        assert server.line()
+        with fresh_channel(path) as channel:
+            greet = GreeterServiceStub(channel).Greet
+            assert {greet(GreetRequest(name="Ada"), timeout=WITHIN).message for _ in range(200)} == {"0"}
+        assert server.end() == 0
