@@ -111,10 +111,11 @@ def refuses_foreign_lock(pair: Pair) -> None:
 def mode_and_group(pair: Pair) -> None:
     """Mode and group are those that were asked for; without being asked, 0660 and the process's own group."""
     # Root may give any group, which need not exist; others only one that they are in.
-    group = 20100 if os.geteuid() == 0 else os.getgroups()[0]
+    own = os.getegid()
+    group = 20100 if os.geteuid() == 0 else next((each for each in os.getgroups() if each != own), own)
     for options, expected in (
         (["--mode", "0600", "--group", str(group)], (0o600, group)),
-        ([], (0o660, os.getegid())),
+        ([], (0o660, own)),
     ):
         with pair.serving(*options, before=_UNMASKED) as server:
             found = pair.socket.stat()
