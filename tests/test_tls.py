@@ -2,13 +2,18 @@
 
 import asyncio
 import datetime
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from running import WITHIN, Running, as_option, greeter, run, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
@@ -135,14 +140,8 @@ def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
     others = folder / "others.pem"
     others.write_bytes(authority.issue_cert("localhost").private_key_pem.bytes())
     encrypted = folder / "encrypted.pem"
-    subprocess.run(
-        [
-            *("openssl", "pkey", "-in", str(given["key"]), "-out", str(encrypted)),
-            *("-aes256", "-passout", "pass:secret"),
-        ],
-        check=True,
-        timeout=WITHIN,
-    )
+    key = load_pem_private_key(given["key"].read_bytes(), None)
+    encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
     for wrong, fault in (
         ({"key": None}, "give both, or neither"),
         ({"certificate": folder / "none.pem"}, "No such file or directory"),
