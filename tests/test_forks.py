@@ -104,12 +104,12 @@ def test_a_child_hears_signals_as_if_there_were_no_server(path: Path) -> None:
 
 FORKING_HANDLER = """
 import sys
-from samehost_proto.tuning import tune
+from samehost_common.tuning import tune
 tune()
 import multiprocessing
 from samehost.greeter.v1.greeter_pb2 import GreetResponse
 from samehost_server import Server
-from samehost_server.greeter import GreeterService
+from samehost_demo.services import GreeterService
 class Forking(GreeterService):
     def Greet(self, request, context):
         child = multiprocessing.get_context("fork").Process(target=int)

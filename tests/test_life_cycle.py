@@ -290,7 +290,7 @@ def test_a_program_that_ends_without_a_stop_leaves_no_path(kind: str, path: Path
 FORGOTTEN = """
 import asyncio, gc, sys
 from samehost_server import aio
-from samehost_server.greeter import AsyncGreeterService
+from samehost_demo.services import AsyncGreeterService
 async def main():
     server = aio.Server(sys.argv[1], [AsyncGreeterService()])
     await server.start()
