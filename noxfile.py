@@ -18,10 +18,21 @@ nox.options.sessions = ["lint", "typecheck", "test"]
 
 LOCK = "requirements.lock"
 BENCH_LOCK = "bench/requirements.lock"
+DOCS_LOCK = "docs/requirements.lock"
 PUBLISHED = ["python-common", "python-server", "python-client", "python-demo"]
 PACKAGES = [*PUBLISHED, "interop/python", "interop/python-grpclib", "interop/harness"]
 # The tests that are not of the published packages, but of the repository around them.
-NOT_OF_LIBRARIES = ["bench", "compose", "deploy", "examples", "languages", "permissions", "second_try", "wheels"]
+NOT_OF_LIBRARIES = [
+    "bench",
+    "compose",
+    "deploy",
+    "docs",
+    "examples",
+    "languages",
+    "permissions",
+    "second_try",
+    "wheels",
+]
 GROUPS = ["build", "lint", "proto", "test", "typecheck"]
 
 # The plugins of protoc that make the stubs of a library; grpclib's stubs use the messages that are made with grpcio's.
@@ -106,6 +117,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation in build/site and check its links; `docs -- serve` shows it while you write."""
+    install_workspace(session, DOCS_LOCK)
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check the style of Python, contract, peers, libraries and examples; `lint -- --fix` mends Python."""
     install_workspace(session)
@@ -148,11 +166,12 @@ def proto(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Lock the newest versions that the packages allow, with hashes: requirements.lock, and the bench's own."""
+    """Lock the newest versions that the packages allow, with hashes: requirements.lock, and those of bench and docs."""
     session.install("uv")
     compile_lock(session, LOCK, GROUPS, "--upgrade")
     # Its contenders are heavy, and none of the product's; what both locks have is the same in both.
     compile_lock(session, BENCH_LOCK, ["build", "bench"], "--upgrade", f"--constraint={LOCK}")
+    compile_lock(session, DOCS_LOCK, ["build", "docs"], "--upgrade", f"--constraint={LOCK}")
 
 
 def compile_lock(

@@ -1,0 +1,94 @@
+"""Puts files of the repository into pages, so that nothing is written twice.
+
+A line of a page includes a file, or one section of a Markdown file without its heading:
+
+    <!-- include PROTOCOL.md -->
+    <!-- include README.md: What it cannot do -->
+
+Links in what is included lead to the page that includes their target, else to the file in the repository.
+"""  # noqa: INP001 - MkDocs loads this file by its path
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+_INCLUDE = re.compile(r"^<!-- include (?P<file>[^\s:]+)(?:: (?P<section>.+))? -->$", re.MULTILINE)
+# Code, which is left alone, or the target of a link.
+_CODE_OR_LINK = re.compile(
+    r"(?P<code>^```.*?^```$|`[^`\n]+`)|\]\((?P<file>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)", re.MULTILINE | re.DOTALL
+)
+_ELSEWHERE = ("https:", "http:", "mailto:")
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - MkDocs gives these
+    """Puts in what a page includes."""
+    return include(markdown, page.file.src_uri, config.repo_url.rstrip("/"))
+
+
+def include(markdown: str, page: str, repository: str) -> str:
+    """Puts in what a page includes, with links that work there.
+
+    Args:
+        markdown: the source of the page.
+        page: its path in docs/.
+        repository: address of the repository, without a slash at the end.
+
+    Raises:
+        ValueError: a file has no such section.
+        OSError: a file cannot be read.
+    """
+
+    def content(found: re.Match[str]) -> str:
+        text = (ROOT / found["file"]).read_text()
+        if not found["file"].endswith(".md"):
+            return text.rstrip()
+        if found["section"]:
+            text = section(text, found["section"], found["file"])
+        return with_links(text, found["file"], page, repository).rstrip()
+
+    return _INCLUDE.sub(content, markdown)
+
+
+def section(markdown: str, heading: str, file: str) -> str:
+    """Returns one section of a file, without its heading."""
+    found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,2}} |\Z)", markdown, re.MULTILINE | re.DOTALL)
+    if not found:
+        raise ValueError(f"{file} has no section {heading!r}: change the line in docs/ that includes it")
+    return found[2]
+
+
+def with_links(markdown: str, file: str, page: str, repository: str) -> str:
+    """Lets the links of a file lead on from the page that includes it."""
+    pages = including_pages()
+
+    def link(found: re.Match[str]) -> str:
+        if found["code"] or found["file"].startswith(_ELSEWHERE):
+            return found[0]
+        anchor = found["anchor"] or ""
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(file), found["file"])) if found["file"] else file
+        if there := pages.get(target):
+            return f"]({posixpath.relpath(there, posixpath.dirname(page) or '.')}{anchor})"
+        if there := pages.get(target + anchor):
+            return f"]({posixpath.relpath(there, posixpath.dirname(page) or '.')})"
+        kind = "tree" if (ROOT / target).is_dir() else "blob"
+        return f"]({repository}/{kind}/main/{target}{anchor})"
+
+    return _CODE_OR_LINK.sub(link, markdown)
+
+
+def including_pages() -> dict[str, str]:
+    """Maps each file, or its section as `file#anchor`, to the page that includes it."""
+    pages = {}
+    for source in sorted(DOCS.rglob("*.md")):
+        for found in _INCLUDE.finditer(source.read_text()):
+            anchor = (
+                "#" + re.sub(r"[^\w -]", "", found["section"].lower()).replace(" ", "-") if found["section"] else ""
+            )
+            pages[found["file"] + anchor] = source.relative_to(DOCS).as_posix()
+    return pages

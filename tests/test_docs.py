@@ -1,0 +1,116 @@
+"""What docs/ tells a reader to paste works: each Python block runs as a program, in the order of its page."""
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from running import WITHIN, Program, python, serving
+
+DOCS = Path(__file__).parents[1] / "docs"
+SOCKETS = ("/run/app/app.sock", "/tmp/greeter.sock")
+"""The paths that the pages use, each of which is the test's own here."""
+
+BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+INCLUDE = re.compile(r"^<!-- include (\S+?)(?:: (.+))? -->$", re.MULTILINE)
+
+PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+WITH_PYTHON = [name for name in PAGES if "```python" in (DOCS / name).read_text()]
+
+
+@pytest.mark.parametrize("name", WITH_PYTHON)
+def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None:
+    """A block that waits is a server: it runs until the next one, which takes it over or finds it stopped.
+
+    One with tests is run by pytest. Any other one runs to its end, and prints the block `Output` where one follows it.
+    """
+    blocks = BLOCK.findall((DOCS / name).read_text())
+    with Server(path) as server:
+        for (language, title, code), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
+            if language != "python":
+                continue
+            assert title, f'a Python block of {name} has no title: add the name of its file, as in title="client.py"'
+            file = folder / title
+            file.write_text(with_path(code, path))
+            if "server.wait(" in code:
+                server.start(file, takes_over="takeover=True" in code)
+                continue
+            if title.startswith("test_"):
+                run("-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-p", "no:randomly", file, cwd=folder)
+                continue
+            if "connect(" in code:
+                server.serve_greeter_if_none_runs()
+            printed = run(file, cwd=folder)
+            if following[1] == "Output":
+                assert printed == following[2]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_includes_is_there(name: str) -> None:
+    for file, heading in INCLUDE.findall((DOCS / name).read_text()):
+        text = (DOCS.parent / file).read_text()
+        if heading:
+            assert re.search(rf"^#+ {re.escape(heading)}$", text, re.MULTILINE), f"{file} has no section {heading!r}"
+
+
+def test_each_language_has_a_page() -> None:
+    languages = {folder.name for folder in (DOCS.parent / "languages").iterdir() if (folder / "README.md").exists()}
+    assert {Path(name).stem for name in PAGES if name.startswith("languages/")} - {"index"} == languages
+
+
+class Server:
+    """The server that a page's clients call: the last one that the page has started, or Greeter's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._running: Program | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._stack:
+            if kind is None:
+                self._stop()
+
+    def start(self, file: Path, *, takes_over: bool) -> None:
+        """Starts a page's server, and waits for its ready line."""
+        before = self._running
+        if not takes_over:
+            self._stop()
+        self._running = self._stack.enter_context(python(file, cwd=file.parent, stderr=None))
+        assert json.loads(self._running.line())["address"] == f"unix:{self._path}"
+        if takes_over and before:
+            assert before.process.wait(WITHIN) == 0
+
+    def serve_greeter_if_none_runs(self) -> None:
+        """Starts Greeter for a page that has shown no server yet; one that can be taken over."""
+        if self._running is None:
+            self._running = self._stack.enter_context(serving("sync", self._path))
+
+    def _stop(self) -> None:
+        if self._running:
+            assert self._running.end() == 0
+        self._running = None
+
+
+def with_path(code: str, path: Path) -> str:
+    """Moves a program to the test's own socket."""
+    for each in SOCKETS:
+        code = code.replace(each, str(path))
+    return code
+
+
+def run(*arguments: object, cwd: Path) -> str:
+    """Runs Python to its end, and returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, check=False, text=True, timeout=WITHIN
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
