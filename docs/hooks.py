@@ -31,6 +31,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
     return include(markdown, page.file.src_uri, config.repo_url.rstrip("/"))
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - MkDocs gives these
+    """Writes the default mode of a socket in octal, which mkdocstrings reads as a number."""
+    return html.replace(">432<", ">0o660<") if page.file.src_uri == "reference/server.md" else html
+
+
 def include(markdown: str, page: str, repository: str) -> str:
     """Puts in what a page includes, with links that work there.
 

@@ -30,6 +30,7 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
     One with tests is run by pytest. Any other one runs to its end, and prints the block `Output` where one follows it.
     """
     blocks = BLOCK.findall((DOCS / name).read_text())
+    tests = []
     with Server(path) as server:
         for (language, title, code), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
             if language != "python":
@@ -41,13 +42,15 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
                 server.start(file, takes_over="takeover=True" in code)
                 continue
             if title.startswith("test_"):
-                run("-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-p", "no:randomly", file, cwd=folder)
+                tests.append(file)
                 continue
             if "connect(" in code:
                 server.serve_greeter_if_none_runs()
             printed = run(file, cwd=folder)
             if following[1] == "Output":
                 assert printed == following[2]
+    if tests:
+        run("-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests, cwd=folder)
 
 
 @pytest.mark.parametrize("name", PAGES)
