@@ -17,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+START = "README.md"
+"""Pages include sections of it, and the start page is there in its place."""
 
 _INCLUDE = re.compile(r"^<!-- include (?P<file>[^\s:]+)(?:: (?P<section>.+))? -->$", re.MULTILINE)
 # Code, which is left alone, or the target of a link.
@@ -45,7 +47,7 @@ def include(markdown: str, page: str, repository: str) -> str:
         repository: address of the repository, without a slash at the end.
 
     Raises:
-        ValueError: a file has no such section.
+        ValueError: a file has no such section, or links to a file that does not exist.
         OSError: a file cannot be read.
     """
 
@@ -77,10 +79,15 @@ def with_links(markdown: str, file: str, page: str, repository: str) -> str:
             return found[0]
         anchor = found["anchor"] or ""
         target = posixpath.normpath(posixpath.join(posixpath.dirname(file), found["file"])) if found["file"] else file
-        if there := pages.get(target):
-            return f"]({posixpath.relpath(there, posixpath.dirname(page) or '.')}{anchor})"
+        here = posixpath.dirname(page) or "."
+        if (ROOT / target).is_dir() and f"{target}/README.md" in pages:
+            target += "/README.md"
         if there := pages.get(target + anchor):
-            return f"]({posixpath.relpath(there, posixpath.dirname(page) or '.')})"
+            return f"]({posixpath.relpath(there, here)})"
+        if target != START and (there := pages.get(target)):
+            return f"]({posixpath.relpath(there, here)}{anchor})"
+        if not (ROOT / target).exists():
+            raise ValueError(f"{file} links to {target}, which does not exist: correct the link")
         kind = "tree" if (ROOT / target).is_dir() else "blob"
         return f"]({repository}/{kind}/main/{target}{anchor})"
 
@@ -89,7 +96,7 @@ def with_links(markdown: str, file: str, page: str, repository: str) -> str:
 
 def including_pages() -> dict[str, str]:
     """Maps each file, or its section as `file#anchor`, to the page that includes it."""
-    pages = {}
+    pages = {START: "index.md"}
     for source in sorted(DOCS.rglob("*.md")):
         for found in _INCLUDE.finditer(source.read_text()):
             anchor = (
