@@ -140,7 +140,14 @@ def typecheck(session: nox.Session) -> None:
     """Check the types of everything, strictly."""
     install_workspace(session)
     session.run(
-        "mypy", "noxfile.py", "bench", "examples", "faults", "tests", *(f"{package}/src" for package in PACKAGES)
+        "mypy",
+        "noxfile.py",
+        "bench",
+        "docs",
+        "examples",
+        "faults",
+        "tests",
+        *(f"{package}/src" for package in PACKAGES),
     )
     for package in ("interop/python", "interop/python-grpclib", "interop/harness"):
         session.run("mypy", f"{package}/tests")

@@ -3,13 +3,18 @@
 import contextlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Self
 
+import click
 import pytest
 
+import samehost_client.commands
+import samehost_demo.commands
+import samehost_server.commands
 from running import WITHIN, Program, python, serving
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -20,6 +25,16 @@ BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE |
 INCLUDE = re.compile(r"^<!-- include (\S+?)(?:: (.+))? -->$", re.MULTILINE)
 
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+PROGRAMS = {
+    "samehost": samehost_client.commands.command,
+    "samehost-demo": samehost_demo.commands.command,
+    "samehost-server": samehost_server.commands.command,
+}
+COMMANDS = [
+    (name, line)
+    for name in PAGES
+    for line in re.findall(r"^\$ (samehost\S* .+)$", (DOCS / name).read_text(), re.MULTILINE)
+]
 WITH_PYTHON = [name for name in PAGES if "```python" in (DOCS / name).read_text()]
 
 
@@ -51,6 +66,17 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
                 assert printed == following[2]
     if tests:
         run("-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests, cwd=folder)
+
+
+@pytest.mark.parametrize(("name", "line"), COMMANDS)
+def test_a_command_has_the_options_that_a_page_gives_it(name: str, line: str) -> None:
+    program, *arguments = shlex.split(line)
+    command: click.Command = PROGRAMS[program]
+    if isinstance(command, click.Group):
+        _, subcommand, arguments = command.resolve_command(click.Context(command), arguments)
+        assert subcommand, f"{name} has {line!r}, and {program} has no such command"
+        command = subcommand
+    command.make_context(program, arguments)  # raises click.UsageError
 
 
 @pytest.mark.parametrize("name", PAGES)
