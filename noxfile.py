@@ -19,6 +19,8 @@ nox.options.sessions = ["lint", "typecheck", "test"]
 LOCK = "requirements.lock"
 BENCH_LOCK = "bench/requirements.lock"
 DOCS_LOCK = "docs/requirements.lock"
+NATIVE = "python-native"
+NATIVE_LOCK = f"{NATIVE}/requirements.lock"
 PUBLISHED = ["python-common", "python-server", "python-client", "python-demo"]
 PACKAGES = [*PUBLISHED, "interop/python", "interop/python-grpclib", "interop/harness"]
 # The tests that are not of the published packages, but of the repository around them.
@@ -59,10 +61,14 @@ def demo(session: nox.Session) -> None:
 def test(session: nox.Session) -> None:
     """Run the tests: of the libraries, the commands, the peers, and of Compose where Docker is there."""
     install_workspace(session)
+    has_native = install_native(session)
     session.run("pytest", "--numprocesses=2", *session.posargs)
     if not session.posargs:
         # In a process of its own: grpclib and grpcio-health-checking each register the messages of grpc.health.v1.
         session.run("pytest", "--numprocesses=2", "interop/python-grpclib/tests")
+        if has_native:
+            with session.chdir(NATIVE):  # where its settings are
+                session.run("pytest", "--numprocesses=2")
         # What the peers' own tests (native) and the matrix (interop) would leave out on this machine, and why.
         session.run("python", "-m", "samehost_interop.native", "needs")
 
@@ -85,6 +91,7 @@ def lowest(session: nox.Session) -> None:
 def interop(session: nox.Session) -> None:
     """Run every official interop case, client by server: `interop -- --client python --case 'cancel_*'`."""
     install_workspace(session)
+    install_native(session)
     session.run("python", "-m", "samehost_interop", *session.posargs)
 
 
@@ -148,8 +155,9 @@ def typecheck(session: nox.Session) -> None:
         "faults",
         "tests",
         *(f"{package}/src" for package in PACKAGES),
+        f"{NATIVE}/python",
     )
-    for package in ("interop/python", "interop/python-grpclib", "interop/harness"):
+    for package in ("interop/python", "interop/python-grpclib", "interop/harness", NATIVE):
         session.run("mypy", f"{package}/tests")
     session.run("mypy", "--platform=darwin", *(f"{package}/src" for package in PUBLISHED))
 
@@ -179,6 +187,7 @@ def lock(session: nox.Session) -> None:
     # Its contenders are heavy, and none of the product's; what both locks have is the same in both.
     compile_lock(session, BENCH_LOCK, ["build", "bench"], "--upgrade", f"--constraint={LOCK}")
     compile_lock(session, DOCS_LOCK, ["build", "docs"], "--upgrade", f"--constraint={LOCK}")
+    compile_lock(session, NATIVE_LOCK, ["native"], "--upgrade", packages=[])
 
 
 def compile_lock(
@@ -199,6 +208,16 @@ def install_workspace(session: nox.Session, lock: str = LOCK, *, editable: bool 
     session.install("--require-hashes", "--requirement", lock)
     packages = [argument for package in PACKAGES for argument in (*["--editable"] * editable, f"./{package}")]
     session.install("--no-deps", "--no-build-isolation", "--reinstall", *packages)
+
+
+def install_native(session: nox.Session) -> bool:
+    """Build and install the native engine; without Rust, say what is left out and return False."""
+    if not shutil.which("cargo"):
+        session.log("left out, because there is no cargo: samehost-native, its tests and its peers in the matrix")
+        return False
+    session.install("--require-hashes", "--requirement", NATIVE_LOCK)
+    session.install("--no-deps", "--no-build-isolation", "--reinstall", f"./{NATIVE}")
+    return True
 
 
 def generate(session: nox.Session, contract: str, target: Path, plugins: Iterable[str]) -> None:

@@ -1,0 +1,166 @@
+"""Interceptors of grpc.aio around the calls of a channel."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from typing import Any
+
+import grpc
+from grpc.aio import ClientCallDetails, Metadata
+
+Continuation = Callable[[ClientCallDetails, Any], Any]
+
+
+def chain(interceptors: Sequence[Any], kind: str, start: Continuation) -> Continuation:
+    """Puts interceptors of one kind of call around what starts it, the first one outermost."""
+    for interceptor in reversed(interceptors):
+        start = functools.partial(getattr(interceptor, f"intercept_{kind}"), _awaitable(start))
+    return start
+
+
+def _awaitable(start: Continuation) -> Continuation:
+    async def continuation(details: ClientCallDetails, request: Any) -> Any:
+        call = start(details, request)
+        return await call if asyncio.iscoroutine(call) else call
+
+    return continuation
+
+
+class InterceptedCall(grpc.aio.Call):
+    """A call that its interceptors have yet to start, or have answered themselves.
+
+    Args:
+        starting: what the first interceptor does; it returns a call, or a response.
+    """
+
+    def __init__(self, starting: Any) -> None:
+        self._starting = asyncio.ensure_future(starting)
+
+    async def _call(self) -> Any:
+        try:
+            return await asyncio.shield(self._starting)
+        except asyncio.CancelledError:
+            if not self._starting.done():
+                self._starting.cancel()
+            raise
+
+    async def _ask(self, method: str) -> Any:
+        try:
+            call = await self._call()
+        except grpc.aio.AioRpcError as error:
+            return getattr(error, method)()
+        return await getattr(call, method)() if isinstance(call, grpc.aio.Call) else _ANSWERED[method]
+
+    def cancel(self) -> bool:
+        """As grpc.aio.Call has it."""
+        call = self._finished()
+        if isinstance(call, grpc.aio.Call):
+            stopped: bool = call.cancel()
+            return stopped
+        return call is None and self._starting.cancel()
+
+    def _finished(self) -> Any:
+        if self._starting.done() and not self._starting.cancelled() and not self._starting.exception():
+            return self._starting.result()
+        return None
+
+    def cancelled(self) -> bool:
+        """As grpc.aio.Call has it."""
+        call = self._finished()
+        return call.cancelled() if isinstance(call, grpc.aio.Call) else self._starting.cancelled()
+
+    def done(self) -> bool:
+        """As grpc.aio.Call has it."""
+        call = self._finished()
+        return call.done() if isinstance(call, grpc.aio.Call) else self._starting.done()
+
+    def time_remaining(self) -> float | None:
+        """As grpc.aio.Call has it."""
+        call = self._finished()
+        return call.time_remaining() if isinstance(call, grpc.aio.Call) else None
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """As grpc.aio.Call has it."""
+
+        def started(_: Any) -> None:
+            call = self._finished()
+            if isinstance(call, grpc.aio.Call):
+                call.add_done_callback(lambda _: callback(self))
+            else:
+                callback(self)
+
+        self._starting.add_done_callback(started)
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """As grpc.RpcContext has it."""
+        self.add_done_callback(lambda _: callback())
+        return True
+
+    def is_active(self) -> bool:
+        """As grpc.RpcContext has it."""
+        return not self.done()
+
+    async def initial_metadata(self) -> Metadata:
+        """As grpc.aio.Call has it."""
+        found: Metadata = await self._ask("initial_metadata")
+        return found
+
+    async def trailing_metadata(self) -> Metadata:
+        """As grpc.aio.Call has it."""
+        found: Metadata = await self._ask("trailing_metadata")
+        return found
+
+    async def code(self) -> grpc.StatusCode:
+        """As grpc.aio.Call has it."""
+        found: grpc.StatusCode = await self._ask("code")
+        return found
+
+    async def details(self) -> str:
+        """As grpc.aio.Call has it."""
+        found: str = await self._ask("details")
+        return found
+
+    async def debug_error_string(self) -> str:
+        """The details."""
+        return await self.details()
+
+    async def wait_for_connection(self) -> None:
+        """As grpc.aio.Call has it."""
+        call = await self._call()
+        if isinstance(call, grpc.aio.Call):
+            await call.wait_for_connection()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Waits for the response."""
+        call = yield from self._call().__await__()
+        if isinstance(call, grpc.aio.Call):
+            return (yield from call.__await__())  # type: ignore[attr-defined]
+        return call
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[Any]:
+        async for response in await self._call():
+            yield response
+
+    async def read(self) -> Any:
+        """As grpc.aio has it."""
+        return await (await self._call()).read()
+
+    async def write(self, request: Any) -> None:
+        """As grpc.aio has it."""
+        await (await self._call()).write(request)
+
+    async def done_writing(self) -> None:
+        """As grpc.aio has it."""
+        await (await self._call()).done_writing()
+
+
+_ANSWERED = {
+    "initial_metadata": Metadata(),
+    "trailing_metadata": Metadata(),
+    "code": grpc.StatusCode.OK,
+    "details": "",
+}
+"""What a call has that an interceptor has answered itself."""

@@ -1,0 +1,302 @@
+"""The asyncio server, behind grpc.aio.Server."""
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import grpc
+
+from samehost_native._common import MAX_MESSAGE_BYTES, serialized
+from samehost_native._context import AbortError, Answer
+from samehost_native._engine import Server as Engine
+from samehost_native._engine import ServerCall
+from samehost_native._handlers import Handlers
+from samehost_native._loop import until_news
+
+_LOG = logging.getLogger("samehost_native")
+
+
+class Server(grpc.aio.Server):
+    """Serves gRPC over Unix domain sockets that it is given, in the event loop that starts it.
+
+    Args:
+        interceptors: instances of grpc.aio.ServerInterceptor, the first one outermost.
+        max_concurrent_calls: calls in progress beyond which a call is refused with RESOURCE_EXHAUSTED.
+        max_receive: the longest message that is received, in bytes.
+        max_send: the longest message that is sent, in bytes.
+        compression: of responses, unless a handler says otherwise.
+        decompress: decompress requests; otherwise they are handed over as they came.
+        log: takes what handlers raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        interceptors: Sequence[Any] = (),
+        max_concurrent_calls: int = 100,
+        max_receive: int = MAX_MESSAGE_BYTES,
+        max_send: int = MAX_MESSAGE_BYTES,
+        compression: grpc.Compression | None = None,
+        decompress: bool = True,
+        log: logging.Logger = _LOG,
+    ) -> None:
+        refusal = f"the server has its limit of {max_concurrent_calls} calls in progress; try again later"
+        self._engine = Engine(
+            max_calls=max_concurrent_calls,
+            refusal=refusal,
+            max_receive=max_receive,
+            max_send=max_send,
+            decompress=decompress,
+        )
+        self._handlers = Handlers(self._engine, interceptors)
+        self._compression = compression
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """As grpc.aio.Server has it."""
+        self._handlers.add_generic(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """As grpc.aio.Server has it."""
+        self._handlers.add_registered(service_name, method_handlers)
+
+    def listen(self, descriptor: int) -> None:
+        """Serves on a copy of a descriptor of a Unix socket that listens, until the server stops."""
+        self._engine.listen(descriptor)
+
+    def add_insecure_port(self, address: str) -> int:
+        """Refused: this engine does not bind; give it a socket with `listen`."""
+        raise NotImplementedError(f"cannot bind {address}: give this engine a listening socket with listen()")
+
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
+        """Refused: this engine speaks no TLS."""
+        raise NotImplementedError(f"cannot serve TLS on {address}: this engine speaks plaintext only")
+
+    async def start(self) -> None:
+        """As grpc.aio.Server has it."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._engine.fileno(), self._turn)
+        self._turn()
+
+    async def stop(self, grace: float | None) -> None:
+        """Refuses new calls in a way that clients make again by themselves, and ends those that outlast the grace.
+
+        Args:
+            grace: seconds for the calls in progress; None ends them at once.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(grace))
+        elif not grace:
+            self._engine.abort()
+        await asyncio.shield(self._stopping)
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:
+        """As grpc.aio.Server has it; True when the server has stopped."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), timeout)
+        return self._ended.is_set()
+
+    async def _stop(self, grace: float | None) -> None:
+        self._engine.drain()
+        if grace:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(until_news(lambda news: self._engine.quiet_nowait(news) or None), grace)
+        self._engine.abort()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._loop.remove_reader(self._engine.fileno())
+        self._ended.set()
+
+    def _turn(self) -> None:
+        for call in self._engine.turn():
+            task = self._loop.create_task(self._handle(call))
+            self._tasks.add(task)
+            over = self._loop.create_future()
+            task.add_done_callback(functools.partial(self._forget, over))
+            over.add_done_callback(functools.partial(_cancel, task))
+            call.watch_over(over)
+
+    def _forget(self, over: "asyncio.Future[None]", task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        over.cancel()
+
+    async def _handle(self, call: ServerCall) -> None:
+        context = Context(call, self._compression)
+        try:
+            handler = await self._find(call)
+            if handler is None:
+                call.finish(grpc.StatusCode.UNIMPLEMENTED.value[0], "Method not found!", None, None, False)
+                return
+            await _respond(call, handler, context)
+        except AbortError:
+            context.finish(None)
+        except asyncio.CancelledError:
+            context.fail(grpc.StatusCode.CANCELLED, "the server has cancelled the call")
+        except Exception as error:
+            if not call.is_active():
+                return  # nobody waits for it
+            self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
+            context.fail(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
+        finally:
+            context.run_callbacks()
+
+    async def _find(self, call: ServerCall) -> Any:
+        if not self._handlers.interceptors:
+            return self._handlers.find(call)
+        return await self._handlers.find_async(call)
+
+
+def _cancel(task: "asyncio.Task[None]", over: "asyncio.Future[None]") -> None:
+    if not over.cancelled():
+        task.cancel()
+
+
+class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
+    """The context of an asyncio handler."""
+
+    request_deserializer: Any = None
+    response_serializer: Any = None
+    _is_over = False
+
+    async def read(self) -> Any:
+        """As grpc.aio's context has it."""
+        while True:
+            data = await self.next_request()
+            return grpc.aio.EOF if data is None else data
+
+    async def next_request(self) -> Any:
+        """The next request; None when there are no more."""
+        loop = asyncio.get_running_loop()
+        while True:
+            news = loop.create_future()
+            data = self._call.receive_nowait(news)
+            if data is True:
+                await news
+            elif data is None:
+                return None
+            elif data is False:
+                raise asyncio.CancelledError
+            else:
+                return self.deserialize(data)
+
+    def deserialize(self, data: bytes) -> Any:
+        """A request."""
+        try:
+            return self.request_deserializer(data) if self.request_deserializer else data
+        except Exception as error:
+            _LOG.error("cannot deserialize a request", exc_info=error)
+            self._set_abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
+            raise AbortError from error
+
+    def serialize(self, response: Any) -> bytes:
+        """A response as bytes."""
+        try:
+            return serialized(response, self.response_serializer)
+        except Exception as error:
+            _LOG.error("cannot serialize a response", exc_info=error)
+            self._set_abort(grpc.StatusCode.INTERNAL, "Failed to serialize response!")
+            raise AbortError from error
+
+    async def write(self, message: Any) -> None:
+        """As grpc.aio's context has it."""
+        data = self.serialize(message)
+        if self._encoding is None:
+            self._begin(flush=False)
+        compresses = self._compresses()
+        if not await until_news(lambda news: self._call.send_nowait(data, compresses, news)):
+            raise asyncio.CancelledError
+
+    async def send_initial_metadata(self, initial_metadata: Any) -> None:
+        """As grpc.aio's context has it."""
+        self._begin(initial_metadata, flush=True)
+
+    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
+        """As grpc.aio's context has it."""
+        if trailing_metadata:
+            self._trailing = trailing_metadata
+        self._set_abort(code, details)
+        raise AbortError
+
+    async def abort_with_status(self, status: grpc.Status) -> NoReturn:
+        """As grpc.aio's context has it."""
+        await self.abort(status.code, status.details, status.trailing_metadata)
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """As grpc.aio's context has it."""
+        self._callbacks.append(functools.partial(callback, self))
+
+    def run_callbacks(self) -> None:
+        """Calls what `add_done_callback` was given."""
+        self._is_over = True
+        for callback in self._callbacks:
+            callback()
+
+    def cancelled(self) -> bool:
+        """As grpc.aio's context has it."""
+        return self._is_over and self._code is grpc.StatusCode.CANCELLED
+
+    def done(self) -> bool:
+        """As grpc.aio's context has it."""
+        return self._is_over
+
+
+async def _respond(call: ServerCall, handler: Any, context: Context) -> None:
+    context.request_deserializer = handler.request_deserializer
+    context.response_serializer = handler.response_serializer
+    behavior = _behavior(handler)
+    if handler.request_streaming:
+        request: Any = _Requests(context)
+    else:
+        data: Any = call.request()
+        request = await context.next_request() if data is None else context.deserialize(data)
+        if request is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the call has no request")
+    if not handler.response_streaming:
+        response = await behavior(request, context)
+        context.finish(None if context.is_aborted else context.serialize(response))
+        return
+    if inspect.isasyncgenfunction(behavior):
+        async with contextlib.aclosing(behavior(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+    else:
+        result = behavior(request, context)
+        if hasattr(result, "__aiter__"):
+            async for response in result:
+                await context.write(response)
+        else:
+            await result
+    context.finish(None)
+
+
+def _behavior(handler: Any) -> Callable[..., Any]:
+    request, response = (
+        "stream" if each else "unary" for each in (handler.request_streaming, handler.response_streaming)
+    )
+    behavior: Callable[..., Any] = getattr(handler, f"{request}_{response}")
+    return behavior
+
+
+class _Requests:
+    """The requests of a stream, as an asynchronous iterator."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        request = await self._context.next_request()
+        if request is None:
+            raise StopAsyncIteration
+        return request

@@ -1,0 +1,370 @@
+"""Calls of the synchronous channel that last: streams, and futures."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
+from samehost_native._common import CODES, Future, metadata_of, serialized
+from samehost_native._engine import ClientCall
+from samehost_native._errors import NO_STATUS, CallError
+
+if TYPE_CHECKING:
+    from samehost_native._channel import Channel
+
+_KEPT_BYTES = 8 * 1024 * 1024
+"""How much of a call is kept to send it again when the server says that it never began it (gRFC A6)."""
+
+_CANCELLED = grpc.StatusCode.CANCELLED
+
+
+class MultiCall(grpc.Call, Future, grpc.RpcError):
+    """A call with one or many requests, whose responses are iterated, or which is the future of its only one.
+
+    Args:
+        channel: on which it is made.
+        method: its name.
+        requests: the only request, or an iterator, which a thread of the call's own reads.
+        serializer: of requests.
+        deserializer: of responses.
+        timeout: in seconds.
+        metadata: to send.
+        wait_for_ready: wait for a server.
+        encoding: of the requests.
+        is_unary: it has one response, whose future it is.
+    """
+
+    def __init__(
+        self,
+        channel: "Channel",
+        method: str,
+        requests: Any,
+        serializer: Any,
+        deserializer: Any,
+        *,
+        timeout: float | None,
+        metadata: Any,
+        wait_for_ready: bool,
+        encoding: str,
+        is_unary: bool,
+    ) -> None:
+        self._channel = channel
+        self._method = method
+        self._requests = requests
+        self._serializer = serializer
+        self._deserializer = deserializer
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._metadata = metadata
+        self._waits = wait_for_ready
+        self._encoding = encoding
+        self._compresses = encoding != "identity"
+        self._is_unary = is_unary
+        self._native: ClientCall | None = None
+        self._changing = threading.RLock()
+        """Held while the call in the engine changes."""
+        self._attempts = 0
+        self._kept: list[bytes] | None = []
+        """The requests that have been sent, while the call may be made again."""
+        self._kept_bytes = 0
+        self._half_closed = False
+        self._failed: CallError | None = None
+        """How it ended before the engine had it."""
+        self._outcome: Any = None
+        self._callbacks: list[Callable[[Any], None]] = []
+        self._calls_back = False
+        if isinstance(requests, bytes):
+            self._try_to_start()
+        else:
+            threading.Thread(target=self._send_all, name="samehost-requests", daemon=True).start()
+
+    # Starting
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else self._deadline - time.monotonic()
+
+    def _start_native(self) -> None:
+        engine, left = self._channel.engine, self._left()
+        if isinstance(self._requests, bytes):
+            self._native = engine.start_unary(
+                self._method,
+                self._requests,
+                self._metadata,
+                left,
+                self._encoding,
+                self._compresses,
+                self._is_unary,
+            )
+        else:
+            self._native = engine.start(self._method, self._metadata, left, self._encoding, self._is_unary)
+        self._native.watch_deadline()
+        self._attempts += 1
+
+    def _try_to_start(self) -> None:
+        """Starts the call, and leaves it to the first who waits for it where no server is there."""
+        try:
+            self._start_native()
+        except OSError as error:
+            if not self._waits and not isinstance(error, BlockingIOError):
+                self._fail(*unavailable(error, self._channel.path)[:2])
+
+    def _started(self) -> ClientCall | None:
+        """The call in the engine, started where it was not; None where that failed."""
+        if self._native or self._failed:
+            return self._native
+        backoff = Backoff()
+        with self._changing:
+            while not (self._native or self._failed):
+                try:
+                    self._start_native()
+                except OSError as error:
+                    left = self._left()
+                    if left is not None and left <= 0:
+                        self._fail(4, f"Deadline Exceeded; last error: {unavailable(error, self._channel.path)[1]}")
+                    elif not backoff.pause(error, self._channel.closed, left, waits=self._waits):
+                        self._fail(*unavailable(error, self._channel.path)[:2])
+                except ValueError as error:
+                    self._fail(_CANCELLED.value[0], str(error))
+        return self._native
+
+    def _fail(self, code: int, details: str) -> None:
+        if not self._failed:
+            self._failed = CallError(code, details, (), ())
+
+    def _start_again(self, native: ClientCall) -> bool:
+        """Makes a call again that no server has seen; False where it stays as it ended."""
+        with self._changing:
+            if self._native is not native:
+                return True
+            status = native.status()
+            if not status or not status[3] or self._attempts >= MOST_ATTEMPTS or self._kept is None:
+                return False
+            self._native = None
+            again = self._started()
+            if again is None:
+                return True
+            for message in self._kept:
+                again.send(message, self._compresses, False)
+            if self._half_closed:
+                again.half_close()
+            return True
+
+    # Sending
+
+    def _send_all(self) -> None:
+        if self._started() is None:
+            return
+        try:
+            for request in self._requests:
+                if not self._send(serialized(request, self._serializer)):
+                    return
+        except Exception as error:
+            self.cancel_with(grpc.StatusCode.UNKNOWN, f"Exception iterating requests: {error}")
+            return
+        with self._changing:
+            self._half_closed = True
+            if self._native:
+                self._native.half_close()
+
+    def _send(self, message: bytes) -> bool:
+        with self._changing:
+            if self._kept is not None:
+                self._kept_bytes += len(message)
+                if self._kept_bytes > _KEPT_BYTES:
+                    self._kept = None
+            native, is_kept = self._native, self._kept is not None
+        if native is None:
+            return False
+        if native.send(message, self._compresses, False):
+            with self._changing:
+                if self._native is native and self._kept is not None:
+                    self._kept.append(message)
+                    return True
+        elif not is_kept or not self._start_again(native):
+            return False
+        else:
+            native = None
+        with self._changing:
+            # The call has been made again without this message.
+            if native is None or self._native is not native:
+                again = self._native
+                if again is None or not again.send(message, self._compresses, False):
+                    return False
+                if self._kept is not None:
+                    self._kept.append(message)
+        return True
+
+    # Receiving
+
+    def __iter__(self) -> "MultiCall":
+        return self
+
+    def __next__(self) -> Any:
+        while native := self._started():
+            message = native.receive()
+            if message is not None:
+                self._kept = None
+                return self._deserializer(message) if self._deserializer else message
+            if not self._start_again(native):
+                break
+        error = self._error()
+        if error.code() is grpc.StatusCode.OK:
+            raise StopIteration
+        raise error
+
+    def _error(self) -> CallError:
+        """How the call ended, which has."""
+        if self._failed or not self._native:
+            return self._failed or CallError(2, "the call never began", (), ())
+        code, details, trailing, _ = self._native.status() or NO_STATUS
+        return CallError(code, details, self._native.initial_metadata(), trailing)
+
+    def _wait(self, timeout: float | None) -> bool:
+        """Waits until the call has ended; False after `timeout` seconds."""
+        for _ in itertools.count():
+            native = self._started()
+            if native is None:
+                return True
+            if self._is_unary:
+                outcome = native.unary_result(timeout)
+                ended = outcome is not None
+            else:
+                outcome, ended = None, native.wait_end(timeout)
+            if not ended:
+                return False
+            if not self._start_again(native):
+                self._outcome = outcome
+                return True
+        raise AssertionError("unreachable")
+
+    # grpc.Future
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As grpc.Future has it."""
+        if not self._is_unary:
+            return self
+        if not self._wait(timeout):
+            raise grpc.FutureTimeoutError
+        error = self._error()
+        if error.code() is _CANCELLED and self._failed is error:
+            raise grpc.FutureCancelledError
+        if error.code() is not grpc.StatusCode.OK:
+            raise error
+        message = self._outcome[2]
+        if message is None:
+            raise CallError(grpc.StatusCode.UNIMPLEMENTED.value[0], "the server sent no message", (), ())
+        return self._deserializer(message) if self._deserializer else message
+
+    def exception(self, timeout: float | None = None) -> Any:
+        """As grpc.Future has it."""
+        if not self._wait(timeout):
+            raise grpc.FutureTimeoutError
+        error = self._error()
+        return None if error.code() is grpc.StatusCode.OK else error
+
+    def traceback(self, timeout: float | None = None) -> Any:
+        """As grpc.Future has it."""
+        error = self.exception(timeout)
+        return error and error.__traceback__
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """As grpc.Future has it; called in a thread of the call's own."""
+        with self._changing:
+            self._callbacks.append(fn)
+            if self._calls_back:
+                return
+            self._calls_back = True
+        threading.Thread(target=self._call_back, name="samehost-callbacks", daemon=True).start()
+
+    def _call_back(self) -> None:
+        self._wait(None)
+        with self._changing:
+            callbacks, self._callbacks = self._callbacks, []
+            self._calls_back = False
+        for callback in callbacks:
+            callback(self)
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """As grpc.RpcContext has it."""
+        if self.done():
+            return False
+        self.add_done_callback(lambda _: callback())
+        return True
+
+    def done(self) -> bool:
+        """As grpc.Future has it."""
+        if self._failed:
+            return True
+        native = self._native
+        if native is None:
+            return False
+        return self._wait(0) if self._is_unary else native.status() is not None
+
+    def running(self) -> bool:
+        """As grpc.Future has it."""
+        return not self.done()
+
+    def cancelled(self) -> bool:
+        """As grpc.Future has it."""
+        return self.done() and self._error().code() is _CANCELLED
+
+    def cancel(self) -> bool:
+        """As grpc.Future has it."""
+        return self.cancel_with(_CANCELLED, "Locally cancelled by application!")
+
+    def cancel_with(self, code: grpc.StatusCode, details: str) -> bool:
+        """Ends the call with a status, unless it has ended."""
+        self._kept = None
+        self._waits = False
+        native = self._native
+        if native is None:
+            self._fail(code.value[0], details)
+            return True
+        return native.cancel(code.value[0], details)
+
+    # grpc.Call
+
+    def is_active(self) -> bool:
+        """As grpc.RpcContext has it."""
+        return not self.done()
+
+    def time_remaining(self) -> Any:
+        """As grpc.RpcContext has it."""
+        left = self._left()
+        return None if left is None else max(0.0, left)
+
+    def initial_metadata(self) -> Any:
+        """As grpc.Call has it."""
+        while native := self._started():
+            native.wait_initial()
+            if not self._start_again(native):
+                return metadata_of(native.initial_metadata())
+        return ()
+
+    def trailing_metadata(self) -> Any:
+        """As grpc.Call has it."""
+        self._wait(None)
+        return self._error().trailing_metadata()
+
+    def code(self) -> Any:
+        """As grpc.Call has it."""
+        self._wait(None)
+        return self._error().code()
+
+    def details(self) -> Any:
+        """As grpc.Call has it."""
+        self._wait(None)
+        return self._error().details()
+
+    def debug_error_string(self) -> str:
+        """The code and details in one line."""
+        self._wait(None)
+        return self._error().debug_error_string()
+
+    def __repr__(self) -> str:
+        status = self._native.status() if self._native else None
+        state = CODES[status[0]].name if status else "in progress"
+        return f"<{type(self).__name__} of {self._method}: {state}>"

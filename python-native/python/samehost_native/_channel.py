@@ -1,0 +1,356 @@
+"""The synchronous channel, behind grpc.Channel."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
+from samehost_native._call import MultiCall
+from samehost_native._common import (
+    MAX_MESSAGE_BYTES,
+    NO_SERVER,
+    SEEN,
+    Outcome,
+    StreamStreamMultiCallable,
+    StreamUnaryMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+    encoding_name,
+    serialized,
+)
+from samehost_native._engine import Channel as Engine
+from samehost_native._errors import CallError
+from samehost_native._version import USER_AGENT
+
+_CONNECTIVITY_PACE = 0.1
+"""Seconds between two looks at the connection for those who subscribed to it."""
+
+
+class Channel(grpc.Channel):
+    """A channel to the server at a Unix domain socket.
+
+    A thread that makes a call does its input and output itself, so a call takes no hand-over between threads.
+
+    Args:
+        path: of the socket.
+        max_receive: the longest message that is received, in bytes.
+        max_send: the longest message that is sent, in bytes.
+        compression: of what is sent, unless a call says otherwise.
+        decompress: decompress what is received; otherwise it is handed over as it came.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_receive: int = MAX_MESSAGE_BYTES,
+        max_send: int = MAX_MESSAGE_BYTES,
+        compression: grpc.Compression | None = None,
+        decompress: bool = True,
+    ) -> None:
+        self.path = path
+        self.engine = Engine(
+            path,
+            user_agent=USER_AGENT,
+            max_receive=max_receive,
+            max_send=max_send,
+            decompress=decompress,
+            in_loop=False,
+        )
+        self.compression = compression
+        self.closed = threading.Event()
+        self._watchers: dict[Callable[[grpc.ChannelConnectivity], None], threading.Event] = {}
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """As grpc.Channel has it."""
+        return _UnaryUnary(self, method, request_serializer, response_deserializer)
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """As grpc.Channel has it."""
+        return _UnaryStream(self, method, request_serializer, response_deserializer)
+
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """As grpc.Channel has it."""
+        return _StreamUnary(self, method, request_serializer, response_deserializer)
+
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """As grpc.Channel has it."""
+        return _StreamStream(self, method, request_serializer, response_deserializer)
+
+    def subscribe(
+        self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False
+    ) -> None:
+        """As grpc.Channel has it."""
+        stop = self._watchers[callback] = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(callback, bool(try_to_connect), stop), daemon=True)
+        watch.start()
+
+    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
+        """As grpc.Channel has it."""
+        if stop := self._watchers.pop(callback, None):
+            stop.set()
+
+    def _watch(
+        self, callback: Callable[[grpc.ChannelConnectivity], None], connects: bool, stop: threading.Event
+    ) -> None:
+        last = None
+        while not stop.is_set():
+            state = self.connectivity(connects=connects)
+            if state is not last:
+                callback(state)
+                last = state
+            if state is grpc.ChannelConnectivity.SHUTDOWN:
+                return
+            stop.wait(_CONNECTIVITY_PACE)
+
+    def connectivity(self, *, connects: bool) -> grpc.ChannelConnectivity:
+        """The state of the connection.
+
+        Args:
+            connects: make one where there is none.
+        """
+        if self.closed.is_set():
+            return grpc.ChannelConnectivity.SHUTDOWN
+        if connects:
+            try:
+                self.engine.connect()
+            except OSError:
+                return grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        return grpc.ChannelConnectivity.READY if self.engine.is_connected() else grpc.ChannelConnectivity.IDLE
+
+    def close(self) -> None:
+        """Ends all calls; new ones raise ValueError."""
+        self.closed.set()
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Method:
+    def __init__(self, channel: Channel, method: str | bytes, serializer: Any, deserializer: Any) -> None:
+        self._channel = channel
+        self._method = method.decode() if isinstance(method, bytes) else method
+        self._serializer = serializer
+        self._deserializer = deserializer
+
+    def _start(
+        self,
+        requests: Any,
+        timeout: float | None,
+        metadata: Any,
+        credentials: grpc.CallCredentials | None,
+        wait_for_ready: bool | None,
+        compression: grpc.Compression | None,
+        *,
+        is_unary: bool = False,
+    ) -> MultiCall:
+        refuse_credentials(credentials)
+        return MultiCall(
+            self._channel,
+            self._method,
+            requests,
+            self._serializer,
+            self._deserializer,
+            timeout=timeout,
+            metadata=metadata,
+            wait_for_ready=bool(wait_for_ready),
+            encoding=encoding_name(compression if compression is not None else self._channel.compression),
+            is_unary=is_unary,
+        )
+
+
+def refuse_credentials(credentials: object) -> None:
+    """Refuses call credentials, which need TLS.
+
+    Raises:
+        CallError: with UNAUTHENTICATED, as grpcio has it on a channel without TLS.
+    """
+    if credentials is not None:
+        code = grpc.StatusCode.UNAUTHENTICATED.value[0]
+        raise CallError(code, "call credentials need TLS, and this engine speaks plaintext only", (), ())
+
+
+class _UnaryUnary(_Method, UnaryUnaryMultiCallable):
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        outcome = self._outcome(request, timeout, metadata, credentials, wait_for_ready, compression)
+        return self._response(outcome)
+
+    def with_call(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        code, details, _, initial, trailing, _ = outcome = self._outcome(
+            request, timeout, metadata, credentials, wait_for_ready, compression
+        )
+        return self._response(outcome), CallError(code, details, initial, trailing)
+
+    def future(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        request = serialized(request, self._serializer)
+        return self._start(request, timeout, metadata, credentials, wait_for_ready, compression, is_unary=True)
+
+    def _response(self, outcome: Outcome) -> Any:
+        code, details, message, initial, trailing, _ = outcome
+        if code != 0:
+            raise CallError(code, details, initial, trailing)
+        if message is None:
+            raise CallError(grpc.StatusCode.UNIMPLEMENTED.value[0], "the server sent no message", initial, trailing)
+        return self._deserializer(message) if self._deserializer else message
+
+    def _outcome(
+        self,
+        request: Any,
+        timeout: float | None,
+        metadata: Any,
+        credentials: grpc.CallCredentials | None,
+        wait_for_ready: bool | None,
+        compression: grpc.Compression | None,
+    ) -> Outcome:
+        refuse_credentials(credentials)
+        channel = self._channel
+        data = serialized(request, self._serializer)
+        encoding = encoding_name(compression if compression is not None else channel.compression)
+        compresses = encoding != "identity"
+        begun = time.monotonic()
+        backoff = Backoff()
+        left = timeout
+        for attempt in itertools.count(1):
+            refused: OSError | None = None
+            try:
+                outcome = channel.engine.unary(self._method, data, metadata, left, encoding, compresses)
+            except OSError as error:
+                outcome, refused = unavailable(error, channel.path), error
+            if outcome[5] == SEEN:
+                return outcome
+            if outcome[5] == NO_SERVER and wait_for_ready:
+                refused = refused or ConnectionError(outcome[1])
+            if refused is not None:
+                if not backoff.pause(refused, channel.closed, left, waits=bool(wait_for_ready)):
+                    return outcome
+            elif attempt >= MOST_ATTEMPTS:
+                return outcome
+            if timeout is not None:
+                left = begun + timeout - time.monotonic()
+                if left <= 0:
+                    return (4, f"Deadline Exceeded; last error: {outcome[1]}", None, [], [], SEEN)
+        raise AssertionError("unreachable")
+
+
+class _UnaryStream(_Method, UnaryStreamMultiCallable):
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        request = serialized(request, self._serializer)
+        return self._start(request, timeout, metadata, credentials, wait_for_ready, compression)
+
+
+class _StreamUnary(_Method, StreamUnaryMultiCallable):
+    def __call__(
+        self,
+        request_iterator: Iterator[Any],
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        return self.future(request_iterator, timeout, metadata, credentials, wait_for_ready, compression).result()
+
+    def with_call(
+        self,
+        request_iterator: Iterator[Any],
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        call = self.future(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
+        return call.result(), call
+
+    def future(
+        self,
+        request_iterator: Iterator[Any],
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        return self._start(
+            iter(request_iterator), timeout, metadata, credentials, wait_for_ready, compression, is_unary=True
+        )
+
+
+class _StreamStream(_Method, StreamStreamMultiCallable):
+    def __call__(
+        self,
+        request_iterator: Iterator[Any],
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        return self._start(iter(request_iterator), timeout, metadata, credentials, wait_for_ready, compression)

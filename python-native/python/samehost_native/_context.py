@@ -1,0 +1,195 @@
+"""What a handler knows of its call, and says of its answer."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import grpc
+
+from samehost_native._common import encoding_name, metadata_of
+from samehost_native._engine import ServerCall
+
+_OK = grpc.StatusCode.OK
+
+
+class AbortError(Exception):
+    """Ends a handler that has aborted its call."""
+
+
+class Answer:
+    """The answer to a call, whichever kind of handler gives it."""
+
+    def __init__(self, call: ServerCall, compression: grpc.Compression | None) -> None:
+        self._call = call
+        self._compression = compression
+        self._encoding: str | None = None
+        """The encoding of the response, once its headers have been sent."""
+        self._compresses_next = True
+        self._code: grpc.StatusCode | None = None
+        self._details: str | None = None
+        self._trailing: Any = None
+        self.is_aborted = False
+        self._callbacks: list[Callable[[], None]] = []
+
+    def invocation_metadata(self) -> Any:
+        """As grpc's context has it."""
+        return metadata_of(self._call.metadata())
+
+    def peer(self) -> str:
+        """As grpc's context has it: a Unix socket's client has no name."""
+        return "unix:"
+
+    def peer_identities(self) -> Any:
+        """The uid of the caller, as the kernel says (SO_PEERCRED)."""
+        return self.auth_context()["peer_uid"]
+
+    def peer_identity_key(self) -> str:
+        """The key of `peer_identities` in `auth_context`."""
+        return "peer_uid"
+
+    def auth_context(self) -> Any:
+        """The pid, uid and gid of the process that connected, when it connected (SO_PEERCRED)."""
+        pid, uid, gid = self._call.peer_credentials()
+        return {
+            "peer_pid": [str(pid).encode()],
+            "peer_uid": [str(uid).encode()],
+            "peer_gid": [str(gid).encode()],
+        }
+
+    def set_compression(self, compression: grpc.Compression) -> None:
+        """As grpc's context has it; before the first message."""
+        self._compression = compression
+
+    def disable_next_message_compression(self) -> None:
+        """As grpc's context has it."""
+        self._compresses_next = False
+
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        """As grpc's context has it."""
+        self._trailing = trailing_metadata
+
+    def trailing_metadata(self) -> Any:
+        """As grpc's context has it."""
+        return self._trailing
+
+    def set_code(self, code: Any) -> None:
+        """As grpc's context has it."""
+        self._code = code
+
+    def set_details(self, details: str) -> None:
+        """As grpc's context has it."""
+        self._details = details
+
+    def code(self) -> Any:
+        """As grpc's context has it."""
+        return self._code
+
+    def details(self) -> Any:
+        """As grpc's context has it."""
+        return self._details
+
+    def time_remaining(self) -> Any:
+        """Seconds until the deadline; None where there is none."""
+        return self._call.time_remaining()
+
+    def _set_abort(self, code: grpc.StatusCode, details: str) -> None:
+        if code is _OK:
+            # grpcio does the same: an abort is never a success.
+            code, details = grpc.StatusCode.UNKNOWN, ""
+        self._code, self._details, self.is_aborted = code, details, True
+
+    def _begin(self, metadata: Any = None, *, flush: bool) -> None:
+        self._encoding = encoding_name(self._compression)
+        self._call.send_initial(metadata, self._encoding, flush)
+
+    def _compresses(self) -> bool:
+        compresses, self._compresses_next = self._compresses_next, True
+        return compresses and self._encoding != "identity"
+
+    def finish(self, message: bytes | None) -> None:
+        """Sends the status that the handler has set, and before it the last message where the status is OK."""
+        number = _number(self._code)
+        compresses = False
+        if number == 0 and message is not None:
+            if self._encoding is None and self._compression:
+                self._begin(flush=False)
+            compresses = self._encoding is not None and self._compresses()
+        else:
+            message = None
+        self._call.finish(number, _text(self._details), self._trailing, message, compresses)
+
+    def fail(self, code: grpc.StatusCode, details: str) -> None:
+        """Sends a status in place of the handler's."""
+        self._code, self._details = code, details
+        self.finish(None)
+
+
+def _number(code: Any) -> int:
+    number: int = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
+    return number
+
+
+def _text(details: Any) -> str:
+    return details.decode("utf-8", "replace") if isinstance(details, bytes) else details or ""
+
+
+class Context(Answer, grpc.ServicerContext):
+    """The context of a synchronous handler.
+
+    Args:
+        call: in the engine.
+        compression: of the response, unless the handler says otherwise.
+        watch: has `run_callbacks` called when the call is over; False when it is already.
+    """
+
+    def __init__(
+        self, call: ServerCall, compression: grpc.Compression | None, watch: Callable[["Context", ServerCall], bool]
+    ) -> None:
+        super().__init__(call, compression)
+        self._watch = functools.partial(watch, self)
+
+    def is_active(self) -> bool:
+        """As grpc's context has it."""
+        return self._call.is_active()
+
+    def cancel(self) -> bool:
+        """As grpc's context has it."""
+        self._code = grpc.StatusCode.CANCELLED
+        self.finish(None)
+        return True
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """As grpc's context has it."""
+        self._callbacks.append(callback)
+        if self._watch(self._call):
+            return True
+        with contextlib.suppress(ValueError):  # another thread may have called it
+            self._callbacks.remove(callback)
+        return False
+
+    def run_callbacks(self) -> None:
+        """Calls what `add_callback` was given, when the call has ended."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._callbacks.pop(0)()
+
+    def send_initial_metadata(self, initial_metadata: Any) -> None:
+        """As grpc's context has it."""
+        self._begin(initial_metadata, flush=True)
+
+    def send(self, message: bytes) -> bool:
+        """Sends a message of a stream; False when nobody wants it."""
+        if self._encoding is None:
+            self._begin(flush=False)
+        return self._call.send(message, self._compresses())
+
+    def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+        """As grpc's context has it."""
+        self._set_abort(code, details)
+        raise AbortError
+
+    def abort_with_status(self, status: grpc.Status) -> NoReturn:
+        """As grpc's context has it."""
+        self._trailing = status.trailing_metadata
+        self.abort(status.code, status.details)

@@ -1,0 +1,80 @@
+"""Which handler a call has, past the interceptors."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+
+from samehost_native._common import metadata_of
+from samehost_native._engine import Server as Engine
+from samehost_native._engine import ServerCall
+
+
+class _Details(NamedTuple):
+    method: str
+    invocation_metadata: Any
+
+
+class Handlers:
+    """The methods of a server.
+
+    Args:
+        engine: is told of each method, so that it knows what to wait for before a handler runs.
+        interceptors: of grpc's own interface, the first one outermost.
+    """
+
+    def __init__(self, engine: Engine, interceptors: Sequence[Any]) -> None:
+        self._engine = engine
+        self._generic: list[grpc.GenericRpcHandler] = []
+        self.interceptors = list(interceptors)
+        self.registered: dict[str, Any] = {}
+
+    def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Adds handlers that find their methods themselves."""
+        self._generic.extend(handlers)
+
+    def add_registered(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Adds methods by their names."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            self.registered[method] = handler
+            self._engine.register(method, not handler.request_streaming, self.pool_of(handler) is not None)
+
+    @staticmethod
+    def pool_of(handler: Any) -> Any:
+        """The pool that a method wants to run in, as grpc's own attribute says."""
+        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+        behavior = next(filter(None, (getattr(handler, kind) for kind in kinds)))
+        return getattr(behavior, "experimental_thread_pool", None)
+
+    def find(self, call: ServerCall) -> Any:
+        """The handler of a call; None where there is none."""
+        if not self.interceptors and (handler := self.registered.get(call.method)):
+            return handler
+        details = _Details(call.method, metadata_of(call.metadata()))
+        continuation: Callable[[Any], Any] = self.look_up
+        for interceptor in reversed(self.interceptors):
+            continuation = _bound(interceptor, continuation)
+        return continuation(details)
+
+    async def find_async(self, call: ServerCall) -> Any:
+        """The handler of a call past interceptors of grpc.aio; None where there is none."""
+        details = _Details(call.method, metadata_of(call.metadata()))
+
+        async def look_up(details: Any) -> Any:
+            return self.look_up(details)
+
+        continuation: Callable[[Any], Any] = look_up
+        for interceptor in reversed(self.interceptors):
+            continuation = _bound(interceptor, continuation)
+        return await continuation(details)
+
+    def look_up(self, details: Any) -> Any:
+        """The handler itself, past the interceptors."""
+        if handler := self.registered.get(details.method):
+            return handler
+        return next((found for each in self._generic if (found := each.service(details)) is not None), None)
+
+
+def _bound(interceptor: Any, continuation: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda details: interceptor.intercept_service(continuation, details)

@@ -1,0 +1,829 @@
+//! The client's end: a channel to one socket, and its calls.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use h2::{Reason, SendStream};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::io::Io;
+use crate::keeper::keep;
+use crate::link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, Link, Role, WINDOW_BYTES};
+use crate::message::{Encoding, Incoming, Outgoing};
+use crate::python::{Futures, blocking};
+use crate::reactor::{Expire, Reactor, Timer, Wakers, lock};
+use crate::status::{Code, Seen, Status, add_metadata, format_timeout, message_of, to_metadata};
+
+/// What every server accepts over a socket; a path as :authority is refused by Kestrel and by Rust's h2.
+const AUTHORITY: &str = "localhost";
+
+struct ClientRole {
+    connection: Option<Connection<Io, Outgoing>>,
+    news: Arc<Mutex<Vec<Arc<Core>>>>,
+}
+
+impl Role for ClientRole {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, _: &Arc<Link<Self>>) -> Poll<()> {
+        let Some(connection) = self.connection.as_mut() else { return Poll::Ready(()) };
+        // Why it ended is told to each stream.
+        let ended = std::future::Future::poll(Pin::new(connection), cx).map(|_| ());
+        self.hear_news();
+        ended
+    }
+}
+
+impl ClientRole {
+    fn hear_news(&self) {
+        loop {
+            let news = std::mem::take(&mut *lock(&self.news));
+            if news.is_empty() {
+                return;
+            }
+            for core in news {
+                let waker = core.waker();
+                let _ = core.poll_unary(&mut Context::from_waker(&waker));
+            }
+        }
+    }
+}
+
+impl Drop for ClientRole {
+    fn drop(&mut self) {
+        // Its streams hear that it has ended.
+        self.connection = None;
+        self.hear_news();
+    }
+}
+
+struct Connected {
+    link: Arc<Link<ClientRole>>,
+    sender: SendRequest<Outgoing>,
+}
+
+/// What the calls of a channel share.
+struct Shared {
+    reactor: Arc<Reactor>,
+    futures: Arc<Futures>,
+    path: PathBuf,
+    user_agent: HeaderValue,
+    most_received: usize,
+    most_sent: usize,
+    decompresses: bool,
+    connected: Mutex<Option<Connected>>,
+    /// Calls of which there is news, and whose only response is to be read as it comes.
+    news: Arc<Mutex<Vec<Arc<Core>>>>,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    /// Returns the connection, or makes a new one, which takes microseconds: it never waits.
+    fn connection(&self) -> io::Result<(Arc<Link<ClientRole>>, SendRequest<Outgoing>)> {
+        let mut connected = lock(&self.connected);
+        if let Some(Connected { link, sender }) = connected.as_mut() {
+            // An error means that the server takes no new streams on it.
+            let mut cx = Context::from_waker(Waker::noop());
+            if !link.is_closed() && !matches!(sender.poll_ready(&mut cx), Poll::Ready(Err(_))) {
+                return Ok((Arc::clone(link), sender.clone()));
+            }
+        }
+        let socket = dial(&self.path)?;
+        let mut made = None;
+        let link = Link::start(&self.reactor, socket, |io| {
+            let mut builder = Builder::new();
+            builder
+                .enable_push(false)
+                .initial_window_size(WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_frame_size(FRAME_BYTES)
+                .max_send_buffer_size(FRAME_BYTES as usize)
+                .initial_max_send_streams(usize::MAX >> 1);
+            let (sender, connection) = finish_now(builder.handshake(io)).map_err(io::Error::other)?;
+            made = Some(sender);
+            Ok(ClientRole { connection: Some(connection), news: Arc::clone(&self.news) })
+        })?;
+        let sender = made.expect("the handshake has made it");
+        link.drive();
+        *connected = Some(Connected { link: Arc::clone(&link), sender: sender.clone() });
+        Ok((link, sender))
+    }
+}
+
+/// Runs a handshake, which only writes to a buffer.
+fn finish_now<T>(handshake: impl Future<Output = Result<T, h2::Error>>) -> Result<T, h2::Error> {
+    let mut handshake = Box::pin(handshake);
+    match handshake.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("the preface fits into the buffer"),
+    }
+}
+
+fn dial(path: &std::path::Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+/// A channel to the server at a socket.
+#[pyclass(frozen, module = "samehost_native._engine")]
+pub struct Channel(Arc<Shared>);
+
+/// What a call needs to start.
+struct Start<'a, 'py> {
+    method: &'a str,
+    metadata: Option<&'a Bound<'py, PyAny>>,
+    timeout: Option<f64>,
+    encoding: Encoding,
+    reads_ahead: bool,
+}
+
+#[pymethods]
+impl Channel {
+    #[new]
+    #[pyo3(signature = (path, *, user_agent, max_receive, max_send, decompress, in_loop))]
+    fn new(
+        path: PathBuf,
+        user_agent: &str,
+        max_receive: usize,
+        max_send: usize,
+        decompress: bool,
+        in_loop: bool,
+    ) -> PyResult<Self> {
+        let reactor = Reactor::new()?;
+        if !in_loop {
+            keep(&reactor)?;
+        }
+        Ok(Self(Arc::new(Shared {
+            futures: Futures::new(&reactor),
+            reactor,
+            path,
+            user_agent: HeaderValue::from_str(user_agent).map_err(|_| {
+                pyo3::exceptions::PyValueError::new_err(format!("user agent {user_agent:?} is invalid"))
+            })?,
+            most_received: max_receive,
+            most_sent: max_send,
+            decompresses: decompress,
+            connected: Mutex::default(),
+            news: Arc::default(),
+            closed: AtomicBool::new(false),
+        })))
+    }
+
+    /// The descriptor that an event loop watches for reading, to call `turn`.
+    fn fileno(&self) -> i32 {
+        self.0.reactor.as_fd().as_raw_fd()
+    }
+
+    /// Does what has come up, and resolves the futures that wait for it; in the thread of the event loop.
+    fn turn(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.futures.turn(py)
+    }
+
+    /// Connects, unless there is a connection. Raises OSError where that fails.
+    fn connect(&self) -> PyResult<()> {
+        self.0.connection().map(drop).map_err(|error| os_error(&error))
+    }
+
+    /// Whether there is a connection that takes calls.
+    fn is_connected(&self) -> bool {
+        lock(&self.0.connected).as_ref().is_some_and(|connected| !connected.link.is_closed())
+    }
+
+    /// Starts a call. Raises OSError where no server can be reached.
+    #[pyo3(signature = (method, metadata, timeout, encoding, one_response))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        metadata: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        encoding: &str,
+        one_response: bool,
+    ) -> PyResult<ClientCall> {
+        let encoding = encoding_of(encoding)?;
+        let start = Start { method, metadata, timeout, encoding, reads_ahead: one_response };
+        let call = self.begin(py, &start, None)?;
+        call.0.link.flush();
+        Ok(call)
+    }
+
+    /// Starts a call with one request.
+    #[pyo3(signature = (method, request, metadata, timeout, encoding, compress, one_response))]
+    #[allow(clippy::too_many_arguments)]
+    fn start_unary(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        request: &Bound<'_, PyBytes>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        encoding: &str,
+        compress: bool,
+        one_response: bool,
+    ) -> PyResult<ClientCall> {
+        let encoding = encoding_of(encoding)?;
+        let start = Start { method, metadata, timeout, encoding, reads_ahead: one_response };
+        let call = self.begin(py, &start, Some((message_of(request), compress)))?;
+        call.0.link.flush();
+        Ok(call)
+    }
+
+    /// Makes a call with one request and one response, and returns (code, details, response, initial, trailing, seen).
+    #[pyo3(signature = (method, request, metadata, timeout, encoding, compress))]
+    #[allow(clippy::too_many_arguments)]
+    fn unary<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        request: &Bound<'py, PyBytes>,
+        metadata: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+        encoding: &str,
+        compress: bool,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let start = Start { method, metadata, timeout, encoding: encoding_of(encoding)?, reads_ahead: false };
+        let call = self.begin(py, &start, Some((message_of(request), compress)))?;
+        let core = &call.0;
+        let message =
+            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.poll_unary(cx))?;
+        call.outcome(py, message.flatten())
+    }
+
+    /// Cancels all calls, and starts no more.
+    fn close(&self) {
+        self.0.closed.store(true, Ordering::SeqCst);
+        if let Some(connected) = lock(&self.0.connected).take() {
+            connected.link.close();
+        }
+    }
+}
+
+impl Channel {
+    fn begin(&self, py: Python<'_>, start: &Start<'_, '_>, request: Option<(Bytes, bool)>) -> PyResult<ClientCall> {
+        let shared = &self.0;
+        if shared.closed.load(Ordering::SeqCst) {
+            return Err(pyo3::exceptions::PyValueError::new_err("the channel is closed"));
+        }
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(header::USER_AGENT, shared.user_agent.clone());
+        headers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+        if start.encoding != Encoding::Identity {
+            headers.insert("grpc-encoding", HeaderValue::from_static(start.encoding.name()));
+        }
+        if let Some(metadata) = start.metadata {
+            add_metadata(&mut headers, metadata)?;
+        }
+        let timeout =
+            start.timeout.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if let Some(timeout) = timeout {
+            headers.insert("grpc-timeout", format_timeout(timeout));
+        }
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(AUTHORITY)
+            .path_and_query(PathAndQuery::try_from(start.method).map_err(invalid_method)?)
+            .build()
+            .map_err(invalid_method)?;
+        let mut call_request = Request::new(());
+        *call_request.method_mut() = Method::POST;
+        *call_request.uri_mut() = uri;
+        *call_request.version_mut() = http::Version::HTTP_2;
+        *call_request.headers_mut() = headers;
+        let message = match request {
+            None => Ok(None),
+            Some((message, compress)) => {
+                let encoding = if compress { start.encoding } else { Encoding::Identity };
+                py.detach(|| Outgoing::new(message, encoding, shared.most_sent)).map(Some)
+            }
+        };
+        let (link, mut sender) = shared.connection().map_err(|error| os_error(&error))?;
+        let mut state = State::default();
+        match message {
+            Err(status) => state.end = Some(status),
+            Ok(message) => match sender.send_request(call_request, false) {
+                Ok((response, mut send)) => {
+                    if let Some(message) = message {
+                        let _ = send.send_data(message, true);
+                    }
+                    state.response = Some(response);
+                    state.send = Some(send);
+                }
+                Err(error) => state.end = Some(Status { seen: Seen::No, ..Status::from_h2(&error) }),
+            },
+        }
+        let core = Arc::new(Core {
+            shared: Arc::clone(shared),
+            link,
+            state: Mutex::new(state),
+            deadline,
+            encoding: start.encoding,
+            timer: Mutex::default(),
+            waiting: Arc::default(),
+            reads_ahead: start.reads_ahead,
+        });
+        if core.reads_ahead {
+            lock(&shared.news).push(Arc::clone(&core));
+        }
+        Ok(ClientCall(core))
+    }
+}
+
+fn invalid_method(_: impl std::error::Error) -> PyErr {
+    pyo3::exceptions::PyValueError::new_err("the method's name is invalid")
+}
+
+fn encoding_of(name: &str) -> PyResult<Encoding> {
+    Encoding::parse(name)
+        .ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("there is no compression {name:?}")))
+}
+
+fn os_error(error: &io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(code) => PyOSError::new_err((code, error.to_string())),
+        None => PyOSError::new_err(error.to_string()),
+    }
+}
+
+#[derive(Default)]
+struct State {
+    response: Option<ResponseFuture>,
+    send: Option<SendStream<Outgoing>>,
+    incoming: Option<Incoming>,
+    /// A message that was read to see whether the call has ended.
+    ahead: Option<Bytes>,
+    initial: Option<HeaderMap>,
+    end: Option<Status>,
+}
+
+/// A call, shared by those who wait for it and the timer of its deadline.
+struct Core {
+    shared: Arc<Shared>,
+    link: Arc<Link<ClientRole>>,
+    state: Mutex<State>,
+    deadline: Option<Instant>,
+    encoding: Encoding,
+    timer: Mutex<Option<Timer>>,
+    waiting: Arc<Wakers>,
+    /// The call has one response, which is read as it comes, so that it does not hold up others.
+    reads_ahead: bool,
+}
+
+/// h2 wakes it when there is news of a call.
+struct News(Weak<Core>);
+
+impl Wake for News {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(core) = self.0.upgrade() {
+            core.waiting.wake_all();
+            if core.reads_ahead {
+                // h2 holds its lock while it wakes, so the response is read later.
+                let news = Arc::clone(&core.shared.news);
+                lock(&news).push(core);
+            }
+        }
+    }
+}
+
+impl Core {
+    fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::new(News(Arc::downgrade(self))))
+    }
+
+    fn poll_initial(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<()> {
+        if state.end.is_some() || state.initial.is_some() {
+            return Poll::Ready(());
+        }
+        let Some(response) = state.response.as_mut() else { return Poll::Ready(()) };
+        let result = ready!(std::future::Future::poll(Pin::new(response), cx));
+        state.response = None;
+        match result {
+            Err(error) => {
+                let mut status = Status::from_h2(&error);
+                if !error.is_reset() && !self.link.is_greeted() {
+                    status.seen = Seen::NoServer;
+                }
+                state.end = Some(status);
+            }
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                let is_grpc = head
+                    .headers
+                    .get(header::CONTENT_TYPE)
+                    .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+                if head.status != http::StatusCode::OK {
+                    state.end = Some(Status::from_http(head.status));
+                } else if body.is_end_stream() && head.headers.contains_key("grpc-status") {
+                    state.end = Some(Status::from_trailers(head.headers));
+                } else if !is_grpc {
+                    state.end = Some(Status::new(Code::Unknown, "the server's answer is not gRPC's"));
+                } else {
+                    match encoding_in(&head.headers) {
+                        Err(status) => state.end = Some(status),
+                        Ok(encoding) => {
+                            state.incoming = Some(Incoming::new(
+                                body,
+                                self.shared.decompresses.then_some(encoding),
+                                self.shared.most_received,
+                            ));
+                            state.initial = Some(head.headers);
+                        }
+                    }
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready when the server's metadata have come, or the call has ended.
+    fn poll_initial_alone(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        self.poll_initial(&mut lock(&self.state), &mut Context::from_waker(&waker))
+    }
+
+    /// The next message; None when the call has ended.
+    fn poll_message(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        let cx = &mut Context::from_waker(&waker);
+        self.poll_next(&mut lock(&self.state), cx)
+    }
+
+    fn poll_next(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        ready!(self.poll_initial(state, cx));
+        if state.end.is_some() {
+            return Poll::Ready(None);
+        }
+        if let Some(message) = state.ahead.take() {
+            return Poll::Ready(Some(message));
+        }
+        let Some(incoming) = state.incoming.as_mut() else { return Poll::Ready(None) };
+        let status = match ready!(incoming.poll_message(cx)) {
+            Ok(Some(message)) => return Poll::Ready(Some(message)),
+            Ok(None) => match ready!(incoming.stream.poll_trailers(cx)) {
+                Ok(trailers) => Status::from_trailers(trailers.unwrap_or_default()),
+                Err(error) => Status::from_h2(&error),
+            },
+            Err(status) => status,
+        };
+        self.end(state, status);
+        Poll::Ready(None)
+    }
+
+    /// The only message of a call, once the call has ended.
+    fn poll_unary(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let message = ready!(self.poll_message(cx));
+            let mut state = lock(&self.state);
+            match message {
+                None => {
+                    let first = state.incoming.as_ref().and_then(|incoming| incoming.kept.clone());
+                    return Poll::Ready(first);
+                }
+                Some(message) => {
+                    let incoming = state.incoming.as_mut().expect("a message came from it");
+                    if incoming.kept.replace(message).is_some() {
+                        self.end(&mut state, Status::new(Code::Unimplemented, "the server sent more than one message"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ready when the call has ended, which it does only when its messages have been read.
+    fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        let mut state = lock(&self.state);
+        if state.ahead.is_none() {
+            match self.poll_next(&mut state, &mut Context::from_waker(&waker)) {
+                Poll::Ready(Some(message)) => state.ahead = Some(message),
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+        }
+        if state.end.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Sends a message when the one before has left; false when the call has ended.
+    fn poll_send(self: &Arc<Self>, cx: &mut Context<'_>, message: &mut Option<Outgoing>, last: bool) -> Poll<bool> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        let cx = &mut Context::from_waker(&waker);
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        if state.end.is_some() {
+            return Poll::Ready(false);
+        }
+        let Some(send) = state.send.as_mut() else { return Poll::Ready(false) };
+        if send.capacity() == 0 {
+            send.reserve_capacity(1);
+            match send.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(_))) if send.capacity() > 0 => {}
+                Poll::Ready(Some(Ok(_))) | Poll::Pending => return Poll::Pending,
+                // Why, the response tells.
+                Poll::Ready(_) => return Poll::Ready(false),
+            }
+        }
+        let message = message.take().expect("it is sent once");
+        Poll::Ready(send.send_data(message, last).is_ok())
+    }
+
+    fn end(&self, state: &mut State, status: Status) {
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(status);
+        if let Some(send) = state.send.as_mut() {
+            // What the server has not taken yet is of no use any more; a stream that has ended is not reset.
+            send.send_reset(Reason::CANCEL);
+        }
+        self.waiting.wake_all();
+        if let Some(timer) = lock(&self.timer).take() {
+            self.shared.reactor.cancel_timer(timer);
+        }
+    }
+
+    /// The deadline, or `timeout` seconds from now, whichever is first.
+    fn until(&self, timeout: Option<f64>) -> Option<Instant> {
+        let limit = timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.max(0.0)));
+        match (limit, self.deadline) {
+            (Some(limit), Some(deadline)) => Some(limit.min(deadline)),
+            (limit, deadline) => limit.or(deadline),
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn end_with(&self, status: Status) {
+        self.end(&mut lock(&self.state), status);
+        self.link.flush();
+    }
+}
+
+impl Expire for Core {
+    fn expire(self: Arc<Self>) {
+        self.end_with(deadline_exceeded());
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(connected) = lock(&self.connected).take() {
+            connected.link.close();
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.end.is_none() {
+            if let Some(send) = state.send.as_mut() {
+                send.send_reset(Reason::CANCEL);
+            }
+        }
+        state.send = None;
+        state.incoming = None;
+        state.response = None;
+        self.link.flush();
+    }
+}
+
+fn deadline_exceeded() -> Status {
+    Status::new(Code::DeadlineExceeded, "Deadline Exceeded")
+}
+
+/// The encoding that headers name.
+pub fn encoding_in(headers: &HeaderMap) -> Result<Encoding, Status> {
+    let Some(name) = headers.get("grpc-encoding") else { return Ok(Encoding::Identity) };
+    name.to_str().ok().and_then(Encoding::parse).ok_or_else(|| {
+        let name = String::from_utf8_lossy(name.as_bytes());
+        let mut status = Status::new(Code::Unimplemented, format!("there is no compression {name:?}"));
+        status.trailers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+        status
+    })
+}
+
+/// A call.
+#[pyclass(frozen, module = "samehost_native._engine")]
+pub struct ClientCall(Arc<Core>);
+
+#[pymethods]
+impl ClientCall {
+    /// Ends the call at its deadline, even when nobody waits for it.
+    fn watch_deadline(&self) {
+        if let Some(deadline) = self.0.deadline {
+            let weak: Weak<dyn Expire> = Arc::downgrade(&self.0) as Weak<dyn Expire>;
+            let timer = self.0.shared.reactor.set_timer(deadline, weak);
+            *lock(&self.0.timer) = Some(timer);
+        }
+    }
+
+    /// Waits for the next message and returns it; None when the call has ended.
+    fn receive<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let core = &self.0;
+        let message =
+            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.poll_message(cx))?;
+        let Some(message) = message else {
+            core.end_with(deadline_exceeded());
+            return Ok(None);
+        };
+        Ok(message.map(|message| PyBytes::new(py, &message)))
+    }
+
+    /// Returns the next message, False when the call has ended, or None and resolves the future when there is news.
+    fn receive_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let core = &self.0;
+        let waker = core.shared.futures.waker(future);
+        let polled = core.poll_message(&mut Context::from_waker(&waker));
+        core.link.flush();
+        Ok(match polled {
+            Poll::Pending => None,
+            Poll::Ready(None) => Some(false.into_pyobject(py)?.to_owned().into_any()),
+            Poll::Ready(Some(message)) => Some(PyBytes::new(py, &message).into_any()),
+        })
+    }
+
+    /// Sends a message when there is room for it; False when the call has ended.
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool, last: bool) -> PyResult<bool> {
+        let core = &self.0;
+        let Some(mut outgoing) = self.outgoing(py, message, compress) else { return Ok(false) };
+        let sent = blocking(
+            py,
+            &core.shared.reactor,
+            core.deadline,
+            || core.link.flush(),
+            |cx| core.poll_send(cx, &mut outgoing, last),
+        )?;
+        py.detach(|| core.link.flush());
+        Ok(sent.unwrap_or(false))
+    }
+
+    /// Sends a message and returns True, False when the call has ended, or None and resolves the future when there is
+    /// room.
+    fn send_nowait(
+        &self,
+        py: Python<'_>,
+        message: &Bound<'_, PyBytes>,
+        compress: bool,
+        last: bool,
+        future: &Bound<'_, PyAny>,
+    ) -> Option<bool> {
+        let core = &self.0;
+        let Some(mut outgoing) = self.outgoing(py, message, compress) else { return Some(false) };
+        let waker = core.shared.futures.waker(future);
+        let polled = core.poll_send(&mut Context::from_waker(&waker), &mut outgoing, last);
+        core.link.flush();
+        match polled {
+            Poll::Pending => None,
+            Poll::Ready(sent) => Some(sent),
+        }
+    }
+
+    /// Says that no more messages follow.
+    fn half_close(&self) {
+        if let Some(send) = lock(&self.0.state).send.as_mut() {
+            let _ = send.send_data(Outgoing::nothing(), true);
+        }
+        self.0.link.flush();
+    }
+
+    /// Waits until the server's metadata have come, or the call has ended.
+    fn wait_initial(&self, py: Python<'_>) -> PyResult<()> {
+        let core = &self.0;
+        let done =
+            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.poll_initial_alone(cx))?;
+        if done.is_none() {
+            core.end_with(deadline_exceeded());
+        }
+        Ok(())
+    }
+
+    /// Whether the server's metadata have come, or the call has ended; resolves the future otherwise.
+    fn initial_nowait(&self, future: &Bound<'_, PyAny>) -> bool {
+        let core = &self.0;
+        let waker = core.shared.futures.waker(future);
+        core.poll_initial_alone(&mut Context::from_waker(&waker)).is_ready()
+    }
+
+    /// Waits until the call has ended.
+    fn wait_end(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let core = &self.0;
+        let until = core.until(timeout);
+        let done = blocking(py, &core.shared.reactor, until, || core.link.flush(), |cx| core.poll_end(cx))?;
+        if done.is_none() && core.is_late() {
+            core.end_with(deadline_exceeded());
+            return Ok(true);
+        }
+        Ok(done.is_some())
+    }
+
+    /// Resolves the future when the call has ended.
+    fn end_nowait(&self, future: &Bound<'_, PyAny>) {
+        let waker = self.0.shared.futures.waker(future);
+        let _ = self.0.poll_end(&mut Context::from_waker(&waker));
+    }
+
+    /// Returns what `unary` returns, or None and resolves the future when the call has ended.
+    fn unary_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let core = &self.0;
+        let waker = core.shared.futures.waker(future);
+        match core.poll_unary(&mut Context::from_waker(&waker)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(message) => self.outcome(py, message).map(Some),
+        }
+    }
+
+    /// Waits until the call has ended and returns what `unary` returns; None after `timeout` seconds.
+    fn unary_result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let core = &self.0;
+        let until = core.until(timeout);
+        let message = blocking(py, &core.shared.reactor, until, || core.link.flush(), |cx| core.poll_unary(cx))?;
+        if message.is_none() && !core.is_late() {
+            return Ok(None);
+        }
+        self.outcome(py, message.flatten()).map(Some)
+    }
+
+    /// The server's metadata, as far as they have come.
+    fn initial_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let state = lock(&self.0.state);
+        let none = HeaderMap::new();
+        Ok(to_metadata(py, state.initial.as_ref().unwrap_or(&none))?.into_pyobject(py)?.into_any())
+    }
+
+    /// (code, details, trailing metadata, seen) once the call has ended, else None.
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let state = lock(&self.0.state);
+        let Some(status) = &state.end else { return Ok(None) };
+        let trailers = to_metadata(py, &status.trailers)?;
+        Ok(Some((status.code, &status.details, trailers, status.seen as u8).into_pyobject(py)?))
+    }
+
+    /// Ends the call with a status, unless it has ended; returns whether it did.
+    fn cancel(&self, code: i32, details: String) -> bool {
+        let was_open = lock(&self.0.state).end.is_none();
+        self.0.end_with(Status { code, ..Status::new(Code::Cancelled, details) });
+        was_open
+    }
+
+    /// Seconds until the deadline.
+    fn time_remaining(&self) -> Option<f64> {
+        self.0.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+}
+
+impl ClientCall {
+    fn outgoing(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool) -> Option<Option<Outgoing>> {
+        let core = &self.0;
+        let encoding = if compress { core.encoding } else { Encoding::Identity };
+        let message = message_of(message);
+        match py.detach(|| Outgoing::new(message, encoding, core.shared.most_sent)) {
+            Ok(outgoing) => Some(Some(outgoing)),
+            Err(status) => {
+                core.end_with(status);
+                None
+            }
+        }
+    }
+
+    fn outcome<'py>(&self, py: Python<'py>, message: Option<Bytes>) -> PyResult<Bound<'py, PyTuple>> {
+        let core = &self.0;
+        let mut state = lock(&core.state);
+        if state.end.is_none() {
+            core.end(&mut state, deadline_exceeded());
+        }
+        let status = state.end.as_ref().expect("it has just been set");
+        let message = message.filter(|_| status.code == 0).map(|message| PyBytes::new(py, &message));
+        let none = HeaderMap::new();
+        let initial = to_metadata(py, state.initial.as_ref().unwrap_or(&none))?;
+        let trailing = to_metadata(py, &status.trailers)?;
+        let result = (status.code, &status.details, message, initial, trailing, status.seen as u8).into_pyobject(py)?;
+        drop(state);
+        core.link.flush();
+        Ok(result)
+    }
+}

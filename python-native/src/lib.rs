@@ -1,0 +1,29 @@
+//! HTTP/2 and gRPC for `samehost_native`: what Python sees is in `client` and `server`.
+
+mod client;
+mod io;
+mod keeper;
+mod link;
+mod message;
+mod python;
+mod reactor;
+mod server;
+mod status;
+mod workers;
+
+use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The engine.
+#[pymodule]
+mod _engine {
+    /// The version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::client::{Channel, ClientCall};
+    #[pymodule_export]
+    use crate::server::{Server, ServerCall};
+}

@@ -1,0 +1,376 @@
+//! Who waits for sockets. Nobody in particular: of the threads that wait for something, one leads, which means that it
+//! waits in epoll for all of them, and the others sleep. An event loop leads its reactor alone, by its descriptor.
+//!
+//! A call therefore costs no hand-over between threads: the thread that wants an answer reads it itself.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
+use slab::Slab;
+
+const WAKEUP: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
+
+/// How many events one system call may return.
+const EVENTS: usize = 64;
+
+/// Locks, also after a panic of another thread: what it left is no worse than what a connection that broke leaves.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a socket does when epoll says that it is ready.
+pub trait Source: Send + Sync {
+    /// Reads, writes or accepts, without blocking.
+    fn ready(self: Arc<Self>, events: EventFlags);
+}
+
+/// What happens when a timer ends.
+pub trait Expire: Send + Sync {
+    /// Called in the thread that leads, with no lock held.
+    fn expire(self: Arc<Self>);
+}
+
+type Timers = BTreeMap<(Instant, u64), Weak<dyn Expire>>;
+
+/// A timer that has been set, by which it is cancelled.
+pub type Timer = (Instant, u64);
+
+/// Waits for many sockets and timers.
+pub struct Reactor {
+    epoll: OwnedFd,
+    wakeup: OwnedFd,
+    timer: OwnedFd,
+    sources: Mutex<Slab<Arc<dyn Source>>>,
+    timers: Mutex<Timers>,
+    next_timer: AtomicU64,
+    armed: Mutex<Option<Instant>>,
+    led: AtomicBool,
+    /// The leader is in epoll_wait, or about to be, and has to be woken.
+    sleeping: AtomicBool,
+    followers: Mutex<Vec<Arc<Waiter>>>,
+    turns: AtomicU64,
+}
+
+/// A thread that waits.
+struct Waiter {
+    thread: Thread,
+    notified: AtomicBool,
+    leads: AtomicBool,
+    reactor: Weak<Reactor>,
+}
+
+impl Wake for Waiter {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.notified.store(true, Ordering::SeqCst);
+        if !self.leads.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        } else if let Some(reactor) = self.reactor.upgrade() {
+            // Otherwise it is at work, and looks again before it sleeps.
+            if reactor.sleeping.load(Ordering::SeqCst) {
+                reactor.wake();
+            }
+        }
+    }
+}
+
+/// Those who wait for news of a call. h2 keeps one waker for each direction of a stream, and a call may have more that
+/// wait: one that reads, one that writes, and one for its end. So all are woken, and look again.
+#[derive(Default)]
+pub struct Wakers(Mutex<Vec<Waker>>);
+
+impl Wakers {
+    /// Remembers who waits, and returns the waker for h2.
+    pub fn add(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
+        let mut wakers = lock(&self.0);
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+        Waker::from(Arc::clone(self))
+    }
+
+    /// Wakes all.
+    pub fn wake_all(&self) {
+        let wakers = std::mem::take(&mut *lock(&self.0));
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+/// How a wait ended.
+pub enum Waited<T> {
+    Done(T),
+    TimedOut,
+}
+
+impl Reactor {
+    pub fn new() -> io::Result<Arc<Self>> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let wakeup = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &wakeup, EventData::new_u64(WAKEUP), EventFlags::IN)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
+        Ok(Arc::new(Self {
+            epoll,
+            wakeup,
+            timer,
+            sources: Mutex::default(),
+            timers: Mutex::default(),
+            next_timer: AtomicU64::new(0),
+            armed: Mutex::new(None),
+            led: AtomicBool::new(false),
+            sleeping: AtomicBool::new(false),
+            followers: Mutex::default(),
+            turns: AtomicU64::new(0),
+        }))
+    }
+
+    /// The descriptor that is readable when `turn` has something to do.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// Watches a socket; the source lives until `remove`.
+    pub fn add(&self, source: Arc<dyn Source>, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let token = lock(&self.sources).insert(source);
+        let result =
+            epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), EventFlags::IN | EventFlags::RDHUP);
+        if let Err(error) = result {
+            lock(&self.sources).remove(token);
+            return Err(error.into());
+        }
+        Ok(token)
+    }
+
+    /// Changes what a socket is watched for.
+    pub fn watch(&self, token: usize, socket: BorrowedFd<'_>, read: bool, write: bool) -> io::Result<()> {
+        let mut events = EventFlags::empty();
+        events.set(EventFlags::IN | EventFlags::RDHUP, read);
+        events.set(EventFlags::OUT, write);
+        Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token as u64), events)?)
+    }
+
+    /// Watches a socket no longer.
+    pub fn remove(&self, token: usize, socket: BorrowedFd<'_>) {
+        let _ = epoll::delete(&self.epoll, socket);
+        let source = lock(&self.sources).try_remove(token);
+        drop(source); // with no lock held: it may close a connection
+    }
+
+    /// Makes a leader in epoll_wait return.
+    pub fn wake(&self) {
+        let _ = rustix::io::write(&self.wakeup, &1u64.to_ne_bytes());
+    }
+
+    /// Sets a timer.
+    pub fn set_timer(&self, at: Instant, what: Weak<dyn Expire>) -> Timer {
+        let timer = (at, self.next_timer.fetch_add(1, Ordering::Relaxed));
+        let is_first = {
+            let mut timers = lock(&self.timers);
+            timers.insert(timer, what);
+            timers.first_key_value().is_some_and(|(first, _)| *first == timer)
+        };
+        if is_first {
+            self.arm();
+        }
+        timer
+    }
+
+    /// Cancels a timer. The kernel's timer may still end once for it, which does no harm.
+    pub fn cancel_timer(&self, timer: Timer) {
+        lock(&self.timers).remove(&timer);
+    }
+
+    fn arm(&self) {
+        let Some(first) = lock(&self.timers).first_key_value().map(|((at, _), _)| *at) else { return };
+        let mut armed = lock(&self.armed);
+        if armed.is_some_and(|at| at <= first) {
+            return;
+        }
+        *armed = Some(first);
+        // Zero would disarm it.
+        let left = first.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+        let value = Timespec { tv_sec: left.as_secs().min(i32::MAX as u64) as _, tv_nsec: left.subsec_nanos().into() };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once);
+    }
+
+    fn expire_timers(&self) {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.timer, &mut count);
+        *lock(&self.armed) = None;
+        loop {
+            let due = {
+                let mut timers = lock(&self.timers);
+                match timers.first_key_value() {
+                    Some((timer, _)) if timer.0 <= Instant::now() => timers.pop_first(),
+                    _ => None,
+                }
+            };
+            match due {
+                Some((_, what)) => {
+                    if let Some(what) = what.upgrade() {
+                        what.expire();
+                    }
+                }
+                None => break,
+            }
+        }
+        self.arm();
+    }
+
+    /// Waits for events, for `timeout` at most, and lets the sources do their work.
+    pub fn turn(&self, timeout: Option<Duration>) {
+        let mut events = Vec::with_capacity(EVENTS);
+        let timeout = timeout.map(|left| Timespec {
+            tv_sec: left.as_secs().min(i32::MAX as u64) as _,
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let found = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
+        self.sleeping.store(false, Ordering::SeqCst);
+        if found.is_err() {
+            return; // a signal
+        }
+        for event in events {
+            match event.data.u64() {
+                WAKEUP => {
+                    let mut count = [0; 8];
+                    let _ = rustix::io::read(&self.wakeup, &mut count);
+                }
+                TIMER => self.expire_timers(),
+                token => {
+                    let source = lock(&self.sources).get(token as usize).cloned();
+                    if let Some(source) = source {
+                        source.ready(event.flags);
+                    }
+                }
+            }
+        }
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often there were events. It shows whether the reactor is in use.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Becomes the leader, unless another thread is.
+    pub fn try_lead(&self) -> bool {
+        !self.led.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether a thread leads.
+    pub fn is_led(&self) -> bool {
+        self.led.load(Ordering::SeqCst)
+    }
+
+    /// Lets another thread lead.
+    pub fn stop_leading(&self) {
+        self.led.store(false, Ordering::SeqCst);
+    }
+
+    /// Wakes a thread that waits, so that it leads.
+    pub fn promote(&self) -> bool {
+        let follower = lock(&self.followers).pop();
+        follower.is_some_and(|follower| {
+            follower.thread.unpark();
+            true
+        })
+    }
+
+    /// Waits until `poll` is ready or the deadline has passed, leading where nobody else does.
+    ///
+    /// `hand_over` says whether another thread that waits is to lead at once when this one stops.
+    pub fn wait<T>(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        hand_over: impl Fn() -> bool,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Waited<T> {
+        let waiter = Arc::new(Waiter {
+            thread: thread::current(),
+            notified: AtomicBool::new(false),
+            leads: AtomicBool::new(false),
+            reactor: Arc::downgrade(self),
+        });
+        let waker = Waker::from(Arc::clone(&waiter));
+        let mut cx = Context::from_waker(&waker);
+        let mut leads = false;
+        let result = loop {
+            waiter.notified.store(false, Ordering::SeqCst);
+            if let Poll::Ready(done) = poll(&mut cx) {
+                break Waited::Done(done);
+            }
+            let left = match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break Waited::TimedOut,
+                left => left,
+            };
+            if !leads && self.try_lead() {
+                leads = true;
+                lock(&self.followers).retain(|follower| !Arc::ptr_eq(follower, &waiter));
+            }
+            if leads {
+                waiter.leads.store(true, Ordering::SeqCst);
+                self.sleeping.store(true, Ordering::SeqCst);
+                if waiter.notified.load(Ordering::SeqCst) {
+                    self.sleeping.store(false, Ordering::SeqCst);
+                } else {
+                    self.turn(left);
+                }
+                continue;
+            }
+            {
+                let mut followers = lock(&self.followers);
+                if !followers.iter().any(|follower| Arc::ptr_eq(follower, &waiter)) {
+                    followers.push(Arc::clone(&waiter));
+                }
+            }
+            // The leader may have left before this thread was to be found.
+            if !self.is_led() || waiter.notified.load(Ordering::SeqCst) {
+                continue;
+            }
+            match left {
+                Some(left) => thread::park_timeout(left),
+                None => thread::park(),
+            }
+        };
+        if leads {
+            self.stop_leading();
+            if hand_over() {
+                self.promote();
+            }
+        } else {
+            lock(&self.followers).retain(|follower| !Arc::ptr_eq(follower, &waiter));
+            // This thread may have been woken to lead, and does not.
+            if !self.is_led() && hand_over() {
+                self.promote();
+            }
+        }
+        result
+    }
+}

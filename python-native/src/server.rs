@@ -1,0 +1,926 @@
+//! The server's end: sockets that listen, their connections, and the calls that come over them.
+
+use std::collections::HashMap;
+use std::io;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, Handshake, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rustix::event::epoll::EventFlags;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use crate::client::encoding_in;
+use crate::io::Io;
+use crate::link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, Link, Role, WINDOW_BYTES};
+use crate::message::{Encoding, Incoming, Outgoing};
+use crate::python::{Futures, blocking};
+use crate::reactor::{Expire, Reactor, Source, Timer, Wakers, lock};
+use crate::status::{Code, Status, add_metadata, message_of, parse_timeout, to_metadata};
+use crate::workers::{self, Queue};
+
+/// How a method is called, as far as it matters before a handler runs.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// There is one request, and no handler needs to wait for it.
+    unary_request: bool,
+    /// Not counted, and handled beside the others: health.
+    exempt: bool,
+}
+
+/// What the connections of a server share.
+pub struct Shared {
+    pub reactor: Arc<Reactor>,
+    futures: Arc<Futures>,
+    kinds: Mutex<HashMap<String, Kind>>,
+    most_received: usize,
+    most_sent: usize,
+    decompresses: bool,
+    most_calls: usize,
+    refusal: String,
+    /// Calls in progress that count.
+    active: AtomicUsize,
+    /// Calls of which there is news.
+    news: Mutex<Vec<Arc<Core>>>,
+    /// Calls that wait for a worker.
+    pub queue: Queue<Arc<Core>>,
+    /// The names of calls that are over, and whose handlers want to know.
+    overs: Queue<u64>,
+    /// Those who wait until there is no connection.
+    waiting: Arc<Wakers>,
+    listeners: Mutex<Vec<Arc<Listener>>>,
+    links: Mutex<Vec<Weak<Link<ServerRole>>>>,
+    connections: AtomicUsize,
+    draining: AtomicBool,
+}
+
+/// A socket that listens.
+struct Listener {
+    shared: Arc<Shared>,
+    socket: UnixListener,
+    token: Mutex<Option<usize>>,
+}
+
+impl Listener {
+    /// Accepts all that wait.
+    fn accept(self: &Arc<Self>) {
+        loop {
+            match self.socket.accept() {
+                Ok((socket, _)) => self.shared.connect(socket),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // No descriptor is left, for example. epoll would tell of it without end.
+                    self.watch(false);
+                    let weak: Weak<dyn Expire> = Arc::downgrade(self) as Weak<dyn Expire>;
+                    self.shared.reactor.set_timer(Instant::now() + ACCEPT_PAUSE, weak);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn watch(&self, wanted: bool) {
+        if let Some(token) = *lock(&self.token) {
+            let _ = self.shared.reactor.watch(token, self.socket.as_fd(), wanted, false);
+        }
+    }
+
+    fn close(&self) {
+        if let Some(token) = lock(&self.token).take() {
+            self.shared.reactor.remove(token, self.socket.as_fd());
+        }
+    }
+}
+
+impl Source for Listener {
+    fn ready(self: Arc<Self>, _: EventFlags) {
+        self.accept();
+    }
+}
+
+impl Expire for Listener {
+    fn expire(self: Arc<Self>) {
+        self.watch(true);
+    }
+}
+
+/// How long a server that can't accept waits before it tries again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Shared {
+    fn connect(self: &Arc<Self>, socket: UnixStream) {
+        let made = Link::start(&self.reactor, socket, |io| {
+            let mut builder = Builder::new();
+            builder
+                .initial_window_size(WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_frame_size(FRAME_BYTES)
+                .max_send_buffer_size(FRAME_BYTES as usize)
+                .max_concurrent_streams(MOST_STREAMS)
+                .max_header_list_size(MOST_HEADER_BYTES);
+            Ok(ServerRole { shared: Arc::clone(self), stage: Stage::Handshake(Box::pin(builder.handshake(io))) })
+        });
+        let Ok(link) = made else { return }; // no descriptor or no memory is left: the client sees its connection end
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        {
+            let mut links = lock(&self.links);
+            if links.len() == links.capacity() {
+                links.retain(|link| link.strong_count() > 0);
+            }
+            links.push(Arc::downgrade(&link));
+        }
+        if self.draining.load(Ordering::SeqCst) {
+            link.with(ServerRole::drain);
+        } else {
+            link.drive();
+        }
+    }
+}
+
+impl Shared {
+    fn poll_quiet(&self, cx: &Context<'_>) -> Poll<()> {
+        self.waiting.add(cx);
+        if self.connections.load(Ordering::SeqCst) == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        for listener in std::mem::take(&mut *lock(&self.listeners)) {
+            listener.accept();
+            listener.close();
+        }
+        let links: Vec<_> = lock(&self.links).iter().filter_map(Weak::upgrade).collect();
+        for link in links {
+            link.with(ServerRole::drain);
+        }
+    }
+
+    fn abort(&self) {
+        let links = std::mem::take(&mut *lock(&self.links));
+        for link in links.iter().filter_map(Weak::upgrade) {
+            link.close();
+        }
+    }
+
+    fn hear_news(&self) {
+        loop {
+            let news = std::mem::take(&mut *lock(&self.news));
+            if news.is_empty() {
+                return;
+            }
+            for core in news {
+                core.look();
+            }
+        }
+    }
+}
+
+/// Streams that one connection may have open. A client that wants more opens another connection, or waits.
+const MOST_STREAMS: u32 = 1000;
+
+/// As C-core has it (GRPC_DEFAULT_ABSOLUTE_MAX_METADATA_SIZE is 16 KiB; it takes more from large calls).
+const MOST_HEADER_BYTES: u32 = 64 * 1024;
+
+enum Stage {
+    Handshake(Pin<Box<Handshake<Io, Outgoing>>>),
+    Open(Box<Connection<Io, Outgoing>>),
+    Closed,
+}
+
+struct ServerRole {
+    shared: Arc<Shared>,
+    stage: Stage,
+}
+
+impl ServerRole {
+    fn drain(&mut self) {
+        if let Stage::Open(connection) = &mut self.stage {
+            connection.graceful_shutdown();
+        }
+    }
+}
+
+impl Drop for ServerRole {
+    fn drop(&mut self) {
+        // Its streams hear that it has ended.
+        self.stage = Stage::Closed;
+        self.shared.hear_news();
+        if self.shared.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.shared.waiting.wake_all();
+        }
+    }
+}
+
+impl Role for ServerRole {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, link: &Arc<Link<Self>>) -> Poll<()> {
+        if let Stage::Handshake(handshake) = &mut self.stage {
+            let Ok(mut connection) = ready!(handshake.as_mut().poll(cx)) else { return Poll::Ready(()) };
+            if self.shared.draining.load(Ordering::SeqCst) {
+                connection.graceful_shutdown();
+            }
+            self.stage = Stage::Open(Box::new(connection));
+        }
+        let Stage::Open(connection) = &mut self.stage else { return Poll::Ready(()) };
+        let ended = loop {
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => Core::accept(&self.shared, link, request, respond),
+                Poll::Ready(Some(Err(_)) | None) => break Poll::Ready(()),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.shared.hear_news();
+        ended
+    }
+}
+
+#[derive(Default)]
+struct State {
+    respond: Option<SendResponse<Outgoing>>,
+    send: Option<SendStream<Outgoing>>,
+    incoming: Option<Incoming>,
+    /// The request of a unary call.
+    request: Option<Bytes>,
+    /// The response's encoding, once its headers have been sent.
+    encoding: Option<Encoding>,
+    timer: Option<Timer>,
+    /// Nobody wants the answer any more: cancelled, disconnected, or the deadline has passed.
+    over: bool,
+    /// By what name the handler wants to hear that it is over.
+    watched: Option<u64>,
+    expired: bool,
+    finished: bool,
+}
+
+/// A call that has come.
+pub struct Core {
+    shared: Arc<Shared>,
+    link: Arc<Link<ServerRole>>,
+    method: String,
+    headers: HeaderMap,
+    deadline: Option<Instant>,
+    counted: bool,
+    exempt: bool,
+    state: Mutex<State>,
+    waiting: Arc<Wakers>,
+    /// Those who wait for the call to be over before it has been answered.
+    watching: Arc<Wakers>,
+    /// The call waits for its only request, and for a worker then.
+    awaits_request: AtomicBool,
+}
+
+/// h2 wakes it when there is news of a call. It alone keeps a call that waits for its request.
+struct News {
+    core: Weak<Core>,
+    _kept: Option<Arc<Core>>,
+}
+
+impl Wake for News {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(core) = self.core.upgrade() {
+            core.waiting.wake_all();
+            // h2 holds its lock while it wakes, so the call is looked at later.
+            let shared = Arc::clone(&core.shared);
+            lock(&shared.news).push(core);
+        }
+    }
+}
+
+impl Core {
+    fn accept(
+        shared: &Arc<Shared>,
+        link: &Arc<Link<ServerRole>>,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Outgoing>,
+    ) {
+        let (head, body) = request.into_parts();
+        let is_grpc =
+            head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if head.method != Method::POST || !is_grpc {
+            let status = if head.method == Method::POST { 415 } else { 405 };
+            let mut response = Response::new(());
+            *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status of HTTP");
+            let _ = respond.send_response(response, true);
+            return;
+        }
+        let encoding = match encoding_in(&head.headers) {
+            Ok(encoding) => encoding,
+            Err(status) => return refuse(&mut respond, &status),
+        };
+        let method = head.uri.path().to_owned();
+        let kind = lock(&shared.kinds).get(&method).copied();
+        let exempt = kind.is_some_and(|kind| kind.exempt);
+        if !exempt && shared.active.fetch_add(1, Ordering::SeqCst) >= shared.most_calls {
+            shared.active.fetch_sub(1, Ordering::SeqCst);
+            return refuse(&mut respond, &Status::new(Code::ResourceExhausted, shared.refusal.clone()));
+        }
+        let timeout = head.headers.get("grpc-timeout").and_then(parse_timeout);
+        let core = Arc::new(Self {
+            shared: Arc::clone(shared),
+            link: Arc::clone(link),
+            method,
+            headers: head.headers,
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            counted: !exempt,
+            exempt,
+            waiting: Arc::default(),
+            watching: Arc::default(),
+            awaits_request: AtomicBool::new(kind.is_some_and(|kind| kind.unary_request)),
+            state: Mutex::new(State {
+                respond: Some(respond),
+                incoming: Some(Incoming::new(body, shared.decompresses.then_some(encoding), shared.most_received)),
+                ..State::default()
+            }),
+        });
+        if let Some(deadline) = core.deadline {
+            let weak: Weak<dyn Expire> = Arc::downgrade(&core) as Weak<dyn Expire>;
+            lock(&core.state).timer = Some(shared.reactor.set_timer(deadline, weak));
+        }
+        if !core.awaits_request.load(Ordering::SeqCst) {
+            core.dispatch();
+        }
+        core.look();
+    }
+
+    fn waker(self: &Arc<Self>) -> Waker {
+        let kept = self.awaits_request.load(Ordering::SeqCst).then(|| Arc::clone(self));
+        Waker::from(Arc::new(News { core: Arc::downgrade(self), _kept: kept }))
+    }
+
+    /// Learns what has come up.
+    fn look(self: &Arc<Self>) {
+        let waker = self.waker();
+        let mut cx = Context::from_waker(&waker);
+        if self.poll_over(&mut cx) {
+            return;
+        }
+        if self.awaits_request.load(Ordering::SeqCst) {
+            self.await_request(&mut cx);
+        }
+    }
+
+    /// Hands the call to a worker when its only request is there, so that no worker waits for it.
+    fn await_request(self: &Arc<Self>, cx: &mut Context<'_>) {
+        let received = {
+            let mut state = lock(&self.state);
+            let state = &mut *state;
+            let Some(incoming) = state.incoming.as_mut() else { return };
+            match incoming.poll_message(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(Some(message))) => {
+                    state.request = Some(message);
+                    Ok(())
+                }
+                Poll::Ready(Ok(None)) => Err(Status::new(Code::Unimplemented, "the call has no request")),
+                Poll::Ready(Err(status)) => Err(status),
+            }
+        };
+        self.awaits_request.store(false, Ordering::SeqCst);
+        match received {
+            Ok(()) => self.dispatch(),
+            Err(status) => self.finish(None, &status),
+        }
+    }
+
+    fn dispatch(self: &Arc<Self>) {
+        self.shared.queue.push(Arc::clone(self), self.exempt);
+    }
+
+    /// Learns whether the client has gone, and has the waker called when it goes.
+    fn poll_over(&self, cx: &mut Context<'_>) -> bool {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        if state.over || state.finished {
+            return state.over;
+        }
+        let polled = match (&mut state.send, &mut state.respond) {
+            (Some(send), _) => send.poll_reset(cx),
+            (None, Some(respond)) => respond.poll_reset(cx),
+            _ => return state.over,
+        };
+        if polled.is_ready() {
+            self.set_over(state);
+        }
+        state.over
+    }
+
+    fn set_over(&self, state: &mut State) {
+        state.over = true;
+        if let Some(name) = state.watched.take() {
+            self.shared.overs.push(name, false);
+        }
+        self.waiting.wake_all();
+        self.watching.wake_all();
+    }
+
+    /// The next request; None when there are no more; an error when the call can't go on.
+    fn poll_receive(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        let cx = &mut Context::from_waker(&waker);
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        if let Some(request) = state.request.take() {
+            return Poll::Ready(Ok(Some(request)));
+        }
+        if state.over || state.finished {
+            return Poll::Ready(Err(Status::new(Code::Cancelled, "the call is over")));
+        }
+        let Some(incoming) = state.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
+        incoming.poll_message(cx)
+    }
+
+    fn send_headers(state: &mut State, metadata: HeaderMap, encoding: Encoding) {
+        let Some(mut respond) = state.respond.take() else { return };
+        let mut response = Response::new(());
+        *response.headers_mut() = metadata;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+        if encoding != Encoding::Identity {
+            headers.insert("grpc-encoding", HeaderValue::from_static(encoding.name()));
+        }
+        state.encoding = Some(encoding);
+        state.send = respond.send_response(response, false).ok();
+    }
+
+    /// Sends a message when the one before has left; false when nobody wants it.
+    fn poll_send(self: &Arc<Self>, cx: &mut Context<'_>, message: &mut Option<Outgoing>) -> Poll<bool> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        let cx = &mut Context::from_waker(&waker);
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        if state.over || state.finished {
+            return Poll::Ready(false);
+        }
+        let Some(send) = state.send.as_mut() else { return Poll::Ready(false) };
+        if send.capacity() == 0 {
+            send.reserve_capacity(1);
+            match send.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(_))) if send.capacity() > 0 => {}
+                Poll::Ready(Some(Ok(_))) | Poll::Pending => return Poll::Pending,
+                Poll::Ready(_) => {
+                    self.set_over(state);
+                    return Poll::Ready(false);
+                }
+            }
+        }
+        let message = message.take().expect("it is sent once");
+        Poll::Ready(send.send_data(message, false).is_ok())
+    }
+
+    /// Sends the status, and a last message before it; nothing where the call is over.
+    fn finish(&self, message: Option<Outgoing>, status: &Status) {
+        {
+            let mut state = lock(&self.state);
+            let state = &mut *state;
+            if !state.finished {
+                state.finished = true;
+                self.release(state);
+                if !state.over {
+                    if message.is_some() && state.send.is_none() {
+                        Self::send_headers(state, HeaderMap::new(), Encoding::Identity);
+                    }
+                    if let Some(mut send) = state.send.take() {
+                        if let Some(message) = message {
+                            let _ = send.send_data(message, false);
+                        }
+                        let _ = send.send_trailers(status.to_trailers());
+                    } else if let Some(mut respond) = state.respond.take() {
+                        refuse(&mut respond, status);
+                    }
+                }
+                // What the client may still send is of no use: h2 resets the stream with NO_ERROR.
+                state.incoming = None;
+                self.waiting.wake_all();
+            }
+        }
+        self.link.flush();
+    }
+
+    fn release(&self, state: &mut State) {
+        if self.counted {
+            self.shared.active.fetch_sub(1, Ordering::SeqCst);
+        }
+        if let Some(timer) = state.timer.take() {
+            self.shared.reactor.cancel_timer(timer);
+        }
+    }
+}
+
+/// Answers with a status alone.
+fn refuse(respond: &mut SendResponse<Outgoing>, status: &Status) {
+    let mut response = Response::new(());
+    *response.headers_mut() = status.to_trailers();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let _ = respond.send_response(response, true);
+}
+
+impl Expire for Core {
+    fn expire(self: Arc<Self>) {
+        {
+            let mut state = lock(&self.state);
+            let state = &mut *state;
+            state.timer = None;
+            if state.finished || state.over {
+                return;
+            }
+            state.expired = true;
+            let status = Status::new(Code::DeadlineExceeded, "Deadline Exceeded");
+            if let Some(mut send) = state.send.take() {
+                if send.send_trailers(status.to_trailers()).is_err() {
+                    send.send_reset(Reason::CANCEL);
+                }
+            } else if let Some(mut respond) = state.respond.take() {
+                refuse(&mut respond, &status);
+            }
+            state.incoming = None;
+            self.set_over(state);
+        }
+        self.link.flush();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.finished {
+            return;
+        }
+        // Nobody has answered it: its queue was dropped, or its handler was.
+        if self.counted {
+            self.shared.active.fetch_sub(1, Ordering::SeqCst);
+        }
+        if let Some(send) = state.send.as_mut() {
+            send.send_reset(Reason::CANCEL);
+        } else if let Some(respond) = state.respond.as_mut() {
+            respond.send_reset(Reason::CANCEL);
+        }
+        state.send = None;
+        state.respond = None;
+        state.incoming = None;
+        self.link.flush();
+    }
+}
+
+/// A server on any number of sockets.
+#[pyclass(frozen, module = "samehost_native._engine")]
+pub struct Server(Arc<Shared>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The listeners and connections hold what they share.
+        self.0.drain();
+        self.0.abort();
+    }
+}
+
+#[pymethods]
+impl Server {
+    #[new]
+    #[pyo3(signature = (*, max_calls, refusal, max_receive, max_send, decompress))]
+    fn new(max_calls: usize, refusal: String, max_receive: usize, max_send: usize, decompress: bool) -> PyResult<Self> {
+        let reactor = Reactor::new()?;
+        Ok(Self(Arc::new(Shared {
+            futures: Futures::new(&reactor),
+            reactor,
+            kinds: Mutex::default(),
+            most_received: max_receive,
+            most_sent: max_send,
+            decompresses: decompress,
+            most_calls: max_calls,
+            refusal,
+            active: AtomicUsize::new(0),
+            news: Mutex::default(),
+            queue: Queue::default(),
+            overs: Queue::default(),
+            waiting: Arc::default(),
+            listeners: Mutex::default(),
+            links: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+        })))
+    }
+
+    /// Tells how a method is called.
+    fn register(&self, method: String, unary_request: bool, exempt: bool) {
+        lock(&self.0.kinds).insert(method, Kind { unary_request, exempt });
+    }
+
+    /// Serves on a copy of a descriptor of a Unix socket that listens.
+    fn listen(&self, py: Python<'_>, descriptor: i32) -> PyResult<()> {
+        let socket = UnixListener::from(copy_of(py, descriptor)?);
+        socket.set_nonblocking(true)?;
+        let listener = Arc::new(Listener { shared: Arc::clone(&self.0), socket, token: Mutex::default() });
+        let source: Arc<dyn Source> = listener.clone();
+        let token = self.0.reactor.add(source, listener.socket.as_fd())?;
+        *lock(&listener.token) = Some(token);
+        lock(&self.0.listeners).push(listener);
+        Ok(())
+    }
+
+    /// The descriptor that an event loop watches for reading, to call `turn`.
+    fn fileno(&self) -> i32 {
+        self.0.reactor.as_fd().as_raw_fd()
+    }
+
+    /// Does what has come up and returns the calls that have come; in the thread of the event loop.
+    fn turn(&self, py: Python<'_>) -> PyResult<Vec<ServerCall>> {
+        self.0.futures.turn(py)?;
+        Ok(std::iter::from_fn(|| self.0.queue.pop_any()).map(ServerCall).collect())
+    }
+
+    /// Waits for a call and returns it; None after `timeout` seconds, or when workers are asked to leave.
+    ///
+    /// `exempt` asks for the calls of exempt methods alone.
+    fn next(&self, py: Python<'_>, exempt: bool, timeout: f64) -> Option<ServerCall> {
+        let deadline = Instant::now() + Duration::from_secs_f64(timeout);
+        let shared = &self.0;
+        py.detach(|| shared.queue.next(&shared.reactor, exempt, deadline)).map(ServerCall)
+    }
+
+    /// Starts the thread that has another worker lead where a handler takes long.
+    fn start_guard(&self) -> PyResult<()> {
+        Ok(workers::start_guard(Arc::downgrade(&self.0))?)
+    }
+
+    /// How many workers wait for a call.
+    fn idle(&self) -> usize {
+        self.0.queue.idle()
+    }
+
+    /// Has `next` and `next_over` return None from now on.
+    fn release_workers(&self) {
+        self.0.queue.close();
+        self.0.overs.close();
+    }
+
+    /// Accepts what has connected, closes the listeners, and tells all clients to open no more calls here.
+    fn drain(&self, py: Python<'_>) {
+        py.detach(|| self.0.drain());
+    }
+
+    /// Closes all connections, whatever is in progress.
+    fn abort(&self, py: Python<'_>) {
+        py.detach(|| self.0.abort());
+    }
+
+    /// Waits until there is no connection; False after `timeout` seconds.
+    fn wait_quiet(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let shared = &self.0;
+        let deadline = Instant::now() + Duration::from_secs_f64(timeout);
+        Ok(blocking(py, &shared.reactor, Some(deadline), || (), |cx| shared.poll_quiet(cx))?.is_some())
+    }
+
+    /// Whether there is no connection; resolves the future otherwise when the last one ends.
+    fn quiet_nowait(&self, future: &Bound<'_, PyAny>) -> bool {
+        let waker = self.0.futures.waker(future);
+        self.0.poll_quiet(&Context::from_waker(&waker)).is_ready()
+    }
+
+    /// Waits for a call that is over before it was answered, and returns its name; None after `timeout` seconds.
+    fn next_over(&self, py: Python<'_>, timeout: f64) -> Option<u64> {
+        let deadline = Instant::now() + Duration::from_secs_f64(timeout);
+        let shared = &self.0;
+        py.detach(|| shared.overs.next(&shared.reactor, false, deadline))
+    }
+
+    /// How many connections there are.
+    fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many calls are in progress that count.
+    fn active(&self) -> usize {
+        self.0.active.load(Ordering::SeqCst)
+    }
+}
+
+/// Copies a descriptor that Python has. A number is not a descriptor for Rust, which would take it on trust, so Python
+/// sends it over a socket.
+fn copy_of(py: Python<'_>, descriptor: i32) -> PyResult<OwnedFd> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let module = py.import("socket")?;
+    let sender =
+        module.call_method1("socket", (1, 1, 0, py.import("os")?.call_method1("dup", (theirs.as_raw_fd(),))?))?;
+    module.call_method1("send_fds", (&sender, [PyBytes::new(py, b".")], [descriptor]))?;
+    sender.call_method0("close")?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut received = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    recvmsg(&ours, &mut [IoSliceMut::new(&mut byte)], &mut received, flags).map_err(io::Error::from)?;
+    let copies = received.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    copies.flatten().next().ok_or_else(|| PyOSError::new_err(format!("descriptor {descriptor} can't be copied")))
+}
+
+/// A call that has come, for its handler.
+#[pyclass(frozen, module = "samehost_native._engine")]
+pub struct ServerCall(Arc<Core>);
+
+#[pymethods]
+impl ServerCall {
+    #[getter]
+    fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// The client's metadata.
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(to_metadata(py, &self.0.headers)?.into_pyobject(py)?.into_any())
+    }
+
+    /// The request of a unary call, once.
+    fn request<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        lock(&self.0.state).request.take().map(|request| PyBytes::new(py, &request))
+    }
+
+    /// (pid, uid, gid) of the process that connected, when it connected (SO_PEERCRED).
+    fn peer_credentials(&self) -> PyResult<(i32, u32, u32)> {
+        let found = socket_peercred(self.0.link.socket()).map_err(io::Error::from)?;
+        Ok((found.pid.as_raw_nonzero().get(), found.uid.as_raw(), found.gid.as_raw()))
+    }
+
+    /// Waits for the next request and returns it; None when there are no more, False when the call is over.
+    fn receive<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let core = &self.0;
+        let received = blocking(py, &core.shared.reactor, None, || core.link.flush(), |cx| core.poll_receive(cx))?;
+        received.map_or(Ok(None), |received| self.received(py, received))
+    }
+
+    /// Like `receive`, but returns True and resolves the future when there is news.
+    fn receive_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let core = &self.0;
+        let waker = core.shared.futures.waker(future);
+        let polled = core.poll_receive(&mut Context::from_waker(&waker));
+        core.link.flush();
+        match polled {
+            Poll::Pending => Ok(Some(true.into_pyobject(py)?.to_owned().into_any())),
+            Poll::Ready(received) => self.received(py, received),
+        }
+    }
+
+    /// Sends the headers of the response.
+    fn send_initial(&self, metadata: Option<&Bound<'_, PyAny>>, encoding: &str, flush: bool) -> PyResult<()> {
+        let mut headers = HeaderMap::new();
+        if let Some(metadata) = metadata {
+            add_metadata(&mut headers, metadata)?;
+        }
+        let encoding = Encoding::parse(encoding).unwrap_or(Encoding::Identity);
+        {
+            let mut state = lock(&self.0.state);
+            if !state.over && !state.finished {
+                Core::send_headers(&mut state, headers, encoding);
+            }
+        }
+        if flush {
+            self.0.link.flush();
+        }
+        Ok(())
+    }
+
+    /// Sends a message when there is room for it; False when nobody wants it.
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool) -> PyResult<bool> {
+        let core = &self.0;
+        let Some(mut outgoing) = self.outgoing(py, message, compress) else { return Ok(false) };
+        let sent =
+            blocking(py, &core.shared.reactor, None, || core.link.flush(), |cx| core.poll_send(cx, &mut outgoing))?;
+        py.detach(|| core.link.flush());
+        Ok(sent.unwrap_or(false))
+    }
+
+    /// Sends a message and returns True, False when nobody wants it, or None and resolves the future when there is room.
+    fn send_nowait(
+        &self,
+        py: Python<'_>,
+        message: &Bound<'_, PyBytes>,
+        compress: bool,
+        future: &Bound<'_, PyAny>,
+    ) -> Option<bool> {
+        let core = &self.0;
+        let Some(mut outgoing) = self.outgoing(py, message, compress) else { return Some(false) };
+        let waker = core.shared.futures.waker(future);
+        let polled = core.poll_send(&mut Context::from_waker(&waker), &mut outgoing);
+        core.link.flush();
+        match polled {
+            Poll::Pending => None,
+            Poll::Ready(sent) => Some(sent),
+        }
+    }
+
+    /// Sends the status, and a last message before it.
+    #[pyo3(signature = (code, details, trailing, message, compress))]
+    fn finish(
+        &self,
+        py: Python<'_>,
+        code: i32,
+        details: String,
+        trailing: Option<&Bound<'_, PyAny>>,
+        message: Option<&Bound<'_, PyBytes>>,
+        compress: bool,
+    ) -> PyResult<()> {
+        let mut status = Status { code, details, ..Status::new(Code::Ok, "") };
+        if let Some(trailing) = trailing {
+            add_metadata(&mut status.trailers, trailing)?;
+        }
+        let message = match message {
+            None => None,
+            Some(message) => match self.outgoing(py, message, compress) {
+                None => return Ok(()),
+                some => some.flatten(),
+            },
+        };
+        py.detach(|| self.0.finish(message, &status));
+        Ok(())
+    }
+
+    /// Whether somebody waits for the answer.
+    fn is_active(&self) -> bool {
+        let core = &self.0;
+        let mut state = lock(&core.state);
+        if core.link.is_closed() && !state.over {
+            core.set_over(&mut state);
+        }
+        !state.over && !state.finished
+    }
+
+    /// Has `next_over` return a name when the call is over before it has been answered; False when it is already.
+    fn watch(&self, name: u64) -> bool {
+        let mut state = lock(&self.0.state);
+        state.watched = Some(name);
+        !state.over && !state.finished
+    }
+
+    /// Resolves a future when the call is over before it has been answered; True when it is already.
+    fn watch_over(&self, future: &Bound<'_, PyAny>) -> bool {
+        let core = &self.0;
+        let waker = core.shared.futures.waker(future);
+        core.watching.add(&Context::from_waker(&waker));
+        lock(&core.state).over
+    }
+
+    /// Whether the deadline has passed.
+    fn is_expired(&self) -> bool {
+        lock(&self.0.state).expired
+    }
+
+    /// Seconds until the deadline.
+    fn time_remaining(&self) -> Option<f64> {
+        self.0.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+}
+
+impl ServerCall {
+    fn received<'py>(
+        &self,
+        py: Python<'py>,
+        received: Result<Option<Bytes>, Status>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match received {
+            Ok(Some(message)) => Ok(Some(PyBytes::new(py, &message).into_any())),
+            Ok(None) => Ok(None),
+            Err(status) => {
+                if !lock(&self.0.state).over {
+                    self.0.finish(None, &status);
+                }
+                Ok(Some(false.into_pyobject(py)?.to_owned().into_any()))
+            }
+        }
+    }
+
+    /// The message as it is sent; where it is too long, the call ends with that.
+    fn outgoing(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool) -> Option<Option<Outgoing>> {
+        let core = &self.0;
+        let encoding =
+            if compress { lock(&core.state).encoding.unwrap_or(Encoding::Identity) } else { Encoding::Identity };
+        let message = message_of(message);
+        match py.detach(|| Outgoing::new(message, encoding, core.shared.most_sent)) {
+            Ok(outgoing) => Some(Some(outgoing)),
+            Err(status) => {
+                core.finish(None, &status);
+                None
+            }
+        }
+    }
+}

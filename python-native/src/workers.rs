@@ -1,0 +1,164 @@
+//! The calls that wait for a worker, and the threads that wait for a call.
+//!
+//! A worker that waits leads the reactor and runs what it reads itself, so a short handler costs no hand-over. While it
+//! runs, nobody leads: the guard sees to it that another worker does when a handler takes longer than a tick.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Poll, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use crate::reactor::{Reactor, Waited, lock};
+use crate::server::Shared;
+
+/// How many calls are handed over at once after one that took long.
+const WARY_CALLS: usize = 64;
+
+/// A handler that runs longer than one to two of these has another worker lead.
+const TICK: Duration = Duration::from_millis(1);
+
+struct Calls<T> {
+    ordinary: VecDeque<T>,
+    exempt: VecDeque<T>,
+    /// Workers to wake for each queue.
+    waiting: Vec<(bool, Waker)>,
+}
+
+/// The calls that wait.
+pub struct Queue<T> {
+    calls: Mutex<Calls<T>>,
+    closed: AtomicBool,
+    idle: AtomicUsize,
+    /// Calls that have been taken: shows that workers get on.
+    taken: AtomicUsize,
+    wary: AtomicUsize,
+    /// The guard's thread, while it sleeps.
+    asleep: Mutex<Option<Thread>>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self {
+            calls: Mutex::new(Calls { ordinary: VecDeque::new(), exempt: VecDeque::new(), waiting: Vec::new() }),
+            closed: AtomicBool::new(false),
+            idle: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+            wary: AtomicUsize::new(0),
+            asleep: Mutex::default(),
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Adds a call, and wakes a worker for it.
+    pub fn push(&self, call: T, exempt: bool) {
+        let waker = {
+            let mut calls = lock(&self.calls);
+            if exempt { &mut calls.exempt } else { &mut calls.ordinary }.push_back(call);
+            let found = calls.waiting.iter().position(|(kind, _)| *kind == exempt);
+            found.map(|at| calls.waiting.swap_remove(at).1)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes a call of any kind.
+    pub fn pop_any(&self) -> Option<T> {
+        let mut calls = lock(&self.calls);
+        calls.exempt.pop_front().or_else(|| calls.ordinary.pop_front())
+    }
+
+    pub fn idle(&self) -> usize {
+        self.idle.load(Ordering::SeqCst)
+    }
+
+    /// Sends all workers away.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let waiting = std::mem::take(&mut lock(&self.calls).waiting);
+        for (_, waker) in waiting {
+            waker.wake();
+        }
+    }
+
+    /// Waits for a call, leading the reactor.
+    pub fn next(&self, reactor: &Arc<Reactor>, exempt: bool, deadline: Instant) -> Option<T> {
+        let counted = usize::from(!exempt);
+        self.idle.fetch_add(counted, Ordering::SeqCst);
+        let hand_over =
+            || self.wary.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let waited = reactor.wait(Some(deadline), hand_over, |cx| {
+            let mut calls = lock(&self.calls);
+            let queue = if exempt { &mut calls.exempt } else { &mut calls.ordinary };
+            if let Some(call) = queue.pop_front() {
+                return Poll::Ready(Some(call));
+            }
+            if self.closed.load(Ordering::SeqCst) {
+                return Poll::Ready(None);
+            }
+            if !calls.waiting.iter().any(|(_, waker)| waker.will_wake(cx.waker())) {
+                calls.waiting.push((exempt, cx.waker().clone()));
+            }
+            Poll::Pending
+        });
+        self.idle.fetch_sub(counted, Ordering::SeqCst);
+        match waited {
+            Waited::Done(Some(call)) => {
+                self.taken.fetch_add(1, Ordering::SeqCst);
+                if let Some(guard) = lock(&self.asleep).take() {
+                    guard.unpark();
+                }
+                Some(call)
+            }
+            Waited::Done(None) | Waited::TimedOut => None,
+        }
+    }
+
+    /// What the guard does at each tick: has a worker lead, or take a call, where none has got on since the last tick.
+    /// Returns what it has seen, for the next tick.
+    fn tick(&self, reactor: &Arc<Reactor>, seen: (usize, u64)) -> (usize, u64) {
+        let now = (self.taken.load(Ordering::SeqCst), reactor.turns());
+        let is_waiting = !lock(&self.calls).ordinary.is_empty();
+        let is_stuck = now == seen && (!reactor.is_led() || is_waiting);
+        if is_stuck {
+            self.wary.store(WARY_CALLS, Ordering::SeqCst);
+            if !reactor.promote() && reactor.try_lead() {
+                reactor.turn(Some(TICK));
+                reactor.stop_leading();
+            }
+        }
+        now
+    }
+}
+
+/// A guard that has seen nothing for so many ticks sleeps until the next call.
+const QUIET_TICKS: u32 = 100;
+
+/// Starts the thread that watches over the workers; it ends with the server.
+pub fn start_guard(server: Weak<Shared>) -> std::io::Result<()> {
+    let watch = move || {
+        let mut seen = (0, 0);
+        let mut quiet = 0;
+        while let Some(shared) = server.upgrade() {
+            let now = shared.queue.tick(&shared.reactor, seen);
+            quiet = if now == seen && shared.reactor.is_led() { quiet + 1 } else { 0 };
+            seen = now;
+            if quiet < QUIET_TICKS {
+                drop(shared);
+                thread::sleep(TICK);
+            } else {
+                quiet = 0;
+                *lock(&shared.queue.asleep) = Some(thread::current());
+                drop(shared);
+                thread::park_timeout(SLEEP);
+            }
+        }
+    };
+    thread::Builder::new().name("samehost-guard".into()).spawn(watch).map(drop)
+}
+
+/// How soon a guard that sleeps hears that its server has gone.
+const SLEEP: Duration = Duration::from_secs(1);

@@ -1,0 +1,98 @@
+"""Servers and channels of both engines, of which at least one is native in each test."""
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import samehost_native
+import samehost_native.aio
+
+WITHIN = 20.0
+"""Seconds for what takes milliseconds when nothing is wrong."""
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="native-") as folder:
+        yield Path(folder) / "app.sock"
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(WITHIN)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(WITHIN)
+        self.loop.close()
+
+
+@contextlib.contextmanager
+def serving(path: Path, handlers: dict[str, Any], **options: Any) -> Iterator[samehost_native.Server]:
+    """A synchronous native server of the methods of `/test.Test/`."""
+    server = samehost_native.Server(**options)
+    server.add_registered_method_handlers("test.Test", handlers)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        server.listen(listener.fileno())
+    server.start()
+    try:
+        yield server
+    finally:
+        assert server.stop(None).wait(WITHIN)
+
+
+@contextlib.contextmanager
+def serving_async(path: Path, handlers: dict[str, Any], **options: Any) -> Iterator[samehost_native.aio.Server]:
+    """An asyncio native server of the methods of `/test.Test/`, in a loop in another thread."""
+    loop = Loop()
+
+    async def start() -> samehost_native.aio.Server:
+        server = samehost_native.aio.Server(**options)
+        server.add_registered_method_handlers("test.Test", handlers)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            server.listen(listener.fileno())
+        await server.start()
+        return server
+
+    try:
+        server = loop.run(start())
+        try:
+            yield server
+        finally:
+            loop.run(server.stop(None))
+    finally:
+        loop.close()
+
+
+def grpcio_channel(path: Path) -> grpc.Channel:
+    """grpcio's own channel to the same socket."""
+    return grpc.insecure_channel(f"unix:{path}", [("grpc.default_authority", "localhost")])
+
+
+def native_channel(path: Path) -> Any:
+    """A native channel to the socket."""
+    return samehost_native.Channel(str(path))
+
+
+@pytest.fixture(params=[native_channel, grpcio_channel], ids=["native client", "grpcio client"])
+def channel(request: pytest.FixtureRequest, path: Path) -> Iterator[Any]:
+    with request.param(path) as channel:
+        yield channel

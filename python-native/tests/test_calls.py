@@ -1,0 +1,321 @@
+"""What calls do between a native server and clients of both engines."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from conftest import WITHIN, native_channel, serving, serving_async
+
+
+def echo(request: bytes, _: Any) -> bytes:
+    return request
+
+
+async def echo_async(request: bytes, _: Any) -> bytes:
+    return request
+
+
+def count(request: bytes, _: Any) -> Iterator[bytes]:
+    yield from (str(number).encode() for number in range(int(request)))
+
+
+async def count_async(request: bytes, _: Any) -> Any:
+    for number in range(int(request)):
+        yield str(number).encode()
+
+
+def join(requests: Iterator[bytes], _: Any) -> bytes:
+    return b"".join(requests)
+
+
+async def join_async(requests: Any, _: Any) -> bytes:
+    return b"".join([request async for request in requests])
+
+
+def reply(requests: Iterator[bytes], _: Any) -> Iterator[bytes]:
+    for request in requests:
+        yield b"re: " + request
+
+
+async def reply_async(requests: Any, _: Any) -> Any:
+    async for request in requests:
+        yield b"re: " + request
+
+
+HANDLERS: dict[str, Any] = {
+    "Echo": grpc.unary_unary_rpc_method_handler(echo),
+    "Count": grpc.unary_stream_rpc_method_handler(count),
+    "Join": grpc.stream_unary_rpc_method_handler(join),
+    "Reply": grpc.stream_stream_rpc_method_handler(reply),
+}
+ASYNC_HANDLERS: dict[str, Any] = {
+    "Echo": grpc.unary_unary_rpc_method_handler(echo_async),
+    "Count": grpc.unary_stream_rpc_method_handler(count_async),
+    "Join": grpc.stream_unary_rpc_method_handler(join_async),
+    "Reply": grpc.stream_stream_rpc_method_handler(reply_async),
+}
+
+
+@pytest.fixture(params=["sync", "aio"])
+def served(request: pytest.FixtureRequest, path: Path) -> Iterator[Any]:
+    with serving(path, HANDLERS) if request.param == "sync" else serving_async(path, ASYNC_HANDLERS) as server:
+        yield server
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 70_000, 3_000_000])
+@pytest.mark.usefixtures("served")
+def test_a_message_of_any_size_comes_back(channel: Any, size: int) -> None:
+    message = bytes(index % 251 for index in range(size))
+    assert channel.unary_unary("/test.Test/Echo")(message, timeout=WITHIN) == message
+
+
+@pytest.mark.usefixtures("served")
+def test_streams_of_all_kinds(channel: Any) -> None:
+    assert list(channel.unary_stream("/test.Test/Count")(b"5", timeout=WITHIN)) == [b"0", b"1", b"2", b"3", b"4"]
+    assert channel.stream_unary("/test.Test/Join")(iter([b"a", b"b", b"c"]), timeout=WITHIN) == b"abc"
+    assert list(channel.stream_stream("/test.Test/Reply")(iter([b"a", b"b"]), timeout=WITHIN)) == [b"re: a", b"re: b"]
+    assert list(channel.stream_stream("/test.Test/Reply")(iter([]), timeout=WITHIN)) == []
+
+
+@pytest.mark.usefixtures("served")
+def test_an_unknown_method_is_unimplemented(channel: Any) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        channel.unary_unary("/test.Test/Nothing")(b"", timeout=WITHIN)
+    assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.usefixtures("served")
+def test_many_callers_share_a_connection(channel: Any) -> None:
+    failed: list[BaseException] = []
+
+    def call(number: int) -> None:
+        try:
+            for _ in range(50):
+                message = bytes([number]) * (number * 1000 + 1)
+                assert channel.unary_unary("/test.Test/Echo")(message, timeout=WITHIN) == message
+        except (grpc.RpcError, AssertionError) as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WITHIN)
+    assert failed == []
+
+
+def test_metadata_and_a_status_with_details(path: Path, channel: Any) -> None:
+    def fail(_: bytes, context: grpc.ServicerContext) -> bytes:
+        sent = {key: value for key, value in context.invocation_metadata() if key.startswith("x-")}
+        context.send_initial_metadata((("x-first", sent["x-text"]), ("x-first-bin", sent["x-some-bin"])))
+        context.set_trailing_metadata((("x-last-bin", b"\x00\xff"),))
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not \N{SNOWMAN} yet, 100 %\n")
+
+    with serving(path, {"Fail": grpc.unary_unary_rpc_method_handler(fail)}):
+        call = channel.unary_unary("/test.Test/Fail").future(
+            b"", timeout=WITHIN, metadata=(("x-text", "hello"), ("x-some-bin", b"\x01\x02\xfe"))
+        )
+        assert call.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert call.details() == "not \N{SNOWMAN} yet, 100 %\n"
+        assert {("x-first", "hello"), ("x-first-bin", b"\x01\x02\xfe")} <= set(map(tuple, call.initial_metadata()))
+        assert ("x-last-bin", b"\x00\xff") in set(map(tuple, call.trailing_metadata()))
+
+
+def test_a_deadline_ends_the_call_on_both_ends(path: Path, channel: Any) -> None:
+    over = threading.Event()
+
+    def sleep(_: bytes, context: grpc.ServicerContext) -> bytes:
+        assert context.add_callback(over.set)
+        assert over.wait(WITHIN)
+        assert not context.is_active()
+        return b""
+
+    with serving(path, {"Sleep": grpc.unary_unary_rpc_method_handler(sleep)}):
+        begun = time.monotonic()
+        with pytest.raises(grpc.RpcError) as failed:
+            channel.unary_unary("/test.Test/Sleep")(b"", timeout=0.2)
+        assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert 0.2 <= time.monotonic() - begun < WITHIN
+        assert over.wait(WITHIN)
+
+
+def test_a_cancellation_reaches_the_handler(path: Path, channel: Any) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def sleep(_: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        assert context.add_callback(over.set)
+        begun.set()
+        yield b"first"
+        assert over.wait(WITHIN)
+
+    with serving(path, {"Sleep": grpc.unary_stream_rpc_method_handler(sleep)}):
+        call = channel.unary_stream("/test.Test/Sleep")(b"", timeout=WITHIN)
+        assert next(call) == b"first"
+        assert begun.wait(WITHIN)
+        call.cancel()
+        assert over.wait(WITHIN)
+
+
+def test_blocked_handlers_hold_up_nobody_else(path: Path, channel: Any) -> None:
+    release = threading.Event()
+
+    def block(*_: Any) -> bytes:
+        assert release.wait(WITHIN)
+        return b""
+
+    handlers = {"Block": grpc.unary_unary_rpc_method_handler(block), **HANDLERS}
+    with serving(path, handlers, max_workers=10):
+        blocked = [channel.unary_unary("/test.Test/Block").future(b"", timeout=WITHIN) for _ in range(8)]
+        for _ in range(50):
+            assert channel.unary_unary("/test.Test/Echo")(b"x", timeout=WITHIN) == b"x"
+        release.set()
+        for call in blocked:
+            assert call.result() == b""
+
+
+def test_too_many_calls_are_refused(path: Path, channel: Any) -> None:
+    begun, release = threading.Semaphore(0), threading.Event()
+
+    def block(*_: Any) -> bytes:
+        begun.release()
+        assert release.wait(WITHIN)
+        return b""
+
+    with serving(path, {"Block": grpc.unary_unary_rpc_method_handler(block)}, max_concurrent_calls=2):
+        blocked = [channel.unary_unary("/test.Test/Block").future(b"", timeout=WITHIN) for _ in range(2)]
+        for _ in blocked:
+            assert begun.acquire(timeout=WITHIN)
+        with pytest.raises(grpc.RpcError) as failed:
+            channel.unary_unary("/test.Test/Block")(b"", timeout=WITHIN)
+        assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        release.set()
+        for call in blocked:
+            assert call.result() == b""
+
+
+def test_a_message_that_is_too_long_is_refused(path: Path, channel: Any) -> None:
+    with serving(path, HANDLERS, max_receive=1000):
+        with pytest.raises(grpc.RpcError) as failed:
+            channel.unary_unary("/test.Test/Echo")(bytes(1001), timeout=WITHIN)
+        assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert channel.unary_unary("/test.Test/Echo")(bytes(1000), timeout=WITHIN) == bytes(1000)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_messages(path: Path, channel: Any, compression: grpc.Compression) -> None:
+    with serving(path, HANDLERS, compression=compression):
+        message = b"a" * 100_000
+        assert channel.unary_unary("/test.Test/Echo")(message, timeout=WITHIN, compression=compression) == message
+
+
+def test_what_a_handler_raises_is_unknown(path: Path, channel: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: Any) -> bytes:
+        raise LookupError("no such thing")
+
+    with serving(path, {"Fail": grpc.unary_unary_rpc_method_handler(fail)}), pytest.raises(grpc.RpcError) as failed:
+        channel.unary_unary("/test.Test/Fail")(b"", timeout=WITHIN)
+    assert (failed.value.code(), failed.value.details()) == (
+        grpc.StatusCode.UNKNOWN,
+        "Exception calling application: no such thing",
+    )
+    assert [record.message for record in caplog.records] == ["/test.Test/Fail raised LookupError"]
+
+
+def test_a_server_knows_the_uid_of_its_caller(path: Path, channel: Any) -> None:
+    def who(_: bytes, context: grpc.ServicerContext) -> bytes:
+        identities: Any = context.auth_context()["peer_uid"]
+        return b"".join(identities)
+
+    with serving(path, {"Who": grpc.unary_unary_rpc_method_handler(who)}):
+        assert channel.unary_unary("/test.Test/Who")(b"", timeout=WITHIN) == str(os.getuid()).encode()
+
+
+def test_a_stop_lets_calls_finish_and_refuses_none(path: Path, channel: Any) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def block(*_: Any) -> bytes:
+        begun.set()
+        assert release.wait(WITHIN)
+        return b"done"
+
+    with serving(path, {"Block": grpc.unary_unary_rpc_method_handler(block)}) as server:
+        call = channel.unary_unary("/test.Test/Block").future(b"", timeout=WITHIN)
+        assert begun.wait(WITHIN)
+        stopped = server.stop(WITHIN)
+        assert not stopped.wait(0.1)
+        release.set()
+        assert call.result() == b"done"
+        assert stopped.wait(WITHIN)
+
+
+def test_an_idle_client_does_not_hold_up_a_stop(path: Path, channel: Any) -> None:
+    with serving(path, HANDLERS) as server:
+        assert channel.unary_unary("/test.Test/Echo")(b"x", timeout=WITHIN) == b"x"
+        begun = time.monotonic()
+        assert server.stop(WITHIN).wait(WITHIN)
+        assert time.monotonic() - begun < 2, "it takes milliseconds"
+
+
+def test_no_call_is_lost_while_servers_replace_each_other(path: Path, channel: Any) -> None:
+    failed: list[grpc.RpcError] = []
+    over = threading.Event()
+    made = 0
+
+    def call() -> None:
+        nonlocal made
+        echo = channel.unary_unary("/test.Test/Echo")
+        while not over.is_set():
+            try:
+                assert echo(b"x" * 4096, timeout=WITHIN, wait_for_ready=True)
+                made += 1
+            except grpc.RpcError as error:
+                failed.append(error)
+
+    def serve_for_a_while() -> None:
+        before, deadline = made, time.monotonic() + WITHIN
+        while made < before + 20:
+            assert time.monotonic() < deadline, f"{made - before} of 20 calls were made"
+            over.wait(0.01)
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    with contextlib.ExitStack() as servers:
+        last = servers.enter_context(serving(path, HANDLERS))
+        for caller in callers:
+            caller.start()
+        for _ in range(5):
+            serve_for_a_while()
+            path.unlink()
+            successor = servers.enter_context(serving(path, HANDLERS))
+            assert last.stop(WITHIN).wait(WITHIN)
+            last = successor
+        serve_for_a_while()
+        over.set()
+        for caller in callers:
+            caller.join(WITHIN)
+    assert [error.details() for error in failed] == []
+
+
+def test_a_slow_reader_holds_a_fast_writer_back(path: Path) -> None:
+    sent = 0
+
+    def flood(*_: Any) -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 1000:
+            sent += 1
+            yield bytes(1_000_000)
+
+    with serving(path, {"Flood": grpc.unary_stream_rpc_method_handler(flood)}), native_channel(path) as channel:
+        responses = channel.unary_stream("/test.Test/Flood")(b"", timeout=WITHIN)
+        assert len(next(responses)) == 1_000_000
+        last = -1
+        while sent != last:  # a server that is not held back would send all within a second
+            last = sent
+            threading.Event().wait(0.3)
+        assert sent < 40, "windows of 8 MiB hold few of them"
+        responses.cancel()
