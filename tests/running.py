@@ -24,6 +24,7 @@ from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import connect
 from samehost_client.health import check
 from samehost_common import SocketAddress
+from samehost_common.engine import GRPCIO, chosen_engine
 from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_server import Server, aio
 
@@ -44,7 +45,8 @@ class Running:
     def make(self, address: object, services: Sequence[object] | None = None, **options: Any) -> Any:
         """Another server of the same kind, for `call`."""
         # Shorter than the default, so that a stop takes a moment; what it is for has tests of its own.
-        options = {"max_connection_age": 0.1, **options}
+        if chosen_engine(options.get("engine")) == GRPCIO:
+            options = {"max_connection_age": 0.1, **options}
         if self._kind == "sync":
             return Server(address, services or [GreeterService()], **options)  # type: ignore[arg-type]
         return aio.Server(address, services or [AsyncGreeterService()], **options)  # type: ignore[arg-type]

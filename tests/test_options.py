@@ -15,7 +15,7 @@ SERVER = [
     *(("mode", value) for value in (0o1777, -1, "0660", 0.5, None, True)),
     *(("group", value) for value in (-1, 2**32, 1.5)),
     *(("grace", value) for value in (-1, math.nan, math.inf, None, "5")),
-    *(("max_connection_age", value) for value in (0, math.nan, math.inf, 1e7, None)),
+    *(("max_connection_age", value) for value in (0, math.nan, math.inf, 1e7)),
     *(("max_concurrent_calls", value) for value in (0, 2.5, 10**6, None)),
     *(("max_message_bytes", value) for value in (0, -1, 4e6, 2**31, None)),
     *(("options", value) for value in (None, {"a": 1}, [("a", 1.5)], [("a", 2**31)], [("a",)], [(1, 2)], "ab")),

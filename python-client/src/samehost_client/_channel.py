@@ -6,24 +6,15 @@ from typing import Any
 
 import grpc
 
+from samehost_client._engine import Channels
 from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
 from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
 from samehost_common import AddressLike, OptionError, SocketAddress
-from samehost_common.options import MOST_BYTES, channel_arguments, check_number, check_wait, instances
-from samehost_common.transport import CLIENT_OPTIONS
+from samehost_common.options import check_wait, instances
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """gRPC's own default for what a client takes in."""
-
-_INITIAL_BACKOFF_MS = 100
-_MAX_BACKOFF_MS = 500
-"""Dialling a socket costs a client microseconds and the server nothing, so it is done often: with grpc's
-own backoff, of 1 s to 120 s, a server that was up after 1.5 s was reached after 2.84 s; with 100 ms, 1.59 s."""
-
-_RETRY_BUFFER_BYTES = 8 * 1024 * 1024
-"""How much of a call is kept to send it again when the server says that it never began it (gRFC A6). With
-grpc's 256 KiB, 15 of 54,407 calls failed while servers were replaced, all of them of 1 MiB; with 8 MiB, none."""
 
 REFUSAL_SECONDS = 1.0
 """How long a refused handshake may take to be made again and told; on one machine it takes milliseconds."""
@@ -33,25 +24,6 @@ ANY_METHOD = "/grpc.health.v1.Health/Check"
 takes a thread that grpc lets run on, and which fails aloud when the channel is closed under it."""
 
 _KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
-
-
-def channel_options(max_message_bytes: int, options: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
-    """Returns what a channel over a socket needs, less what the user has set, and that."""
-    check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
-    return channel_arguments(
-        {
-            # Otherwise C-core sends the path, percent-encoded, as :authority, which Kestrel and Rust's h2 refuse
-            # (grpc/grpc 34305, hyperium/h2 442).
-            "grpc.default_authority": "localhost",
-            "grpc.initial_reconnect_backoff_ms": _INITIAL_BACKOFF_MS,
-            "grpc.max_reconnect_backoff_ms": _MAX_BACKOFF_MS,
-            "grpc.per_rpc_retry_buffer_size": _RETRY_BUFFER_BYTES,
-            **CLIENT_OPTIONS,
-            "grpc.max_receive_message_length": max_message_bytes,
-            "grpc.max_send_message_length": max_message_bytes,
-        },
-        options,
-    )
 
 
 def check_compression(compression: object) -> None:
@@ -91,6 +63,7 @@ def connect(
     compression: grpc.Compression | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     options: Sequence[tuple[str, Any]] = (),
+    engine: str | None = None,
 ) -> grpc.Channel:
     """Gives an ordinary channel to the server at a socket; close it, or use it as a context manager.
 
@@ -111,6 +84,8 @@ def connect(
         compression: of what the channel sends, unless a call says otherwise; None does not compress.
         max_message_bytes: the longest message in either direction.
         options: further channel arguments of grpc, which win over those that are set here.
+        engine: `grpcio`, or `native` with samehost-native installed; by default what the environment variable
+            SAMEHOST_ENGINE says, else grpcio.
 
     Raises:
         AddressError: the address is invalid.
@@ -123,12 +98,14 @@ def connect(
     methods = Methods(idempotent)
     interceptors = client_interceptors(interceptors, grpc)
     check_compression(compression)
-    arguments = channel_options(max_message_bytes, options)
-    bare = (
-        grpc.insecure_channel(str(address), arguments, compression=compression)
-        if credentials is None
-        else grpc.secure_channel(str(address), credentials, arguments, compression=compression)
-    )
+    bare = Channels(
+        engine,
+        address,
+        credentials=credentials,
+        compression=compression,
+        max_message_bytes=max_message_bytes,
+        options=options,
+    ).make()
     if methods:
         interceptors.append(RetryInterceptor(methods))
     channel = grpc.intercept_channel(bare, *interceptors)

@@ -11,12 +11,12 @@ from samehost_client._channel import (
     ANY_METHOD,
     MAX_MESSAGE_BYTES,
     REFUSAL_SECONDS,
-    channel_options,
     check_compression,
     client_interceptors,
     was_answered,
 )
 from samehost_client._connecting import enterable
+from samehost_client._engine import Channels
 from samehost_client.diagnosis import certificate_refused, not_ready, refuse_what_waiting_cannot_cure
 from samehost_client.errors import CertificateError
 from samehost_client.retry import AsyncRetryInterceptor, Methods
@@ -44,6 +44,7 @@ async def connect(
     compression: grpc.Compression | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     options: Sequence[tuple[str, Any]] = (),
+    engine: str | None = None,
 ) -> grpc.aio.Channel:
     """Gives an ordinary asyncio channel to the server at a socket.
 
@@ -61,21 +62,20 @@ async def connect(
     methods = Methods(idempotent)
     interceptors = client_interceptors(interceptors, grpc.aio)
     check_compression(compression)
-    arguments = channel_options(max_message_bytes, options)
-
-    def make(interceptors: Sequence[Any]) -> grpc.aio.Channel:
-        if credentials is None:
-            return grpc.aio.insecure_channel(
-                str(address), arguments, compression=compression, interceptors=interceptors
-            )
-        return grpc.aio.secure_channel(
-            str(address), credentials, arguments, compression=compression, interceptors=interceptors
-        )
-
-    channel = make([*interceptors, AsyncRetryInterceptor(methods)] if methods else interceptors)
+    channels = Channels(
+        engine,
+        address,
+        credentials=credentials,
+        compression=compression,
+        max_message_bytes=max_message_bytes,
+        options=options,
+    )
+    channel = channels.make_aio([*interceptors, AsyncRetryInterceptor(methods)] if methods else interceptors)
     if wait is None:
         return channel
-    bare = make([]) if interceptors else channel  # a channel of grpc.aio always calls through its interceptors
+    bare = (
+        channels.make_aio([]) if interceptors else channel
+    )  # a channel of grpc.aio always calls through its interceptors
     try:
         refuse_what_waiting_cannot_cure(address)
         knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)

@@ -14,9 +14,9 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from samehost_common import AddressLike, OptionError, SocketAddress
-from samehost_common.options import MOST_BYTES, MOST_INT, as_list, channel_arguments, check_number, instances
-from samehost_common.transport import SERVER_OPTIONS
+from samehost_common.options import MOST_BYTES, MOST_INT, as_list, check_number, instances
 from samehost_server import _failures, _processwide
+from samehost_server._engine import make_engine
 from samehost_server._health import SERVICE_NAME as HEALTH
 from samehost_server._health import Statuses
 from samehost_server._limit import CallLimit, LimitedServer
@@ -25,23 +25,16 @@ from samehost_server._reflection import add_reflection
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
 from samehost_server._tls import server_credentials
-from samehost_server.errors import BindError, RemovedError, ServiceError, StateError
+from samehost_server.errors import RemovedError, ServiceError, StateError
 from samehost_server.signals import STOP
 
 _LOG = logging.getLogger("samehost_server")
-
-_AGE_OPTION = "grpc.max_connection_age_ms"
 
 _MOST_CALLS = 10_000
 """A synchronous server has a thread for each."""
 
 _MOST_GROUP = 2**32 - 2
 """The largest gid_t; the one above stands for "no change" (chown(2))."""
-
-_DRAIN_FACTOR = 1.3
-"""How many connection ages to serve on, at most, once the path is gone, so that every client has been moved by
-its ordinary age limit, which C-core spreads by 10 %. With 1.3, an age of 1 s and a server replaced
-every second under 16 callers, 0 of 41,291 calls failed; with an immediate stop, 101 of 42,450."""
 
 _BEYOND_GRACE_SECONDS = 1.2
 """What a stop may take beyond the grace: enough to move all clients at the default age, whatever the grace."""
@@ -90,7 +83,7 @@ class ServerBase:
         takeover: bool = False,
         on_removed: Literal["serve", "stop"] = "serve",
         grace: float = 5.0,
-        max_connection_age: float = 1.0,
+        max_connection_age: float | None = None,
         max_concurrent_calls: int = 100,
         max_message_bytes: int = 4 * 1024 * 1024,
         certificate: str | os.PathLike[str] | None = None,
@@ -100,17 +93,24 @@ class ServerBase:
         with_reflection: bool = True,
         interceptors: Sequence[Any] = (),
         options: Sequence[tuple[str, Any]] = (),
+        engine: str | None = None,
     ) -> None:
         self.address = SocketAddress.parse(address)
         _check_mode(mode)
         check_number("grace", grace, 0, MOST_INT)
-        check_number("max_connection_age", max_connection_age, 0.001, MOST_INT / 1000)
         check_number("max_concurrent_calls", max_concurrent_calls, 1, _MOST_CALLS, whole=True)
         check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
         if on_removed not in ("serve", "stop"):
             raise OptionError(f"on_removed is {on_removed!r} and must be 'serve' or 'stop'")
-        self._credentials = server_credentials(certificate, key, credentials)
-        self.version = grpc.__version__
+        self._engine = make_engine(
+            engine,
+            max_connection_age=max_connection_age,
+            max_message_bytes=max_message_bytes,
+            credentials=server_credentials(certificate, key, credentials),
+            options=options,
+        )
+        self.implementation = f"{self._engine.implementation}{'-aio' * self._asynchronous}"
+        self.version = self._engine.version
         self._file = SocketFile(
             self.address,
             mode=mode,
@@ -130,18 +130,6 @@ class ServerBase:
         self._stops_when_removed = on_removed == "stop"
         self._removal: RemovedError | None = None
         self._grace = grace
-        self._options = channel_arguments(
-            {
-                _AGE_OPTION: int(max_connection_age * 1000),
-                **SERVER_OPTIONS,
-                "grpc.max_receive_message_length": max_message_bytes,
-                "grpc.max_send_message_length": max_message_bytes,
-            },
-            options,
-        )
-        age = dict(self._options)[_AGE_OPTION]
-        check_number(f"option {_AGE_OPTION}", age, 1, MOST_INT, whole=True)
-        self._moved_within = _DRAIN_FACTOR * age / 1000
         self._state = State.NEW
         self._changing = threading.Lock()
         """Held while the state changes, which any thread may want."""
@@ -223,18 +211,6 @@ class ServerBase:
         """Makes what `stop` needs from now on."""
         raise NotImplementedError
 
-    def _listen(self, server: grpc.Server | grpc.aio.Server, private: SocketAddress) -> None:
-        try:
-            if self._credentials is None:
-                server.add_insecure_port(str(private))
-            else:
-                server.add_secure_port(str(private), self._credentials)
-        except RuntimeError as error:  # grpc says no more than that it failed
-            raise BindError(
-                f"the system refused a socket beside {self.address.path}; check that its folder is on a file system "
-                f"with sockets and has space"
-            ) from error
-
     def _publish(self) -> None:
         self._file.publish(self.request_stop)
         self._state = State.SERVING
@@ -253,7 +229,7 @@ class ServerBase:
 
     def _pauses(self) -> Iterator[float]:
         """Yields the seconds to wait, one after the other, until no client is connected, or each has been moved."""
-        end = min(time.monotonic() + self._moved_within, self._cut_at)
+        end = min(time.monotonic() + self._engine.moved_within, self._cut_at)
         quiet = 0
         while not self._hurried and (begun := time.monotonic()) < end:
             quiet = 0 if self._file.has_client() else quiet + 1

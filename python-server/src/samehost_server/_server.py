@@ -8,6 +8,7 @@ from typing import Self
 import grpc
 
 from samehost_server._base import END_SECONDS, WATCH_SECONDS, ServerBase, State
+from samehost_server._failures import METHOD
 from samehost_server._health import Health
 from samehost_server._limit import REFUSING_WORKERS, Limit
 from samehost_server._wakeups import Latch, Wakeup
@@ -37,9 +38,9 @@ class Server(ServerBase):
             connects finds the server: `serve` what is in progress, and say so in the log; or `stop`, with
             RemovedError from `wait`, so that whoever supervises it starts it again.
         grace: seconds that calls in progress have to finish when the server stops.
-        max_connection_age: seconds after which a client is moved to a new connection, which it does
-            without losing a call. It is what makes a stop, a restart or a takeover harmless: when its path is gone,
-            the server serves on until no client is connected, for 1.3 of them at most.
+        max_connection_age: seconds after which a client is moved to a new connection, which it does without losing a
+            call; by default 1. It is what makes a stop, a restart or a takeover harmless: when its path is gone, the
+            server serves on until no client is connected, for 1.3 of them at most. The engine `native` needs none.
         max_concurrent_calls: calls in progress, checks and watches of health not counted, beyond which a call is
             refused at once with RESOURCE_EXHAUSTED.
         max_message_bytes: the longest message in either direction; a longer one is refused with
@@ -53,13 +54,14 @@ class Server(ServerBase):
         interceptors: instances of grpc.ServerInterceptor, in front of the limit on calls in progress. They must not
             block, as grpc runs all of them in one thread.
         options: further channel arguments of grpc, which win over those that the server sets.
+        engine: `grpcio`, or `native` with samehost-native installed; by default what the environment variable
+            SAMEHOST_ENGINE says, else grpcio.
 
     Raises:
         AddressError: the address is invalid.
         OptionError: an option is out of range or of the wrong type.
     """
 
-    implementation = "grpcio"
     _asynchronous = False
     _server: grpc.Server | None = None
     _workers: Workers
@@ -80,10 +82,12 @@ class Server(ServerBase):
         """
         self._begin()
         try:
-            self._server = grpc.server(self._workers, interceptors=self._interceptors, options=self._options)
+            self._server = self._engine.server(
+                self._interceptors, self._workers, self._max_concurrent_calls + REFUSING_WORKERS
+            )
             self._add_services(self._server, self._health, Limit(self._max_concurrent_calls))
             if not self._asked:
-                self._listen(self._server, self._file.claim(takeover=self._takeover))
+                self._engine.listen(self._server, self._file.claim(takeover=self._takeover), self.address.path)
             if not self._asked:
                 self._server.start()
                 self._publish()
@@ -130,7 +134,7 @@ class Server(ServerBase):
         if self._state is State.NEW:
             return
         self.request_stop(at_once=at_once)
-        if not (self._workers.has_this_thread() or self._is_starting_here()):
+        if not (METHOD.get() or self._is_starting_here()):
             self._wait_until_over()
 
     def _wait_until_over(self) -> None:

@@ -30,7 +30,6 @@ class Workers(futures.ThreadPoolExecutor):
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._free = threading.Semaphore(0)
         self._made = 0
-        self._idents: set[int] = set()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "futures.Future[Any]":
         """As futures.Executor has it; grpc calls it in one thread only."""
@@ -50,12 +49,7 @@ class Workers(futures.ThreadPoolExecutor):
         del wait, cancel_futures
         self._tasks.put(None)
 
-    def has_this_thread(self) -> bool:
-        """Whether the caller is one of its threads, so a handler."""
-        return threading.get_ident() in self._idents
-
     def _work(self) -> None:
-        self._idents.add(threading.get_ident())
         while task := self._tasks.get():
             future, function, args, kwargs = task
             if future.set_running_or_notify_cancel():

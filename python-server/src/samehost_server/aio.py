@@ -35,7 +35,6 @@ class Server(ServerBase):
     written with `async def`, and the interceptors are instances of grpc.aio.ServerInterceptor.
     """
 
-    implementation = "grpcio-aio"
     _asynchronous = True
     _server: grpc.aio.Server | None = None
     _is_grpc_started = False
@@ -44,10 +43,10 @@ class Server(ServerBase):
         """Serves, and then lets the socket be found at its path; raises as samehost_server.Server.start does."""
         self._begin()
         try:
-            self._server = grpc.aio.server(interceptors=self._interceptors, options=self._options)
+            self._server = self._engine.aio_server(self._interceptors)
             self._add_services(self._server, self._health, self._limit)
             if not self._asked:
-                self._listen(self._server, await self._claim())
+                self._engine.listen(self._server, await self._claim(), self.address.path)
             if not self._asked:
                 self._is_grpc_started = True
                 await _to_its_end(self._server.start())

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from samehost_common import OptionError, SocketAddress
+from samehost_common.engine import ENGINES
 from samehost_common.program import socket_option
 from samehost_common.tuning import run_in_loop
 from samehost_server import Server, aio
@@ -43,6 +44,7 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
             default="serve",
             help="What to do when someone removes the socket: serve what is in progress, or stop with code 1. [serve]",
         ),
+        click.option("--engine", type=click.Choice(ENGINES), help="What speaks HTTP/2. [SAMEHOST_ENGINE, else grpcio]"),
         click.option("--grace", type=float, default=5.0, help="Seconds that calls have to finish. [5]"),
         click.option("--group", help="Group of the socket, a name or a number. [the process's]"),
         click.option(
