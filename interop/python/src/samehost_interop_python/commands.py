@@ -1,12 +1,14 @@
 """The three commands of every peer: serve, greet and interop."""
 
 import dataclasses
+import os
 from typing import Any
 
 import click
 
 from samehost_client.commands import timeout_option
 from samehost_common import SocketAddress
+from samehost_common.engine import ENGINES, VARIABLE
 from samehost_common.program import EXIT_FAILED, print_json, socket_option
 from samehost_demo.commands import make_greetings, print_exchange
 from samehost_demo.services import AsyncGreeterService, GreeterService
@@ -29,10 +31,13 @@ MAX_CONCURRENT_CALLS = 1100
 
 @click.group()
 @click.option("--aio", "asynchronous", is_flag=True, help="Serve or call in an asyncio event loop.")
+@click.option("--engine", type=click.Choice(ENGINES), help="What speaks HTTP/2. [SAMEHOST_ENGINE, else grpcio]")
 @click.pass_context
-def command(context: click.Context, asynchronous: bool) -> None:
+def command(context: click.Context, asynchronous: bool, engine: str | None) -> None:
     """The Python peer of the interop matrix."""
     context.obj = asynchronous
+    if engine:
+        os.environ[VARIABLE] = engine
 
 
 @command.command("serve")
