@@ -14,7 +14,7 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
-from running import WITHIN, as_option, eventually, required
+from running import WITHIN, eventually, greeter, required
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 2400.0
@@ -170,7 +170,7 @@ def test_docker_stop_lets_a_call_in_progress_end_and_the_server_exit_with_0(
 ) -> None:
     build = project.compose("build", "server", "client")
     assert build.returncode == 0, build.stdout + build.stderr
-    command = ["--socket", "/run/samehost/greeter.sock", *as_option(kind)]
+    command = ["samehost-server", *greeter(kind), "--socket", "/run/samehost/greeter.sock"]
     started = project.compose("run", "--detach", "server", *command)
     assert started.returncode == 0, started.stderr
     server = engine.containers.get(started.stdout.split()[-1])

@@ -19,6 +19,9 @@ __all__ = ["Server"]
 
 _Result = TypeVar("_Result")
 
+_ENDLESS_SECONDS = 1e6
+"""A grace that does not end: 11 days."""
+
 _ABANDONED: list[object] = []
 """Servers whose loop ended before they stopped, as grpc hangs when the last reference to one goes (grpcio 1.85.1)."""
 
@@ -150,15 +153,17 @@ class Server(ServerBase):
         self._over.set()
 
     async def _end_calls(self, server: grpc.aio.Server) -> None:
-        # None, as a stop with a grace of 0 waits for a moment before it cuts the calls off, and crashes where another
-        # stop has ended the server by then (grpcio 1.85.1).
-        grace = self._grace_left or None
-        stopping = [asyncio.ensure_future(server.stop(grace))]
+        # One stop lets calls finish, and another cuts them off. A stop whose grace ends cancels the calls of a server
+        # that another may have ended in the same turn of the loop, and crashes, as one with a grace of 0 does
+        # (grpcio 1.85.1).
+        stopping = []
+        if self._grace_left:
+            stopping.append(asyncio.ensure_future(server.stop(_ENDLESS_SECONDS)))
         for pause in self._pauses_of_grace():
             await asyncio.wait(stopping, timeout=pause)
             if stopping[0].done():
                 break
-        if grace and not stopping[0].done():
+        if not (stopping and stopping[0].done()):
             stopping.append(asyncio.ensure_future(server.stop(None)))
         done, still = await asyncio.wait(stopping, timeout=END_SECONDS)
         for each in done:
