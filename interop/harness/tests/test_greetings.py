@@ -11,8 +11,9 @@ SAID = "Greet\n  > one\nGreetInLanguages\nGreetTogether\nConverse\n"
 
 def peers(folder: Path) -> Path:
     file = folder / "peers.toml"
-    command = 'serve = ["x"]\nclient = ["x"]\nneeds = []\n'
-    file.write_text("".join(f'[{name}]\nlanguage = "L"\nlibrary = "l"\n{command}' for name in ("one", "two")))
+    table = '[{}]\nlanguage = "L"\nlibrary = "l"\nserve = ["x"]\nclient = ["x"]\nneeds = []\n'
+    contained = [f'{table.format(name)}dockerfile = "Dockerfile"\n' for name in ("one", "two")]
+    file.write_text("".join([*contained, table.format("of-no-container")]))
     return file
 
 

@@ -26,7 +26,8 @@ _METHODS = ["Greet", "GreetInLanguages", "GreetTogether", "Converse"]
 def main(peers: Path, results: Path, timeout: float) -> None:
     """Prints who could greet whom, and exits with 0 only if every client greeted every server."""
     try:
-        found = load_peers(peers)
+        # Those without a container of their own are not in the Compose project.
+        found = {name: peer for name, peer in load_peers(peers).items() if peer.dockerfile}
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     cells = all_cells(list(found), list(found), [CASE])
