@@ -493,20 +493,19 @@ impl Core {
 
     /// The only message of a call, once the call has ended.
     fn poll_unary(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.waiting.add(cx);
+        let waker = self.waker();
+        let cx = &mut Context::from_waker(&waker);
+        // One lock for all: another thread may read the same call, as the one that drives its connection does.
+        let mut state = lock(&self.state);
+        let state = &mut *state;
         loop {
-            let message = ready!(self.poll_message(cx));
-            let mut state = lock(&self.state);
-            match message {
-                None => {
-                    let first = state.incoming.as_ref().and_then(|incoming| incoming.kept.clone());
-                    return Poll::Ready(first);
-                }
-                Some(message) => {
-                    let incoming = state.incoming.as_mut().expect("a message came from it");
-                    if incoming.kept.replace(message).is_some() {
-                        self.end(&mut state, Status::new(Code::Unimplemented, "the server sent more than one message"));
-                    }
-                }
+            let Some(message) = ready!(self.poll_next(state, cx)) else {
+                return Poll::Ready(state.incoming.as_ref().and_then(|incoming| incoming.kept.clone()));
+            };
+            let first = state.incoming.as_mut().and_then(|incoming| incoming.kept.replace(message));
+            if first.is_some() {
+                self.end(state, Status::new(Code::Unimplemented, "the server sent more than one message"));
             }
         }
     }

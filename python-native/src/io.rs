@@ -63,6 +63,12 @@ impl Io {
                     self.readiness.blocked.store(true, Ordering::Release);
                     return Poll::Pending;
                 }
+                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
+                    // What the peer has written before it closed is still to be read: answers, and what it has not
+                    // seen. The end of the connection is told by the read that finds no more.
+                    self.readiness.readable.store(true, Ordering::Release);
+                    break pending + slices.iter().map(|slice| slice.len()).sum::<usize>();
+                }
                 result => break result?,
             }
         };

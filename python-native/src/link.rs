@@ -12,7 +12,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt;
 
 use crate::io::{Io, Readiness};
-use crate::reactor::{Reactor, Source};
+use crate::reactor::{Expire, Reactor, Source};
 
 /// How much of a stream may arrive unread.
 pub const WINDOW_BYTES: u32 = 1024 * 1024;
@@ -108,6 +108,22 @@ impl<R: Role> Link<R> {
         }
     }
 
+    /// Reads and drops what still comes; ready when the peer has closed the connection.
+    pub fn poll_drop_input(&self) -> Poll<()> {
+        let mut sink = [0; 16 * 1024];
+        loop {
+            match rustix::io::read(&*self.socket, &mut sink) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => {
+                    self.readiness.readable.store(false, Ordering::SeqCst);
+                    return Poll::Pending;
+                }
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+
     /// Calls a function with the role, and drives it after that; not at all where the connection has ended.
     pub fn with(self: &Arc<Self>, act: impl FnOnce(&mut R)) {
         if let Some(role) = crate::reactor::lock(&self.role).as_mut() {
@@ -173,6 +189,12 @@ impl<R: Role> Source for Link<R> {
             self.readiness.blocked.store(false, Ordering::SeqCst);
         }
         self.drive();
+    }
+}
+
+impl<R: Role> Expire for Link<R> {
+    fn expire(self: Arc<Self>) {
+        self.close();
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
@@ -198,8 +199,14 @@ const MOST_HEADER_BYTES: u32 = 64 * 1024;
 enum Stage {
     Handshake(Pin<Box<Handshake<Io, Outgoing>>>),
     Open(Box<Connection<Io, Outgoing>>),
+    /// All has been said, and the client is to hear it: a socket that is closed while it writes loses what it has not
+    /// read yet, which says that the server has not seen its last calls.
+    Lingering,
     Closed,
 }
+
+/// How long a client may take to close a connection that the server has ended.
+const LINGER: Duration = Duration::from_secs(1);
 
 struct ServerRole {
     shared: Arc<Shared>,
@@ -234,11 +241,22 @@ impl Role for ServerRole {
             }
             self.stage = Stage::Open(Box::new(connection));
         }
-        let Stage::Open(connection) = &mut self.stage else { return Poll::Ready(()) };
+        let connection = match &mut self.stage {
+            Stage::Open(connection) => connection,
+            Stage::Lingering => return link.poll_drop_input(),
+            _ => return Poll::Ready(()),
+        };
         let ended = loop {
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => Core::accept(&self.shared, link, request, respond),
-                Poll::Ready(Some(Err(_)) | None) => break Poll::Ready(()),
+                Poll::Ready(Some(Err(_))) => break Poll::Ready(()),
+                Poll::Ready(None) => {
+                    self.stage = Stage::Lingering;
+                    let _ = link.socket().shutdown(Shutdown::Write);
+                    let weak: Weak<dyn Expire> = Arc::downgrade(link) as Weak<dyn Expire>;
+                    self.shared.reactor.set_timer(Instant::now() + LINGER, weak);
+                    break link.poll_drop_input();
+                }
                 Poll::Pending => break Poll::Pending,
             }
         };
@@ -381,8 +399,11 @@ impl Core {
         let received = {
             let mut state = lock(&self.state);
             let state = &mut *state;
+            if !self.awaits_request.load(Ordering::SeqCst) {
+                return; // another thread, which drives another connection, has been faster
+            }
             let Some(incoming) = state.incoming.as_mut() else { return };
-            match incoming.poll_message(cx) {
+            let received = match incoming.poll_message(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(Some(message))) => {
                     state.request = Some(message);
@@ -390,9 +411,10 @@ impl Core {
                 }
                 Poll::Ready(Ok(None)) => Err(Status::new(Code::Unimplemented, "the call has no request")),
                 Poll::Ready(Err(status)) => Err(status),
-            }
+            };
+            self.awaits_request.store(false, Ordering::SeqCst);
+            received
         };
-        self.awaits_request.store(false, Ordering::SeqCst);
         match received {
             Ok(()) => self.dispatch(),
             Err(status) => self.finish(None, &status),
