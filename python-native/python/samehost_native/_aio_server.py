@@ -14,7 +14,7 @@ from samehost_native._common import MAX_MESSAGE_BYTES, serialized
 from samehost_native._context import AbortError, Answer
 from samehost_native._engine import Server as Engine
 from samehost_native._engine import ServerCall
-from samehost_native._handlers import Handlers
+from samehost_native._handlers import Handlers, behavior_of
 from samehost_native._loop import until_news
 
 _LOG = logging.getLogger("samehost_native")
@@ -252,7 +252,7 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
 async def _respond(call: ServerCall, handler: Any, context: Context) -> None:
     context.request_deserializer = handler.request_deserializer
     context.response_serializer = handler.response_serializer
-    behavior = _behavior(handler)
+    behavior = behavior_of(handler)
     if handler.request_streaming:
         request: Any = _Requests(context)
     else:
@@ -276,14 +276,6 @@ async def _respond(call: ServerCall, handler: Any, context: Context) -> None:
         else:
             await result
     context.finish(None)
-
-
-def _behavior(handler: Any) -> Callable[..., Any]:
-    request, response = (
-        "stream" if each else "unary" for each in (handler.request_streaming, handler.response_streaming)
-    )
-    behavior: Callable[..., Any] = getattr(handler, f"{request}_{response}")
-    return behavior
 
 
 class _Requests:

@@ -43,9 +43,7 @@ class Handlers:
     @staticmethod
     def pool_of(handler: Any) -> Any:
         """The pool that a method wants to run in, as grpc's own attribute says."""
-        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-        behavior = next(filter(None, (getattr(handler, kind) for kind in kinds)))
-        return getattr(behavior, "experimental_thread_pool", None)
+        return getattr(behavior_of(handler), "experimental_thread_pool", None)
 
     def find(self, call: ServerCall) -> Any:
         """The handler of a call; None where there is none."""
@@ -78,3 +76,12 @@ class Handlers:
 
 def _bound(interceptor: Any, continuation: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda details: interceptor.intercept_service(continuation, details)
+
+
+def behavior_of(handler: Any) -> Callable[..., Any]:
+    """The servicer's method behind a handler."""
+    request, response = (
+        "stream" if each else "unary" for each in (handler.request_streaming, handler.response_streaming)
+    )
+    behavior: Callable[..., Any] = getattr(handler, f"{request}_{response}")
+    return behavior

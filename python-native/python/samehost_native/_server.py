@@ -11,7 +11,7 @@ from samehost_native._common import MAX_MESSAGE_BYTES, serialized
 from samehost_native._context import AbortError, Context
 from samehost_native._engine import Server as Engine
 from samehost_native._engine import ServerCall
-from samehost_native._handlers import Handlers
+from samehost_native._handlers import Handlers, behavior_of
 
 _LOG = logging.getLogger("samehost_native")
 
@@ -179,7 +179,7 @@ class Server(grpc.Server):
 
 def _respond(call: ServerCall, handler: Any, context: Context) -> None:
     request = _requests(call, handler, context) if handler.request_streaming else _request(call, handler, context)
-    behavior, serializer = _behavior(handler), handler.response_serializer
+    behavior, serializer = behavior_of(handler), handler.response_serializer
     if not handler.response_streaming:
         context.finish(_serialize(behavior(request, context), serializer, context))
         return
@@ -192,14 +192,6 @@ def _respond(call: ServerCall, handler: Any, context: Context) -> None:
         if hasattr(responses, "close"):
             responses.close()
     context.finish(None)
-
-
-def _behavior(handler: Any) -> Callable[..., Any]:
-    request, response = (
-        "stream" if each else "unary" for each in (handler.request_streaming, handler.response_streaming)
-    )
-    behavior: Callable[..., Any] = getattr(handler, f"{request}_{response}")
-    return behavior
 
 
 def _request(call: ServerCall, handler: Any, context: Context) -> Any:
