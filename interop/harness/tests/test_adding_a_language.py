@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def project(tmp_path: Path) -> Path:
     assert python
     (interop / "peers.toml").write_text(f"{python[0]}\n{block('toml')}\n", encoding="utf-8")
     (interop / "known_failing.toml").write_text("")
+    shutil.copy(INTEROP / "messages.toml", interop)
     program = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m samehost_interop_python "$@"\n'
     (interop / "toy" / "peer").write_text(program)
     return tmp_path

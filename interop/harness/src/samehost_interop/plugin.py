@@ -109,7 +109,11 @@ def _load_matrix(config: pytest.Config) -> Matrix:
     official_file = folder / "official.toml"
     all_tags = config.getoption("tags") == "all"
     official = load_official(official_file, all_tags=all_tags) if official_file.exists() else {}
-    suites: list[Suite] = [InteropSuite(peers), SocketSuite(peers), OfficialSuite(peers, official)]
+    suites: list[Suite] = [
+        InteropSuite(peers),
+        SocketSuite(peers, folder / "messages.toml"),
+        OfficialSuite(peers, official),
+    ]
     known_failing = load_known_failing(
         folder / "known_failing.toml", [cell for suite in suites for cell in suite.cells()]
     )

@@ -13,6 +13,7 @@ from samehost_interop.cases import CASES
 from samehost_interop.cells import Cell, all_cells, select
 from samehost_interop.client import CaseResult
 from samehost_interop.deadlines import Deadlines
+from samehost_interop.messages import load_messages
 from samehost_interop.official.containers import Engine, NotAvailableError
 from samehost_interop.official.rows import OfficialClient
 from samehost_interop.official.runner import OfficialRunner
@@ -152,9 +153,12 @@ class InteropSuite(Suite):
         return Runner(self.peers, run.cells, run.builds, run.deadlines)
 
 
+@dataclass(frozen=True)
 class SocketSuite(Suite):
     """The socket cases: servers with one client and the reference successors, clients with the reference servers."""
 
+    messages: Path
+    """The table of the errors that every language reports in the same words."""
     name = "socket"
     unit = "cell"
     cases = socket_suite.CASES
@@ -171,7 +175,7 @@ class SocketSuite(Suite):
 
     def runner(self, run: Run) -> SocketRunner:
         """What runs the cells of a run."""
-        return SocketRunner(self.peers, run.builds, run.deadlines, run.repeats)
+        return SocketRunner(self.peers, run.builds, run.deadlines, run.repeats, load_messages(self.messages))
 
 
 @dataclass(frozen=True)

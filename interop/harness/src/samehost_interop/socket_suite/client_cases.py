@@ -48,48 +48,55 @@ def waits_for_server(pair: Pair) -> None:
 
 def deadline_while_waiting(pair: Pair) -> None:
     """Waiting in vain ends at the deadline, absent or stale."""
-    for stale in (False, True):
-        if stale:
+    for message in ("connect.no_socket", "connect.no_listener"):
+        if message == "connect.no_listener":
             make_stale(pair.socket)
         started = time.monotonic()
-        pair.not_greeted("no socket", "nobody listens", timeout=_SHORT)
+        pair.cannot_greet(message, timeout=_SHORT)
         seconds = time.monotonic() - started
         if seconds > 10 * _SHORT:
             raise CaseError(f"a client with a deadline of {_SHORT:g} s: expected an end by then, got {seconds:.1f} s")
 
 
 def names_the_path_absent(pair: Pair) -> None:
-    """No such file: the line says so."""
-    pair.not_greeted("no socket", "no such file", timeout=_SHORT)
+    """Without a socket or its folder, the line says which of them is missing."""
+    pair.cannot_greet("connect.no_socket", timeout=_SHORT)
+    pair.folder.rmdir()
+    try:
+        pair.cannot_greet("connect.no_folder", timeout=_SHORT)
+    finally:
+        pair.folder.mkdir()
 
 
 def names_the_path_stale(pair: Pair) -> None:
     """A socket on which nobody listens: the line says so."""
     make_stale(pair.socket)
-    pair.not_greeted("nobody listens", "stale", "refused", timeout=_SHORT)
+    pair.cannot_greet("connect.no_listener", timeout=_SHORT)
 
 
 def names_the_path_forbidden(pair: Pair) -> None:
     """No permission: the line says so at once, as waiting would not help."""
     with listening(pair.socket):
         pair.socket.chmod(0)
-        pair.not_greeted("permission", timeout=_LONG, before=bound_by_permissions())
+        pair.cannot_greet("connect.permission", timeout=_LONG, before=bound_by_permissions())
 
 
 def names_the_path_not_a_socket(pair: Pair) -> None:
     """A regular file: the line says so at once, and the file is kept."""
     pair.socket.write_text("dear diary")
-    pair.not_greeted("not a socket", timeout=_LONG)
+    pair.cannot_greet("connect.not_a_socket", timeout=_LONG)
     expect("the file's content", pair.socket.read_text(), "dear diary")
 
 
 def names_the_path_wrong_protocol(pair: Pair) -> None:
-    """Something else listens: HTTP/1, or a program that says nothing."""
-    for answer in (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", b"", None):
+    """A listener that speaks HTTP/1.1, closes the connection or sends nothing: the line says which."""
+    for answer, message in (
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "connect.not_http2"),
+        (b"", "connect.closed"),
+        (None, "connect.silent"),
+    ):
         with answering(pair.socket, answer):
-            finished = pair.greet(timeout=_SHORT)
-        expect(f"exit code of a client that is answered {answer!r} ({finished.stderr!r})", finished.code, 1)
-        one_line(finished, str(pair.socket))
+            pair.cannot_greet(message, timeout=_SHORT)
 
 
 def reconnects(pair: Pair) -> None:

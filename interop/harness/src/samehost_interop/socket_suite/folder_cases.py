@@ -27,7 +27,7 @@ def hostile_folder(pair: Pair) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(victim / "other.sock"))
     pair.folder.chmod(0o777)
-    pair.refused()
+    pair.refuses("listen.shared_folder")
     expect("what is in the folder after the refusal", names_in(pair.folder), {"victim"})
     with _unchanged(victim):
         _serves_with_a_warning(pair)
@@ -84,12 +84,12 @@ def _refuses_foreign_lock_files(pair: Pair, victim: Path) -> None:
     for fault in faults:
         lock.unlink()
         fault()
-        pair.refused()
+        pair.refuses("listen.lock_not_regular")
     lock.rmdir()
     if os.geteuid() == 0:  # only root can make a file of another user
         lock.touch()
         os.chown(lock, _STRANGER, _STRANGER)
-        pair.refused()
+        pair.refuses("listen.lock_owner")
         lock.unlink()
 
 

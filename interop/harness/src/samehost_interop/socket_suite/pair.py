@@ -6,7 +6,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from samehost_interop.child_process import ChildProcess
 from samehost_interop.client import ProtocolError, read_result
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import CaseError
+from samehost_interop.messages import matches
 from samehost_interop.peers import Peer
 from samehost_interop.server import RunningServer, read_ready_line
 
@@ -55,11 +56,22 @@ class Pair:
         folder: a fresh folder of at most 60 bytes.
         deadlines: how long to wait for programs.
         repeats: how often a case that looks for what is rare does the same again.
+        messages: the errors that every language reports in the same words, by name.
     """
 
-    def __init__(self, client: Peer, server: Peer, folder: Path, deadlines: Deadlines, repeats: int) -> None:
+    def __init__(
+        self,
+        client: Peer,
+        server: Peer,
+        folder: Path,
+        deadlines: Deadlines,
+        repeats: int,
+        *,
+        messages: Mapping[str, str],
+    ) -> None:
         self.client = client
         self.server = server
+        self._messages = messages
         self.folder = folder
         self.socket = folder / "server.sock"
         self.deadlines = deadlines
@@ -87,14 +99,21 @@ class Pair:
             self.ready = {"name": name, "implementation": implementation, "version": version}
             yield RunningServer(name, path, implementation, version, process)
 
-    def refused(self, *options: str, socket: Path | None = None, code: int = 1, before: Sequence[str] = ()) -> str:
-        """Starts a server that must not start, and returns what it says: one line with the path, and the exit code."""
+    def refuses(
+        self, message: str, *options: str, socket: Path | None = None, code: int = 1, before: Sequence[str] = ()
+    ) -> None:
+        """Fails unless the server does not start and prints one line: this message of messages.toml."""
         with self.start(*options, socket=socket, before=before) as process:
-            finished = finish(process, self.deadlines.ready, f"the server with {options or 'no options'} to refuse")
-        path = str(socket or self.socket)
-        expect(f"exit code of a server that is refused ({finished.stderr!r})", finished.code, code)
-        expect("stdout of a server that is refused", finished.stdout, "")
-        return one_line(finished, path)
+            finished = finish(process, self.deadlines.ready, f"the server with {options or 'no options'} to exit")
+        expect(f"exit code of a server that cannot start ({finished.stderr!r})", finished.code, code)
+        expect("stdout of a server that cannot start", finished.stdout, "")
+        self.says(finished, message, str(socket or self.socket))
+
+    def says(self, finished: Finished, message: str, path: str) -> None:
+        """Fails unless a program printed one line, with a message of messages.toml about a path."""
+        line, expected = one_line(finished, path), self._messages[message]
+        if not matches(expected, line, path):
+            raise CaseError(f"the message [{message}]: expected {expected!r}, got {line!r}")
 
     def run_server(self, *arguments: str) -> Finished:
         """Runs `serve` with just these arguments to its end."""
@@ -133,13 +152,11 @@ class Pair:
         """Fails unless the client greets the server with all four kinds of call."""
         greeted(self.greet())
 
-    def not_greeted(self, *words: str, timeout: float = 20.0, before: Sequence[str] = ()) -> None:
-        """Fails unless the client exits with 1 and says why in one line, with the path and one of the words."""
+    def cannot_greet(self, message: str, *, timeout: float, before: Sequence[str] = ()) -> None:
+        """Fails unless the client exits with 1 and prints one line: this message of messages.toml."""
         finished = self.greet(timeout=timeout, before=before)
-        expect(f"exit code of a client in vain ({finished.stderr!r})", finished.code, 1)
-        line = one_line(finished, str(self.socket))
-        if not any(word in line.lower() for word in words):
-            raise CaseError(f"the reason: expected one of {words} in the line, got {line!r}")
+        expect(f"exit code of a client that cannot connect ({finished.stderr!r})", finished.code, 1)
+        self.says(finished, message, str(self.socket))
 
 
 def greeted(finished: Finished) -> None:

@@ -39,10 +39,19 @@ class SocketRunner:
         builds: what makes a peer ready to run.
         deadlines: how long to wait for peers.
         repeats: how often `ready_means_ready` starts its server.
+        messages: the errors that every language reports in the same words, by name.
     """
 
-    def __init__(self, peers: Mapping[str, Peer], builds: Builds, deadlines: Deadlines, repeats: int) -> None:
+    def __init__(
+        self,
+        peers: Mapping[str, Peer],
+        builds: Builds,
+        deadlines: Deadlines,
+        repeats: int,
+        messages: Mapping[str, str],
+    ) -> None:
         self._peers = peers
+        self._messages = messages
         self._builds = builds
         self._deadlines = deadlines
         self._repeats = repeats
@@ -60,7 +69,7 @@ class SocketRunner:
         started = time.monotonic()
         detail = ""
         with private_folder() as folder:
-            pair = Pair(client, server, folder, self._deadlines, self._repeats)
+            pair = Pair(client, server, folder, self._deadlines, self._repeats, messages=self._messages)
             try:
                 _CASES[cell.case.removeprefix(PREFIX)](pair)
             except CaseError as error:

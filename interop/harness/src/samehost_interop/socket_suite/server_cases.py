@@ -24,6 +24,7 @@ from samehost_interop.socket_suite.locks import WHOLE_FILE, lock_of, lockable
 from samehost_interop.socket_suite.pair import (
     CALL_SECONDS,
     SERVER_PROMPT_SECONDS,
+    Finished,
     Pair,
     bound_by_permissions,
     ends,
@@ -34,7 +35,6 @@ from samehost_interop.socket_suite.pair import (
     listening,
     make_stale,
     names_in,
-    one_line,
     open_channel,
     slow_greetings,
 )
@@ -73,23 +73,23 @@ def replaces_stale(pair: Pair) -> None:
 def refuses_live(pair: Pair) -> None:
     """A path with a server is refused, whether that server knows locks or not, and the server goes on."""
     with pair.serving():
-        pair.refused()
+        pair.refuses("listen.locked")
         pair.greets()
     stranger = pair.folder / "stranger.sock"
     with listening(stranger):
         inode = stranger.stat().st_ino
-        pair.refused(socket=stranger)
+        pair.refuses("listen.in_use", socket=stranger)
         expect("inode of the stranger's socket", stranger.stat().st_ino, inode)
 
 
 def refuses_regular_file(pair: Pair) -> None:
     """What is no socket is kept as it is."""
     pair.socket.write_text("dear diary")
-    pair.refused()
+    pair.refuses("listen.not_a_socket")
     expect("the file's content", pair.socket.read_text(), "dear diary")
     pair.socket.unlink()
     pair.socket.mkdir()
-    pair.refused()
+    pair.refuses("listen.not_a_socket")
     expect("the folder is kept", pair.socket.is_dir(), True)
 
 
@@ -99,9 +99,9 @@ def refuses_foreign_lock(pair: Pair) -> None:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, WHOLE_FILE)
-        pair.refused()
+        pair.refuses("listen.locked")
     lock.write_text("versions = 1\n")
-    pair.refused()
+    pair.refuses("listen.lock_data")
     expect("the content of a lock file that is none", lock.read_text(), "versions = 1\n")
     lock.unlink()
     with pair.serving():
@@ -268,7 +268,7 @@ def survives_removed_path(pair: Pair) -> None:
             inode = make_stale(pair.socket) if replaced else None
             finished = finish(server.process, pair.deadlines.stop, "the server to stop whose path was removed")
         expect(f"exit code of a server whose path was removed ({finished.stderr!r})", finished.code, 1)
-        one_line(finished, str(pair.socket))
+        pair.says(finished, "serve.removed", str(pair.socket))
         expect("another one's socket is kept", is_socket(pair.socket) and pair.socket.stat().st_ino, inode or False)
 
 
@@ -290,16 +290,16 @@ def path_107_and_108(pair: Pair) -> None:
         server.process.terminate()
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
     before = names_in(deep)
-    pair.refused(socket=deep / "server.socks", code=2)
+    pair.refuses("address.too_long", socket=deep / "server.socks", code=2)
     expect("what is in the folder after the refusal", names_in(deep), before)
 
 
 def folder_missing_or_read_only(pair: Pair) -> None:
     """A folder that is not there, or that can't be written to, is said in one line."""
-    pair.refused(socket=pair.folder / "missing" / "server.sock")
+    pair.refuses("listen.no_folder", socket=pair.folder / "missing" / "server.sock")
     pair.folder.chmod(0o555)
     try:
-        pair.refused(before=bound_by_permissions())
+        pair.refuses("listen.lock_open", before=bound_by_permissions())
     finally:
         pair.folder.chmod(0o755)
     expect("what is in the folder", names_in(pair.folder), set())
@@ -309,9 +309,13 @@ def disk_full(pair: Pair) -> None:
     """A file system without room, be it for names or for bytes, is said in one line."""
     if shutil.which(_IN_A_MOUNT_OF_ITS_OWN[0]) is None:
         raise CaseError(f"the command '{_IN_A_MOUNT_OF_ITS_OWN[0]}' is not on PATH; install util-linux")
-    for room, filled in (("nr_inodes=1", ":"), ("nr_inodes=2", ":"), ("size=4k", "head -c 4096 /dev/zero >full")):
+    for message, room, filled in (
+        ("listen.lock_open", "nr_inodes=1", ":"),
+        ("listen.private_folder", "nr_inodes=2", ":"),
+        ("listen.lock_write", "size=4k", "head -c 4096 /dev/zero >full"),
+    ):
         mounted = f'mount -t tmpfs -o {room} tmpfs "$0" && (cd "$0" && {filled}) && exec "$@"'
-        pair.refused(before=(*_IN_A_MOUNT_OF_ITS_OWN, "sh", "-c", mounted, str(pair.folder)))
+        pair.refuses(message, before=(*_IN_A_MOUNT_OF_ITS_OWN, "sh", "-c", mounted, str(pair.folder)))
 
 
 def refuses_wrong_usage(pair: Pair) -> None:
@@ -325,17 +329,26 @@ def refuses_wrong_usage(pair: Pair) -> None:
         ("--bogus",),
     ):
         _wrong_usage(pair, "--socket", str(pair.socket), *options)
-    for path in ("", "server.sock", "unix://two/slashes.sock", "unix:server.sock", f"{pair.folder}/a?b.sock"):
-        _wrong_usage(pair, "--socket", path)
+    for path, message in (
+        ("", "address.empty"),
+        ("server.sock", "address.relative"),
+        ("unix:server.sock", "address.relative"),
+        ("unix://two/slashes.sock", "address.host"),
+        (f"{pair.folder}/", "address.folder"),
+        (f"{pair.folder}/a?b.sock", "address.character"),
+    ):
+        finished = _wrong_usage(pair, "--socket", path)
+        pair.says(finished, message, path)
     _wrong_usage(pair)
     expect("what is in the folder", names_in(pair.folder), set())
 
 
-def _wrong_usage(pair: Pair, *arguments: str) -> None:
+def _wrong_usage(pair: Pair, *arguments: str) -> Finished:
     finished = pair.run_server(*arguments)
     expect(f"exit code for {arguments} ({finished.stderr!r})", finished.code, 2)
     expect(f"stdout for {arguments}", finished.stdout, "")
     expect(f"lines on stderr for {arguments} ({finished.stderr!r})", len(finished.stderr.splitlines()), 1)
+    return finished
 
 
 @contextmanager
