@@ -1,4 +1,4 @@
-"""What docs/ tells a reader to paste works: each Python block runs as a program, in the order of its page."""
+"""README.md and docs/ are right: each Python block runs as a program, in the order of its page."""
 
 import contextlib
 import json
@@ -17,14 +17,15 @@ import samehost_demo.commands
 import samehost_server.commands
 from running import WITHIN, Program, python, serving
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 SOCKETS = ("/run/app/app.sock", "/tmp/greeter.sock")
-"""The paths that the pages use, each of which is the test's own here."""
+"""The paths that the pages use. Each test replaces them with its own."""
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 INCLUDE = re.compile(r"^<!-- include (\S+?)(?:: (.+))? -->$", re.MULTILINE)
 
-PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+PAGES = ["README.md", *sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md"))]
 PROGRAMS = {
     "samehost": samehost_client.commands.command,
     "samehost-demo": samehost_demo.commands.command,
@@ -33,9 +34,9 @@ PROGRAMS = {
 COMMANDS = [
     (name, line)
     for name in PAGES
-    for line in re.findall(r"^\$ (samehost\S* .+)$", (DOCS / name).read_text(), re.MULTILINE)
+    for line in re.findall(r"^\$ (samehost\S* .+)$", (ROOT / name).read_text(), re.MULTILINE)
 ]
-WITH_PYTHON = [name for name in PAGES if "```python" in (DOCS / name).read_text()]
+WITH_PYTHON = [name for name in PAGES if "```python" in (ROOT / name).read_text()]
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
@@ -44,7 +45,7 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
 
     One with tests is run by pytest. Any other one runs to its end, and prints the block `Output` where one follows it.
     """
-    blocks = BLOCK.findall((DOCS / name).read_text())
+    blocks = BLOCK.findall((ROOT / name).read_text())
     tests = []
     with Server(path) as server:
         for (language, title, code), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
@@ -81,15 +82,15 @@ def test_a_command_has_the_options_that_a_page_gives_it(name: str, line: str) ->
 
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_includes_is_there(name: str) -> None:
-    for file, heading in INCLUDE.findall((DOCS / name).read_text()):
-        text = (DOCS.parent / file).read_text()
+    for file, heading in INCLUDE.findall((ROOT / name).read_text()):
+        text = (ROOT / file).read_text()
         if heading:
             assert re.search(rf"^#+ {re.escape(heading)}$", text, re.MULTILINE), f"{file} has no section {heading!r}"
 
 
 def test_each_language_has_a_page() -> None:
-    languages = {folder.name for folder in (DOCS.parent / "languages").iterdir() if (folder / "README.md").exists()}
-    assert {Path(name).stem for name in PAGES if name.startswith("languages/")} - {"index"} == languages
+    languages = {folder.name for folder in (ROOT / "languages").iterdir() if (folder / "README.md").exists()}
+    assert {Path(name).stem for name in PAGES if name.startswith("docs/languages/")} - {"index"} == languages
 
 
 class Server:
