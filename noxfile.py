@@ -120,6 +120,7 @@ def faults(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure what calls cost, ours and everyone's, in 15 minutes: `bench -- --quick`, `bench -- --check`."""
     install_workspace(session, BENCH_LOCK)
+    install_native(session)
     session.run("python", "-m", "bench", *session.posargs)
 
 

@@ -1,6 +1,7 @@
 """Measures what calls cost, and reports: `python -m bench [--quick | --check] [--only PATTERN]`."""
 
 import fnmatch
+import importlib.util
 import json
 import os
 import secrets
@@ -49,7 +50,9 @@ def main(quick: bool, check: bool, only: tuple[str, ...]) -> None:
     for name in _SETTINGS:
         os.environ.pop(name, None)
     chosen = choose(only, quick=quick, check=check)
-    known, left_out = build(chosen, peers.load(for_speed=not check), console)
+    chosen, left_out = installed(chosen, console)
+    known, not_built = build(chosen, peers.load(for_speed=not check), console)
+    left_out += not_built
     chosen = [contender for contender in chosen if contender.peer is None or contender.peer in known]
     plan = CHECK if check else QUICK if quick else FULL
     with console.status("") as status:
@@ -78,6 +81,23 @@ def choose(only: Sequence[str], *, quick: bool, check: bool) -> list[Contender]:
     if not chosen:
         raise click.UsageError(f"no contender is called {' or '.join(only)}; see bench/contenders.py")
     return chosen
+
+
+def installed(chosen: Sequence[Contender], console: Console) -> tuple[list[Contender], list[str]]:
+    """Returns the contenders whose modules are installed, and the faults of the others.
+
+    As with toolchains, a missing module is a fault only if SAMEHOST_REQUIRE=all is set.
+    """
+    found, faults = [], []
+    for contender in chosen:
+        if contender.module is None or importlib.util.find_spec(contender.module):
+            found.append(contender)
+            continue
+        fault = f"{contender}: the module {contender.module} is not installed; install Rust and run the session again"
+        console.print(f"left out: {fault}", markup=False)
+        if os.environ.get("SAMEHOST_REQUIRE") == "all":
+            faults.append(fault)
+    return found, faults
 
 
 def build(chosen: Sequence[Contender], table: dict[str, Peer], console: Console) -> tuple[dict[str, Peer], list[str]]:

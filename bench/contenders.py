@@ -44,6 +44,8 @@ class Contender:
     client: End
     peer: str | None = None
     """The implementation of interop/peers.toml that serves; None where the client's own way does."""
+    module: str | None = None
+    """A module that the environment of the bench may lack; without it the contender is left out."""
     transport: Literal["unix", "tcp"] = "unix"
     kinds: tuple[Kind, ...] = ALL_KINDS
     most_bytes: int = 4 * MIB
@@ -76,6 +78,11 @@ def _ours(switches: tuple[str, ...], *, asynchronous: bool = False) -> End:
     return End("samehost_streams" if "streams" in switches else "samehost", asynchronous, switches)
 
 
+def _native(name: str, way: str = "samehost_native", *, asynchronous: bool = False) -> Contender:
+    end = End(way, asynchronous, ("uvloop",) if asynchronous else ())
+    return Contender(name, end, module="samehost_native")
+
+
 RAW = Contender("raw socket", End("raw"))
 
 PYTHON = (
@@ -84,6 +91,10 @@ PYTHON = (
     Contender("samehost", _ours(TUNED_SYNC), tuned=True),
     Contender("samehost", End("samehost", asynchronous=True)),
     Contender("samehost", _ours(TUNED_ASYNC, asynchronous=True), tuned=True),
+    _native("samehost, native"),
+    _native("samehost, native", asynchronous=True),
+    _native("samehost, native client -> grpcio", "native_client"),
+    _native("grpcio -> samehost, native server", "native_server"),
     Contender("grpcio", End("grpcio")),
     Contender("grpcio", End("grpcio", asynchronous=True)),
     Contender("grpcio, TCP", End("grpcio"), transport="tcp"),

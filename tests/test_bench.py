@@ -17,7 +17,7 @@ from bench.works import CHECKED, Work
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["raw socket", "samehost", "grpcio*", "multiprocessing"])
+@pytest.mark.parametrize("name", ["raw socket", "samehost", "*native*", "grpcio*", "multiprocessing"])
 def test_contenders_answer_rightly(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--quick", "--check", "--only", name],
