@@ -1,6 +1,7 @@
 """What calls do between a native server and clients of both engines."""
 
 import contextlib
+import gc
 import os
 import threading
 import time
@@ -88,6 +89,27 @@ def test_an_unknown_method_is_unimplemented(channel: Any) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         channel.unary_unary("/test.Test/Nothing")(b"", timeout=WITHIN)
     assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.usefixtures("served")
+def test_calls_leave_nothing_for_the_garbage_collector(path: Path) -> None:
+    """A call that is part of a cycle keeps its connection open until the collector runs, long after its client left."""
+    gc.disable()
+    try:
+        with native_channel(path) as channel:
+            for _ in range(10):
+                test_streams_of_all_kinds(channel)
+                channel.unary_unary("/test.Test/Echo")(b"", timeout=WITHIN)
+                with contextlib.suppress(grpc.RpcError):
+                    channel.unary_unary("/test.Test/Nothing")(b"", timeout=WITHIN)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found = [type(each).__name__ for each in gc.garbage if type(each).__module__.startswith("samehost_native")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert found == []
 
 
 @pytest.mark.usefixtures("served")

@@ -1,7 +1,6 @@
 """What a handler knows of its call, and says of its answer."""
 
 import contextlib
-import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -147,7 +146,7 @@ class Context(Answer, grpc.ServicerContext):
         self, call: ServerCall, compression: grpc.Compression | None, watch: Callable[["Context", ServerCall], bool]
     ) -> None:
         super().__init__(call, compression)
-        self._watch = functools.partial(watch, self)
+        self._watch = watch
 
     def is_active(self) -> bool:
         """As grpc's context has it."""
@@ -162,7 +161,7 @@ class Context(Answer, grpc.ServicerContext):
     def add_callback(self, callback: Callable[[], None]) -> bool:
         """As grpc's context has it."""
         self._callbacks.append(callback)
-        if self._watch(self._call):
+        if self._watch(self, self._call):
             return True
         with contextlib.suppress(ValueError):  # another thread may have called it
             self._callbacks.remove(callback)
