@@ -3,6 +3,7 @@ package samehost
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -11,10 +12,10 @@ import (
 	"time"
 )
 
-// handshakeTime is how long a server may take to send its first frame; on one machine it takes less than a millisecond.
+// handshakeTime is how long a server may take to send its first frame. On one machine this takes less than a millisecond.
 const handshakeTime = time.Second
 
-// RFC 9113, 3.4 and 4.1: the client's preface and an empty SETTINGS frame; and where a frame's header has its type.
+// The client's preface, an empty SETTINGS frame, and the layout of a frame header (RFC 9113, 3.4 and 4.1).
 const (
 	preface          = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	frameHeaderBytes = 9
@@ -22,11 +23,16 @@ const (
 	settingsType     = 4
 )
 
-// Diagnose returns why a gRPC library reports UNAVAILABLE for a path, or nil if a gRPC server answers. It connects, and
-// waits up to 1 s for the server.
+// Diagnose returns why a gRPC library reports UNAVAILABLE for a path, or nil if a gRPC server answers. It connects and
+// waits up to 1 s for an answer.
 //
-// Errors: [ErrNoServer], which a server that starts later cures; [ErrNotSocket], [ErrNotGRPC], [io/fs.ErrPermission],
-// [ErrAddress], and those of the system.
+// Errors:
+//   - [ErrNoServer]: no server listens. A client that waits can still succeed.
+//   - [ErrNotSocket]: the path names a file or a folder.
+//   - [ErrNotGRPC]: the server does not speak HTTP/2, sends nothing, or closes the connection.
+//   - [io/fs.ErrPermission]: this process may not connect.
+//   - [ErrAddress]: the path is invalid.
+//   - An error of the system.
 func Diagnose(path string) error {
 	if err := Probe(path); err != nil {
 		return err
@@ -35,8 +41,7 @@ func Diagnose(path string) error {
 	return diagnoseProtocol(path)
 }
 
-// Probe does what Diagnose does, but does not ask whether the server speaks gRPC: it connects, sends nothing, and never
-// waits.
+// Probe is like Diagnose, but does not check that the server speaks gRPC. It connects, sends nothing and never waits.
 func Probe(path string) error {
 	path, err := ParseAddress(path)
 	if err != nil {
@@ -44,22 +49,23 @@ func Probe(path string) error {
 	}
 	state, err := probe(path)
 	if err != nil {
-		return cannotLook(path, err)
+		return fmt.Errorf("cannot connect to %s: %w; check its folder, and the limit of open files", path, cause(err))
 	}
 	switch state {
 	case absent:
 		folder := filepath.Dir(path)
 		if found, err := os.Stat(folder); err != nil || !found.IsDir() {
-			return failed(ErrNoServer, "no socket at %s: there is no folder %s; create it or mount it here", path, folder)
+			return cannotConnect(ErrNoServer, path, "the folder %s does not exist; create it or mount it", folder)
 		}
-		return failed(ErrNoServer, "no socket at %s: start its server, or mount the folder that it serves in", path)
+		return cannotConnect(ErrNoServer, path,
+			"no socket exists there; start the server, or mount the folder that it uses")
 	case stale:
-		return failed(ErrNoServer, "nobody listens on %s: its server is gone; start it again and it replaces the file", path)
+		return cannotConnect(ErrNoServer, path, "no server listens on it; start the server again, which replaces the file")
 	case forbidden:
-		return failed(fs.ErrPermission, "no permission to connect to %s: %s; connecting takes write permission: "+
-			"run in that group, or give the socket another group or mode", path, describePermissions(path))
+		return cannotConnect(fs.ErrPermission, path,
+			"permission denied: %s; join that group, or change the group or mode of the socket", describePermissions(path))
 	case notASocket:
-		return failed(ErrNotSocket, "%s is not a socket; give the path that the server was started with", path)
+		return cannotConnect(ErrNotSocket, path, "it is not a socket; use the path that the server was started with")
 	}
 	return nil
 }
@@ -68,16 +74,22 @@ func diagnoseProtocol(path string) error {
 	answer, err := firstBytes(path)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return failed(ErrNotGRPC, "what listens on %s did not speak within %s; see whether it is a gRPC server, and whether it hangs",
-			path, handshakeTime)
+		return cannotConnect(ErrNotGRPC, path,
+			"the server sent nothing within %g s; check that it is a gRPC server and that it is not blocked",
+			handshakeTime.Seconds())
 	case err != nil && len(answer) == 0:
-		return failed(ErrNotGRPC, "what listens on %s hung up: %w; see whether it is a gRPC server", path, cause(err))
+		return cannotConnect(ErrNotGRPC, path,
+			"the server closed the connection%w; check that it is a gRPC server", optionalReason{cause(err)})
 	case len(answer) == frameHeaderBytes && answer[typeOffset] == settingsType:
 		return nil
 	default:
-		return failed(ErrNotGRPC, "what listens on %s does not speak HTTP/2: it began with %q; "+
-			"give the path of a gRPC server without TLS", path, answer)
+		return cannotConnect(ErrNotGRPC, path,
+			"the server does not speak HTTP/2, its answer starts with %q; use the path of a gRPC server", answer)
 	}
+}
+
+func cannotConnect(kind error, path string, format string, values ...any) error {
+	return failed(kind, "cannot connect to %s: %w", path, fmt.Errorf(format, values...))
 }
 
 func firstBytes(path string) ([]byte, error) {

@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// silenceTime is how long a server that stops waits for connections on which nothing was said yet.
+	// silenceTime is how long Drain waits for connections on which the client has sent nothing yet.
 	silenceTime = time.Second
-	// cutTime is how long it may take to cut what is left when the context is done.
+	// cutTime is how long cut may take after the context is done.
 	cutTime = time.Second
 	// sweepTime is how long Shutdown waits before it is called again.
 	sweepTime = time.Second
 )
 
-// Drain stops a server without refusing a call that was already sent. It removes the path, so that a successor may start,
-// and calls graceful, which lets calls in progress finish. When the context is done, it calls cut, which must make
+// Drain stops a server without refusing a call that was already sent. It removes the path, so that a successor can start.
+// It then calls graceful, which lets calls in progress finish. When the context is done, it calls cut, which must make
 // graceful return. With grpc-go:
 //
 //	listener.Drain(ctx, server.GracefulStop, server.Stop)
 //
-// It returns 1 s after the context is done at the latest, whatever clients and handlers do.
+// It returns at most 1 s after the context is done, even if graceful does not return.
 func (l *Listener) Drain(ctx context.Context, graceful, cut func()) {
 	l.withdraw()
-	defer time.AfterFunc(silenceTime, l.hangUpOnSilent).Stop()
+	defer time.AfterFunc(silenceTime, l.closeSilent).Stop()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -45,11 +45,11 @@ func (l *Listener) Drain(ctx context.Context, graceful, cut func()) {
 	}
 }
 
-// DrainHTTP is Drain for a server of net/http, on which connect-go is built.
+// DrainHTTP is [Listener.Drain] for a server of net/http, which connect-go uses.
 //
-// Shutdown tells clients with a GOAWAY frame which of their calls are answered; those that they sent later were not
-// begun, so that a client may make them again elsewhere. A connection that is just being made misses it (golang/go
-// 81153), so it is sent again and again.
+// Shutdown sends a GOAWAY frame, which tells clients the last call that is answered. The server did not start later
+// calls, so clients can retry them on a new connection. A connection that is being established misses the GOAWAY
+// (golang/go 81153), so DrainHTTP calls Shutdown repeatedly.
 func (l *Listener) DrainHTTP(ctx context.Context, server *http.Server) {
 	l.Drain(ctx, func() {
 		for ctx.Err() == nil {
@@ -64,11 +64,11 @@ func (l *Listener) DrainHTTP(ctx context.Context, server *http.Server) {
 	}, func() {})
 }
 
-// conn is a connection that knows whether the client has said anything yet.
+// conn is a connection that records whether the client has sent anything yet.
 type conn struct {
 	*net.UnixConn
 	listener *Listener
-	spoke    atomic.Bool
+	hasSent  atomic.Bool
 }
 
 // Accept waits for the next connection.
@@ -81,15 +81,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		return nil, err
 	}
-	made := &conn{UnixConn: accepted, listener: l}
-	l.silent.Store(made, nil)
-	return made, nil
+	connection := &conn{UnixConn: accepted, listener: l}
+	l.silent.Store(connection, nil)
+	return connection, nil
 }
 
-// hangUpOnSilent closes the connections on which nothing was said yet. A server that stops gracefully waits for them, as
-// they may be about to call: grpc-go for 120 s, net/http for 5 s. Giving every connection less time from the start is
-// no cure: a client that is busy takes seconds from dialling to speaking.
-func (l *Listener) hangUpOnSilent() {
+// closeSilent closes the connections on which the client has sent nothing yet. A graceful stop waits for their first
+// call: 120 s in grpc-go, 5 s in net/http. A shorter handshake timeout for every connection would break busy clients,
+// which can take seconds from dialing to their first byte.
+func (l *Listener) closeSilent() {
 	l.silent.Range(func(silent, _ any) bool {
 		_ = silent.(*conn).Close()
 		return true
@@ -101,7 +101,7 @@ func (c *conn) LocalAddr() net.Addr { return c.listener.Addr() }
 
 func (c *conn) Read(piece []byte) (int, error) {
 	size, err := c.UnixConn.Read(piece)
-	if size > 0 && c.spoke.CompareAndSwap(false, true) {
+	if size > 0 && c.hasSent.CompareAndSwap(false, true) {
 		c.listener.silent.Delete(c)
 	}
 	return size, err

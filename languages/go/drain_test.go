@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-func TestDrainEndsThoughTheServerDoesNot(t *testing.T) {
+func TestDrainReturnsWhenGracefulHangs(t *testing.T) {
 	listener := bind(t, newAddress(t))
 	publish(t, listener)
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	cut := make(chan struct{})
-	begun := time.Now()
+	started := time.Now()
 	listener.Drain(done, func() { select {} }, func() { close(cut) })
-	if took := time.Since(begun); took < cutTime || took > patience {
+	if took := time.Since(started); took < cutTime || took > patience {
 		t.Errorf("Drain took %s; want about %s", took, cutTime)
 	}
-	expectClosed(t, cut, "what is left is cut")
+	expectClosed(t, cut, "cut was called")
 	expectState(t, listener.path, absent)
 }

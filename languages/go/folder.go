@@ -16,15 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// folder is an open folder. Paths that begin with its own stay in it, also when someone renames it and puts another one
-// in its place.
+// folder is an open folder. Paths below its path stay in it even if someone renames it and puts another folder in its
+// place.
 //
-// os.Root does the same, but cannot bind a socket, and opening one needs permission to read the folder.
+// os.Root does the same, but it cannot bind a socket, and it needs permission to read the folder.
 type folder struct {
 	file *os.File
-	name string      // how it was opened
-	path string      // how it is reached while it is open
-	info fs.FileInfo // from when it was opened
+	name string      // the path that was opened
+	path string      // the path through the descriptor, valid while the folder is open
+	info fs.FileInfo // as of the opening
 }
 
 func openFolder(path string, flags int) (*folder, error) {
@@ -45,21 +45,24 @@ func openFolder(path string, flags int) (*folder, error) {
 	return &folder{file, path, held, info}, nil
 }
 
-// at returns a path to what has this name in the folder. It is valid until the folder is closed.
+// at returns the path of a name in the folder. It is valid until the folder is closed.
 func (f *folder) at(name string) string { return filepath.Join(f.path, name) }
 
 func (f *folder) close() { f.file.Close() }
 
 // openSocketFolder opens the folder of a socket. It refuses a folder in which every user can replace the socket, unless
-// such a folder is trusted: whoever may write to a folder may do so, unless its sticky bit is set (unlink(2)).
+// options trust it. Every user with write permission on a folder can replace its files, unless it has the sticky bit
+// (unlink(2)).
 func openSocketFolder(socket string, options Options) (*folder, error) {
 	path := filepath.Dir(socket)
 	opened, err := openFolder(path, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return nil, failed(fs.ErrNotExist, "no folder %s for the socket %s; create it or mount it", path, socket)
+		return nil, failed(fs.ErrNotExist, "cannot listen on %s: the folder %s does not exist; create it or mount it",
+			socket, path)
 	case err != nil:
-		return nil, fmt.Errorf("cannot open the folder of %s: %w; %s", socket, cause(err), describePermissions(path))
+		return nil, fmt.Errorf("cannot listen on %s: cannot open its folder: %w: %s; give this process search permission",
+			socket, cause(err), describePermissions(path))
 	}
 	mode := opened.info.Mode()
 	if mode.Perm()&0o002 == 0 || mode&fs.ModeSticky != 0 {
@@ -67,7 +70,8 @@ func openSocketFolder(socket string, options Options) (*folder, error) {
 	}
 	if !options.TrustFolder {
 		opened.close()
-		return nil, failed(ErrUnsafeFolder, "every user can replace the socket %s: %s has mode %04o; run chmod o-w %s",
+		return nil, failed(ErrUnsafeFolder,
+			"cannot listen on %s: every user can replace the socket, because %s has mode %04o; run chmod o-w %s",
 			socket, path, mode.Perm(), path)
 	}
 	options.Logger.Warn("every user can replace the socket", "socket", socket, "folder", path,
@@ -75,36 +79,36 @@ func openSocketFolder(socket string, options Options) (*folder, error) {
 	return opened, nil
 }
 
-// privateFolder is a folder in another one, which only this user may enter.
+// privateFolder is a subfolder that only this user can enter.
 type privateFolder struct {
 	*folder
 	parent *folder
 	name   string
 }
 
-// makePrivateFolder makes a new one. The prefix of its name is for sweep, when this process is killed.
+// makePrivateFolder creates a private folder. If this process is killed, sweep finds the folder by its prefix.
 func makePrivateFolder(parent *folder, prefix string) (*privateFolder, error) {
 	name := prefix + randomDigits()
 	if err := os.Mkdir(parent.at(name), 0o700); err != nil {
 		return nil, err
 	}
-	made, err := openPrivateFolder(parent, name)
+	created, err := openPrivateFolder(parent, name)
 	if err != nil {
 		return nil, err
 	}
-	mode := made.info.Mode()
-	if mode.Perm() == 0o700 { // otherwise the umask has taken bits away
-		return made, nil
+	mode := created.info.Mode()
+	if mode.Perm() == 0o700 { // otherwise the umask removed bits
+		return created, nil
 	}
-	// chmod(2) may clear the bit by which the folder's group is inherited.
-	if err := os.Chmod(made.path, 0o700|mode&fs.ModeSetgid); err != nil {
-		made.remove()
+	// Keep the set-gid bit, which chmod(2) may clear: the socket inherits the group of the folder through it.
+	if err := os.Chmod(created.path, 0o700|mode&fs.ModeSetgid); err != nil {
+		created.remove()
 		return nil, err
 	}
-	return made, nil
+	return created, nil
 }
 
-// openPrivateFolder refuses a folder in which anybody else can have put something.
+// openPrivateFolder opens a private folder. It refuses a folder that another user can enter.
 func openPrivateFolder(parent *folder, name string) (*privateFolder, error) {
 	opened, err := openFolder(parent.at(name), unix.O_NOFOLLOW)
 	if err != nil {
@@ -117,7 +121,7 @@ func openPrivateFolder(parent *folder, name string) (*privateFolder, error) {
 	return &privateFolder{opened, parent, name}, nil
 }
 
-// remove removes the folder and the sockets in it, and closes it. It must be called once.
+// remove removes the folder and the sockets in it, and closes it. Call it once.
 func (f *privateFolder) remove() {
 	entries, _ := os.ReadDir(f.path)
 	for _, entry := range entries {
@@ -126,13 +130,13 @@ func (f *privateFolder) remove() {
 		}
 	}
 	f.close()
-	// os.Remove would remove a file, too, that someone has put in the folder's place.
+	// os.Remove would also remove a file that someone put in place of the folder.
 	_ = unix.Rmdir(f.parent.at(f.name))
 }
 
-// sweep removes the private folders that killed servers have left. The caller holds the lock.
+// sweep removes the private folders of killed servers. The caller must hold the lock.
 func sweep(parent *folder, prefix string) {
-	entries, _ := os.ReadDir(parent.path) // not every folder that a server may write to can be read
+	entries, _ := os.ReadDir(parent.path) // fails if this process may not read the folder
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), prefix) {
 			continue
@@ -143,13 +147,14 @@ func sweep(parent *folder, prefix string) {
 	}
 }
 
-// privatePrefix begins the names of a socket's private folders. Two sockets of one folder share one once in 4 billion.
+// privatePrefix returns the prefix of the private folders of a socket. Two sockets in one folder have the same prefix with
+// a probability of 1 in 4 billion.
 func privatePrefix(path string) string {
 	digest := sha256.Sum256([]byte(filepath.Base(path)))
 	return "." + hex.EncodeToString(digest[:4])
 }
 
-// randomDigits returns one of so many names that nobody can make all of them first.
+// randomDigits returns 8 random hexadecimal digits. Another user cannot create all these names in advance.
 func randomDigits() string {
 	var token [4]byte
 	rand.Read(token[:]) // never fails

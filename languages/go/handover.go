@@ -9,25 +9,26 @@ import (
 )
 
 const (
-	// successorTime is how long a successor may say nothing without the lock, for which it tries for releasedLockTime.
+	// successorTime is how long a successor may stay silent while it does not hold the lock. It tries to take the lock
+	// for releasedLockTime.
 	successorTime = 5 * time.Second
-	// retryPace is how often to try again for the lock, or for a successor when no descriptor was left for it.
-	retryPace = 50 * time.Millisecond
-	// retriesBeforeWarning are 2 s: a third server may have the lock while it finds the path live.
+	// retryInterval is the time between two attempts to take the lock, or to accept a successor without free descriptors.
+	retryInterval = 50 * time.Millisecond
+	// retriesBeforeWarning is 2 s of retries: a third server may hold the lock until it finds that the path is live.
 	retriesBeforeWarning = 40
 )
 
-// privateControl is where the socket for successors is bound.
+// privateControl returns the path at which the socket for successors is bound.
 func (l *Listener) privateControl() string { return l.bound + "t" }
 
-// listenControl listens in the private folder.
+// listenControl listens for successors in the private folder.
 func listenControl(private string) (*net.UnixListener, error) {
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: private, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
 	listener.SetUnlinkOnClose(false) // as in bind
-	// The server's own user alone: whoever may dial it can make the server go.
+	// Only the user of the server may dial it, because a successor can stop the server.
 	if err := os.Chmod(private, 0o600); err != nil {
 		listener.Close()
 		return nil, err
@@ -35,36 +36,36 @@ func listenControl(private string) (*net.UnixListener, error) {
 	return listener, nil
 }
 
-// handsOver tells whether this server listens for successors.
-func (l *Listener) handsOver() bool {
+// allowsTakeover reports whether this server listens for successors.
+func (l *Listener) allowsTakeover() bool {
 	return (l.options.AllowTakeover || l.options.TakeOver) && controlPath(l.path) != ""
 }
 
 func (l *Listener) refuseForeignControl() error {
-	if !l.handsOver() {
+	if !l.allowsTakeover() {
 		return nil
 	}
 	found, err := os.Lstat(l.controlFile.path())
 	if err == nil && found.Mode().Type() != fs.ModeSocket {
-		return failed(ErrNotSocket, "%s.takeover is needed to hand %s over and is not a socket; move it away or choose another path",
-			l.path, l.path)
+		return failed(ErrNotSocket,
+			"cannot listen on %s: %s.takeover exists and is not a socket; move it or use another path", l.path, l.path)
 	}
 	return nil
 }
 
-// TakenOver returns a channel that is closed when a successor serves at the path: then drain.
+// TakenOver returns a channel that is closed when a successor has taken over the path. Call Drain then.
 func (l *Listener) TakenOver() <-chan struct{} { return l.takenOver }
 
-// awaitSuccessor answers successors, one at a time, until one has published or Withdraw.
+// awaitSuccessor answers successors one at a time, until one has published or the listener is withdrawn.
 func (l *Listener) awaitSuccessor() {
-	defer l.control.Close() // hangs up on those that wait
+	defer l.control.Close() // closes the connections of waiting successors
 	for {
 		connection, err := l.control.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // no descriptor is left, which passes
-			time.Sleep(retryPace)
+		if err != nil { // no descriptor is free at the moment
+			time.Sleep(retryInterval)
 			continue
 		}
 		done := l.handOver(connection)
@@ -76,45 +77,46 @@ func (l *Listener) awaitSuccessor() {
 	}
 }
 
-// handOver says whether the successor has published.
+// handOver reports whether the successor has published.
 func (l *Listener) handOver(connection net.Conn) bool {
 	if !l.lendLock() {
 		return false
 	}
-	if send(connection, released) == nil && l.hearPublished(connection) {
+	if send(connection, released) == nil && l.awaitPublished(connection) {
 		l.giveLockAway()
 		return true
 	}
 	for tries := 1; !l.retakeLock(); tries++ {
 		if tries == retriesBeforeWarning {
-			l.options.Logger.Warn("a takeover has failed, and another process holds the lock", "socket", l.path)
+			l.options.Logger.Warn("a takeover failed, and another process holds the lock", "socket", l.path)
 		}
-		time.Sleep(retryPace)
+		time.Sleep(retryInterval)
 	}
 	return false
 }
 
-// hearPublished waits for what the successor says next. One that is silent may take its time to start, if it has the lock.
-func (l *Listener) hearPublished(connection net.Conn) bool {
-	heard := make(chan bool, 1)
+// awaitPublished waits for the next message of the successor and reports whether it is "published". A successor that
+// holds the lock may stay silent as long as it starts.
+func (l *Listener) awaitPublished(connection net.Conn) bool {
+	received := make(chan bool, 1)
 	go func() {
-		answer, err := receive(connection) // until it is closed
-		heard <- err == nil && answer == published
+		answer, err := receive(connection) // ends when handOver's caller closes the connection
+		received <- err == nil && answer == published
 	}()
 	for {
 		select {
-		case isPublished := <-heard:
+		case isPublished := <-received:
 			return isPublished
 		case <-time.After(successorTime):
 			if l.retakeLock() {
-				l.options.Logger.Warn("a successor that wanted to take the path over says nothing more", "socket", l.path)
+				l.options.Logger.Warn("a takeover failed: the successor sent nothing more", "socket", l.path)
 				return false
 			}
 		}
 	}
 }
 
-// lendLock releases the lock for a successor, unless this server goes.
+// lendLock releases the lock for a successor. It returns false if this listener is withdrawn.
 func (l *Listener) lendLock() bool {
 	l.changing.Lock()
 	defer l.changing.Unlock()
@@ -138,8 +140,8 @@ func (l *Listener) giveLockAway() {
 	l.lent = false
 }
 
-// retakeLock tries to take the lock back, and gives the sockets their public names again; true where there is nothing to
-// take back.
+// retakeLock tries to take the lock back and to restore the public names of the sockets. It also returns true if the lock
+// is not lent.
 func (l *Listener) retakeLock() bool {
 	l.changing.Lock()
 	defer l.changing.Unlock()
@@ -147,7 +149,7 @@ func (l *Listener) retakeLock() bool {
 		return true
 	}
 	lock, err := l.tryLock()
-	if err != nil { // another process holds it, or no descriptor is left
+	if err != nil { // another process holds it, or no descriptor is free
 		return false
 	}
 	l.lock, l.lent = lock, false

@@ -54,20 +54,20 @@ func TestListenReplacesStale(t *testing.T) {
 	expectState(t, path, live)
 }
 
-func TestListenClearsAwayWhatAKilledServerLeft(t *testing.T) {
+func TestListenRemovesPrivateFoldersOfKilledServers(t *testing.T) {
 	path := newAddress(t)
 	folder := filepath.Dir(path)
-	// The beginning is that of "s", as PROTOCOL.md has it.
-	left, theirs := filepath.Join(folder, ".043a718700000000"), filepath.Join(folder, ".043a718711111111")
-	for private, mode := range map[string]fs.FileMode{left: 0o700, theirs: 0o755} {
+	// PROTOCOL.md defines the prefix for the file name "s".
+	left, foreign := filepath.Join(folder, ".043a718700000000"), filepath.Join(folder, ".043a718711111111")
+	for private, mode := range map[string]fs.FileMode{left: 0o700, foreign: 0o755} {
 		if err := os.Mkdir(private, mode); err != nil {
 			t.Fatal(err)
 		}
 		leaveStale(t, filepath.Join(private, "a"))
 	}
 	publish(t, bind(t, path))
-	expectFolder(t, path, filepath.Base(theirs), "s", "s.lock", "s.takeover")
-	expectState(t, filepath.Join(theirs, "a"), stale)
+	expectFolder(t, path, filepath.Base(foreign), "s", "s.lock", "s.takeover")
+	expectState(t, filepath.Join(foreign, "a"), stale)
 }
 
 func TestListenRefuses(t *testing.T) {
@@ -82,15 +82,15 @@ func TestListenRefuses(t *testing.T) {
 			bind(t, path)
 		}, ErrInUse},
 		"a server without a lock": {func(t *testing.T, path string) {
-			leaveMute(t, path)
+			listenSilently(t, path)
 		}, ErrInUse},
 		"a regular file": {func(t *testing.T, path string) {
 			write(t, path)
 		}, ErrNotSocket},
-		"a lock file that is none": {func(t *testing.T, path string) {
+		"a lock file with other data": {func(t *testing.T, path string) {
 			write(t, path+".lock")
 		}, ErrLockFile},
-		"a file where successors would dial": {func(t *testing.T, path string) {
+		"a file at the path for successors": {func(t *testing.T, path string) {
 			write(t, path+".takeover")
 		}, ErrNotSocket},
 		"a missing folder": {func(t *testing.T, path string) {
@@ -115,7 +115,7 @@ func TestListenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ErrLockFile},
-		"a folder that everyone may write to": {func(t *testing.T, path string) {
+		"a folder that every user may write to": {func(t *testing.T, path string) {
 			chmod(t, filepath.Dir(path), 0o777)
 		}, ErrUnsafeFolder},
 	} {
@@ -125,16 +125,16 @@ func TestListenRefuses(t *testing.T) {
 			before, _ := os.Lstat(path)
 			_, err := prepare(t.Context(), path, options)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("prepare(%s): %v; want one of %q with the path", path, err, test.want)
+				t.Errorf("prepare(%s) = %v; want an error that is %q and names the path", path, err, test.want)
 			}
 			if after, _ := os.Lstat(path); before != nil && !os.SameFile(before, after) {
-				t.Errorf("%s: another file is there than before", path)
+				t.Errorf("the file at %s was replaced", path)
 			}
 		})
 	}
 }
 
-func TestListenInAFolderThatEveryoneMayWriteTo(t *testing.T) {
+func TestListenInASharedFolder(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode    fs.FileMode
 		trusted bool
@@ -159,7 +159,7 @@ func TestListenInAFolderThatEveryoneMayWriteTo(t *testing.T) {
 	}
 }
 
-func TestListenKeepsOthersFromTheLock(t *testing.T) {
+func TestListenRestrictsTheModeOfTheLockFile(t *testing.T) {
 	path := newAddress(t)
 	lock := path + ".lock"
 	if err := os.WriteFile(lock, nil, 0o600); err != nil {
@@ -172,7 +172,7 @@ func TestListenKeepsOthersFromTheLock(t *testing.T) {
 	}
 }
 
-func TestPublishRefusesToReplaceWhatIsNew(t *testing.T) {
+func TestPublishRefusesToReplaceANewFile(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, string){
 		"absent": func(*testing.T, string) {},
 		"stale":  leaveStale,
@@ -184,7 +184,7 @@ func TestPublishRefusesToReplaceWhatIsNew(t *testing.T) {
 			os.Remove(path)
 			write(t, path)
 			if err := listener.publish(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
-				t.Errorf("publish: %v; want an error with the path", err)
+				t.Errorf("publish() = %v; want an error that names the path", err)
 			}
 			expectState(t, path, notASocket)
 			listener.withdraw()
@@ -193,8 +193,8 @@ func TestPublishRefusesToReplaceWhatIsNew(t *testing.T) {
 	}
 }
 
-// Whoever puts another folder in the place of the private one must not make the server change what is in it.
-func TestPublishKeepsToItsPrivateFolder(t *testing.T) {
+// If someone replaces the private folder, the server must not change the files in the replacement.
+func TestPublishUsesThePrivateFolderThatItOpened(t *testing.T) {
 	path := newAddress(t)
 	folder, victim := filepath.Dir(path), newAddress(t)
 	leaveStale(t, victim)
@@ -214,18 +214,18 @@ func TestPublishKeepsToItsPrivateFolder(t *testing.T) {
 	expectFolder(t, victim, "s")
 }
 
-func TestListenIsCalledOff(t *testing.T) {
+func TestListenIsCanceled(t *testing.T) {
 	path := newAddress(t)
 	bind(t, path)
-	leaveMute(t, path+".takeover")
-	called, off := context.WithCancel(t.Context())
-	off()
-	if _, err := prepare(called, path, takeover); !errors.Is(err, context.Canceled) {
-		t.Errorf("prepare: %v; want %v", err, context.Canceled)
+	listenSilently(t, path+".takeover")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := prepare(ctx, path, takeover); !errors.Is(err, context.Canceled) {
+		t.Errorf("prepare() = %v; want %v", err, context.Canceled)
 	}
 }
 
-func TestWithdrawLeavesAnothersSocket(t *testing.T) {
+func TestWithdrawKeepsTheSocketOfAnotherServer(t *testing.T) {
 	path := newAddress(t)
 	listener := bind(t, path)
 	publish(t, listener)
@@ -248,28 +248,28 @@ func TestWithdrawLetsASuccessorStart(t *testing.T) {
 	expectState(t, path, live)
 }
 
-func TestHangUpOnSilentSparesThoseThatSpoke(t *testing.T) {
+func TestCloseSilentKeepsConnectionsThatSentSomething(t *testing.T) {
 	path := newAddress(t)
 	listener := bind(t, path)
 	publish(t, listener)
 	silent, _ := connect(t, path, listener)
-	speaking, accepted := connect(t, path, listener)
-	if _, err := speaking.Write([]byte("a")); err != nil {
+	sender, accepted := connect(t, path, listener)
+	if _, err := sender.Write([]byte("a")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := accepted.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	listener.hangUpOnSilent()
+	listener.closeSilent()
 	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("a silent connection: %v; want %v", err, io.EOF)
+		t.Errorf("Read on a silent connection: %v; want %v", err, io.EOF)
 	}
 	if _, err := accepted.Write([]byte("b")); err != nil {
-		t.Errorf("a connection that spoke: %v; want no error", err)
+		t.Errorf("Write on a connection that sent something: %v; want no error", err)
 	}
 }
 
-func TestNamesThePathAndNotWhatWasBound(t *testing.T) {
+func TestNamesThePathAndNotThePrivateName(t *testing.T) {
 	path := newAddress(t)
 	listener := bind(t, path)
 	publish(t, listener)
@@ -281,26 +281,26 @@ func TestNamesThePathAndNotWhatWasBound(t *testing.T) {
 	}
 	listener.Close()
 	if _, err := listener.Accept(); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("Accept: %v; want an error with %s", err, path)
+		t.Errorf("Accept() = %v; want an error that names %s", err, path)
 	}
 }
 
-func connect(t *testing.T, path string, listener net.Listener) (dialled, accepted net.Conn) {
+func connect(t *testing.T, path string, listener net.Listener) (dialed, accepted net.Conn) {
 	t.Helper()
-	dialled, err := net.Dial("unix", path)
+	dialed, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dialled.Close() })
+	t.Cleanup(func() { dialed.Close() })
 	accepted, err = listener.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { accepted.Close() })
-	return dialled, accepted
+	return dialed, accepted
 }
 
-// newAddress is one in a folder of its own, with a short name; that of t.TempDir has the test's name in it.
+// newAddress returns a path in a new folder with a short name. The name of t.TempDir contains the name of the test.
 func newAddress(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "socket")
@@ -341,8 +341,8 @@ func leaveStale(t *testing.T, path string) {
 	listener.Close()
 }
 
-// leaveMute listens and says nothing.
-func leaveMute(t *testing.T, path string) {
+// listenSilently listens and never sends anything.
+func listenSilently(t *testing.T, path string) {
 	t.Helper()
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -375,7 +375,7 @@ func expectState(t *testing.T, path string, want state) {
 func expectFolder(t *testing.T, path string, want ...string) {
 	t.Helper()
 	if got := names(path); got != strings.Join(want, " ") {
-		t.Errorf("what is in the folder: %q; want %q", got, want)
+		t.Errorf("files in the folder: %q; want %q", got, want)
 	}
 }
 

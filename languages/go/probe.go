@@ -13,25 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// state is what is at a path.
+// state is the state of a path.
 type state int
 
 const (
 	absent state = iota
 	notASocket
-	stale     // a socket on which nobody listens
+	stale     // a socket without a listener
 	forbidden // a socket to which this process may not connect
 	live
 )
 
-func cannotLook(path string, err error) error {
-	return fmt.Errorf("cannot look at %s: %w; check the folder it is in", path, cause(err))
-}
-
-// probe looks at the path and, where it is a socket, dials it. It never waits and never changes anything.
+// probe returns the state of a path. It dials a socket, but it never waits and never changes anything.
 //
-// A socket that is bound but does not listen yet looks stale, as connect(2) says ECONNREFUSED of both. That is why
-// servers are kept apart by a lock and not by this.
+// A socket that is bound but does not listen yet is reported as stale, because connect(2) returns ECONNREFUSED for both.
+// So probe cannot prevent two servers on one path; the lock does.
 func probe(path string) (state, error) {
 	found, err := os.Stat(path)
 	switch {
@@ -51,9 +47,9 @@ func probe(path string) (state, error) {
 		return absent, nil
 	case errors.Is(err, fs.ErrPermission):
 		return forbidden, nil
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE): // this process could not dial
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE): // this process has no free descriptor
 		return 0, err
-	default: // connected, or EAGAIN: its backlog is full, so someone listens
+	default: // connected, or EAGAIN because the backlog of the listener is full
 		return live, nil
 	}
 }
@@ -67,7 +63,8 @@ func dial(path string) error {
 	return unix.Connect(descriptor, &unix.SockaddrUnix{Name: path})
 }
 
-// describePermissions says whose a path is (or, where it can't be seen, the folder above), with which mode, and who asks.
+// describePermissions describes the owner and mode of a path, and the user and groups of this process. If the path is not
+// visible, it describes the nearest folder above that is.
 func describePermissions(path string) string {
 	for visible := path; ; visible = filepath.Dir(visible) {
 		var found unix.Stat_t
@@ -76,7 +73,7 @@ func describePermissions(path string) string {
 				visible, found.Uid, found.Gid, found.Mode&0o7777, os.Geteuid(), groups())
 		}
 		if visible == "/" {
-			return "nothing above " + path + " can be seen"
+			return "no folder above " + path + " is visible"
 		}
 	}
 }
@@ -88,7 +85,7 @@ func groups() string {
 	return strings.Trim(fmt.Sprint(slices.Compact(ids)), "[]")
 }
 
-// cause is what the system said, without the operation and the path that os wraps around it.
+// cause returns the error number of the system, without the operation and the path that package os adds.
 func cause(err error) error {
 	var code syscall.Errno
 	if errors.As(err, &code) {

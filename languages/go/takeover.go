@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// A server hands its path over to a successor on a socket beside the path, as PROTOCOL.md has it under Takeover. Lines
-// of JSON say what has happened; a connection that ends says that the other one is gone. Here is the successor's side,
-// and in handover.go its predecessor's.
+// A server hands its path over to a successor on the socket <path>.takeover. PROTOCOL.md specifies this under Takeover.
+// Each message is a line of JSON. The end of the connection means that the other side is gone. This file implements the
+// successor, and handover.go its predecessor.
 
 const (
-	// answerTime is how long a server may take to release its lock, which takes it less than a millisecond.
+	// answerTime is how long a server may take to release its lock. It usually takes less than a millisecond.
 	answerTime = 5 * time.Second
-	// releasedLockTime is how long to try for a lock that was just released: a third server may have it while it finds
-	// the path live.
+	// releasedLockTime is how long to try to take a lock that was just released. A third server may hold it until it
+	// finds that the path is live.
 	releasedLockTime = 2 * time.Second
-	// releasedLockPace is how often: the system tells nobody of a release who won't wait for it without end.
-	releasedLockPace = 5 * time.Millisecond
+	// releasedLockPause is the time between two attempts. Waiting for a lock in the system has no timeout.
+	releasedLockPause = 5 * time.Millisecond
 
 	maxLineBytes = 4096
 )
@@ -33,7 +33,7 @@ type message struct {
 
 var released, published = message{"released"}, message{"published"}
 
-// controlPath is where a server listens for its successor; "" where the name would be too long for a socket.
+// controlPath returns the path on which a server listens for its successor, or "" if it is too long for a socket.
 func controlPath(path string) string {
 	control := path + ".takeover"
 	if len(control) > maxPathBytes {
@@ -42,7 +42,7 @@ func controlPath(path string) string {
 	return control
 }
 
-// takeLock takes the lock. With TakeOver, it asks a server that holds it to release it.
+// takeLock takes the lock. With TakeOver, it asks a running server to release it.
 func (l *Listener) takeLock(ctx context.Context) (err error) {
 	l.lock, err = l.tryLock()
 	if !l.options.TakeOver || !errors.Is(err, ErrInUse) {
@@ -58,23 +58,24 @@ func (l *Listener) takeLock(ctx context.Context) (err error) {
 		}
 		select {
 		case <-ctx.Done():
-			return calledOff(ctx, l.path)
-		case <-time.After(releasedLockPace):
+			return canceled(ctx, l.path)
+		case <-time.After(releasedLockPause):
 		}
 	}
 }
 
-// predecessor is the server that has the path, as its successor meets it; it has released its lock.
+// predecessor is the connection to the running server after it released its lock.
 type predecessor struct{ connection net.Conn }
 
 func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 	path, control := l.path, controlPath(l.path)
 	if control == "" {
-		return nil, failed(ErrInUse, "%s can't be taken over: its name leaves no room for .takeover; stop its server", path)
+		return nil, failed(ErrInUse,
+			"cannot take over %s: its name leaves no room for .takeover; stop its server and start this one", path)
 	}
-	connection, err := net.Dial("unix", control) // for a Unix socket, it never waits
+	connection, err := net.Dial("unix", control) // never waits on a Unix socket
 	if err != nil {
-		return nil, failed(ErrInUse, "%s can't be taken over: nobody answers at %s: %w; stop its server", path, control, cause(err))
+		return nil, noAnswer(path, cause(err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -85,30 +86,36 @@ func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 	case inTime && err == nil && answer == released:
 		return &predecessor{connection}, nil
 	case !inTime && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, failed(ErrInUse, "%s can't be taken over: nobody answers at %s within %s; stop its server",
-			path, control, answerTime)
+		return nil, noAnswer(path, fmt.Errorf("timed out after %g s", answerTime.Seconds()))
 	case !inTime:
-		return nil, calledOff(ctx, path)
+		return nil, canceled(ctx, path)
 	}
 	connection.Close()
-	return nil, failed(ErrInUse, "%s can't be taken over: its server goes, or another takes over; try again", path)
+	return nil, failed(ErrInUse,
+		"cannot take over %s: its server is stopping, or another server is taking over; try again", path)
 }
 
-// tellPublished makes the predecessor drain and go.
-func (p *predecessor) tellPublished() {
-	_ = send(p.connection, published) // if it does not hear it, it has gone already
+func noAnswer(path string, reason error) error {
+	return failed(ErrInUse, "cannot take over %s: no server answers on %s%w; stop its server and start this one",
+		path, controlPath(path), optionalReason{reason})
+}
+
+// sendPublished makes the predecessor drain and exit.
+func (p *predecessor) sendPublished() {
+	_ = send(p.connection, published) // fails if the predecessor has already exited
 	p.connection.Close()
 }
 
-// giveUp makes the predecessor take its lock again and serve on, unless it was told to go.
-func (p *predecessor) giveUp() { p.connection.Close() }
+// abandon closes the connection. Before sendPublished, this makes the predecessor take its lock again and continue to
+// serve.
+func (p *predecessor) abandon() { p.connection.Close() }
 
-func calledOff(ctx context.Context, path string) error {
-	return fmt.Errorf("listening on %s was called off: %w", path, ctx.Err())
+func canceled(ctx context.Context, path string) error {
+	return fmt.Errorf("cannot listen on %s: %w", path, ctx.Err())
 }
 
 func send(connection net.Conn, m message) error {
-	return json.NewEncoder(connection).Encode(m) // with a newline
+	return json.NewEncoder(connection).Encode(m) // ends with a newline
 }
 
 func receive(connection net.Conn) (message, error) {

@@ -25,9 +25,9 @@ func TestTakeover(t *testing.T) {
 	}
 	defer second.Close()
 	publish(t, second)
-	expectClosed(t, first.TakenOver(), "the first listener is told that it is taken over")
+	expectClosed(t, first.TakenOver(), "the first listener is taken over")
 	if isLost(first) {
-		t.Error("the first listener takes the takeover for a removal")
+		t.Error("the first listener reports the takeover as a removal")
 	}
 	first.withdraw()
 	first.Close()
@@ -37,7 +37,7 @@ func TestTakeover(t *testing.T) {
 	expectFolder(t, path, "s.lock")
 }
 
-func TestTakeoverOfNobody(t *testing.T) {
+func TestTakeoverWithoutARunningServer(t *testing.T) {
 	path := newAddress(t)
 	listener, err := prepare(t.Context(), path, takeover)
 	if err != nil {
@@ -51,27 +51,27 @@ func TestTakeoverOfNobody(t *testing.T) {
 
 func TestTakeoverFails(t *testing.T) {
 	for name, test := range map[string]struct {
-		padding int // what the path is made up to, in bytes
+		length  int // the least length of the path, in bytes
 		prepare func(*testing.T, string)
 		reason  string
 	}{
-		"of one that does not listen for successors yet": {0, func(t *testing.T, path string) {
+		"of a server that has not published": {0, func(t *testing.T, path string) {
 			bind(t, path)
-		}, "nobody answers at"},
-		"of one without room for a name": {maxPathBytes - len("takeover"), func(t *testing.T, path string) {
+		}, "no server answers on"},
+		"of a path without room for .takeover": {maxPathBytes - len("takeover"), func(t *testing.T, path string) {
 			publish(t, bind(t, path))
 		}, "leaves no room"},
-		"of a stranger that holds no lock": {0, func(t *testing.T, path string) {
-			leaveMute(t, path)
-		}, "nobody answers at"},
+		"of another program without a lock": {0, func(t *testing.T, path string) {
+			listenSilently(t, path)
+		}, "no server answers on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newAddress(t)
-			path += strings.Repeat("s", max(0, test.padding-len(path)))
+			path += strings.Repeat("s", max(0, test.length-len(path)))
 			test.prepare(t, path)
 			_, err := prepare(t.Context(), path, takeover)
 			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error(), path) {
-				t.Errorf("prepare(%s): %v; want an error with %q and the path", path, err, test.reason)
+				t.Errorf("prepare(%s) = %v; want an error with %q and the path", path, err, test.reason)
 			}
 		})
 	}
@@ -91,14 +91,14 @@ func TestTakeoverWithoutALockFile(t *testing.T) {
 	defer second.Close()
 	defer second.withdraw()
 	publish(t, second)
-	expectClosed(t, first.TakenOver(), "the first listener is told that it is taken over")
+	expectClosed(t, first.TakenOver(), "the listener without a lock file is taken over")
 }
 
-func TestTakesItsNamesBackFromASuccessorThatDied(t *testing.T) {
+func TestRestoresItsNamesWhenASuccessorDies(t *testing.T) {
 	for name, taken := range map[string][]string{
-		"with no name":                 {},
-		"with the name for successors": {".takeover"},
-		"with both names":              {".takeover", ""},
+		"before it took a name":                {},
+		"after it took .takeover":              {".takeover"},
+		"after it took .takeover and the path": {".takeover", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newAddress(t)
@@ -111,8 +111,8 @@ func TestTakesItsNamesBackFromASuccessorThatDied(t *testing.T) {
 			}
 			successor.Close()
 			expectLocked(t, path)
-			if isLost(listener) { // which waits until the names are there again
-				t.Error("the listener takes what its successor did for a removal")
+			if isLost(listener) { // waits until the names are restored
+				t.Error("the listener reports the changes of its successor as a removal")
 			}
 			expectFolder(t, path, "s", "s.lock", "s.takeover")
 			expectState(t, path, live)
@@ -121,19 +121,19 @@ func TestTakesItsNamesBackFromASuccessorThatDied(t *testing.T) {
 	}
 }
 
-func TestHangsUpOnWhoeverSaysRubbish(t *testing.T) {
+func TestResumesAfterAnInvalidMessage(t *testing.T) {
 	path := newAddress(t)
 	publish(t, bind(t, path))
-	for _, rubbish := range []string{"{}\n", "\xff\n", strings.Repeat("[", 4000) + "\n", strings.Repeat("x", 10_000)} {
+	for _, invalid := range []string{"{}\n", "\xff\n", strings.Repeat("[", 4000) + "\n", strings.Repeat("x", 10_000)} {
 		successor := dialSuccessor(t, path)
-		if _, err := io.WriteString(successor, rubbish); err != nil {
+		if _, err := io.WriteString(successor, invalid); err != nil {
 			t.Fatal(err)
 		}
 		expectLocked(t, path)
 	}
 }
 
-func TestHangsUpOnASilentSuccessor(t *testing.T) {
+func TestResumesWhenItsSuccessorIsSilent(t *testing.T) {
 	t.Parallel()
 	path := newAddress(t)
 	publish(t, bind(t, path))
@@ -150,16 +150,16 @@ func TestWithdrawDuringATakeover(t *testing.T) {
 	expectFolder(t, path, "s.lock")
 }
 
-func TestResumesWhenItsSuccessorGivesUp(t *testing.T) {
+func TestResumesWhenItsSuccessorDisconnects(t *testing.T) {
 	path := newAddress(t)
 	publish(t, bind(t, path))
 	successor := dialSuccessor(t, path)
-	expectRefusal(t, path, "someone answers there without holding")
+	expectRefusal(t, path, "does not hold")
 	successor.Close()
 	expectRefusal(t, path, "test 1, process")
 }
 
-// dialSuccessor dials as a successor does, until the lock is released.
+// dialSuccessor connects like a successor and waits until the server releases the lock.
 func dialSuccessor(t *testing.T, path string) net.Conn {
 	t.Helper()
 	successor, err := net.Dial("unix", path+".takeover")
@@ -169,7 +169,7 @@ func dialSuccessor(t *testing.T, path string) net.Conn {
 	t.Cleanup(func() { successor.Close() })
 	line, err := bufio.NewReader(successor).ReadString('\n')
 	if err != nil || line != `{"event":"released"}`+"\n" {
-		t.Errorf("what the server says: %q, %v; want that its lock is released", line, err)
+		t.Errorf("message of the server: %q, %v; want released", line, err)
 	}
 	return successor
 }
@@ -183,7 +183,8 @@ func expectClosed(t *testing.T, channel <-chan struct{}, what string) {
 	}
 }
 
-// expectLocked waits until the lock is taken again. It does not start a server, which would replace a stale socket.
+// expectLocked waits until the server has taken the lock again. Starting a second server instead would replace a stale
+// socket.
 func expectLocked(t *testing.T, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -197,10 +198,10 @@ func expectLocked(t *testing.T, path string) {
 			return
 		}
 	}
-	t.Errorf("the lock of %s is not taken again", path)
+	t.Errorf("the server did not take the lock of %s again", path)
 }
 
-// expectRefusal tries until the reason is the wanted one: nobody tells when the lock is taken again.
+// expectRefusal retries until the error has the reason, because nothing reports when the server takes the lock again.
 func expectRefusal(t *testing.T, path string, reason string) {
 	t.Helper()
 	var err error
@@ -209,5 +210,5 @@ func expectRefusal(t *testing.T, path string, reason string) {
 			return
 		}
 	}
-	t.Errorf("prepare(%s): %v; want an error with %q", path, err, reason)
+	t.Errorf("prepare(%s) = %v; want an error with %q", path, err, reason)
 }

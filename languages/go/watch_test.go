@@ -27,19 +27,19 @@ func TestRemoved(t *testing.T) {
 			listener := bind(t, path)
 			publish(t, listener)
 			if isLost(listener) {
-				t.Errorf("%s is lost before anyone has removed it", path)
+				t.Errorf("%s is reported as lost before its removal", path)
 			}
 			replace(t, path)
 			select {
 			case <-listener.Removed():
 			case <-time.After(patience):
-				t.Error("the listener does not notice that its file is removed")
+				t.Error("the listener does not report the removal")
 			}
 		})
 	}
 }
 
-// isLost is what the timer asks, without waiting for it.
+// isLost calls the check of the timer without waiting for the timer.
 func isLost(listener *Listener) bool {
 	listener.changing.Lock()
 	defer listener.changing.Unlock()

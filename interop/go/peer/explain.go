@@ -9,7 +9,7 @@ import (
 	"example.com/samehost"
 )
 
-// explain says what a failed call means: why the server can't be reached, or else what it answered.
+// explain returns the reason of a failed call: why the client cannot connect, or else the status of the call.
 func explain(err error, path string) error {
 	answer, isStatus := status.FromError(err)
 	if err == nil || !isStatus {
@@ -22,8 +22,8 @@ func explain(err error, path string) error {
 		}
 	}
 	if answer.Code() == codes.DeadlineExceeded {
-		return fmt.Errorf("no answer from %s before the deadline: %s; give it more time, or see what keeps it",
+		return fmt.Errorf("no answer from %s before the deadline: %s; use a longer deadline, or check the server",
 			path, answer.Message())
 	}
-	return fmt.Errorf("%s answered %s: %s", path, answer.Code(), answer.Message())
+	return fmt.Errorf("%s returned %s: %s", path, answer.Code(), answer.Message())
 }

@@ -11,9 +11,23 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"example.com/samehost"
 )
+
+// flagError returns the error of a flag. It names the flag and its value once.
+func flagError(_ *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	switch {
+	case !errors.As(err, &invalid):
+		return err
+	case errors.Is(err, samehost.ErrAddress):
+		return invalid.Unwrap()
+	default:
+		return fmt.Errorf("invalid --%s %q: %w", invalid.GetFlag().Name, invalid.GetValue(), invalid.Unwrap())
+	}
+}
 
 // socketFlag is --socket, a path or an address.
 type socketFlag struct{ path string }
@@ -30,7 +44,7 @@ func addSocketFlag(command *cobra.Command) *socketFlag {
 	socket := &socketFlag{}
 	command.Flags().Var(socket, "socket", "absolute path of the socket, or its address")
 	if err := command.MarkFlagRequired("socket"); err != nil {
-		panic(err) // there is no such flag
+		panic(err) // the flag does not exist
 	}
 	return socket
 }
@@ -44,7 +58,7 @@ func (f *modeFlag) Type() string   { return "octal" }
 func (f *modeFlag) Set(text string) error {
 	mode, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
 	if err != nil || mode > 0o777 {
-		return fmt.Errorf("mode %q is none that a socket can have; write it in octal, from 0000 to 0777", text)
+		return errors.New("use 0000 to 0777, in octal")
 	}
 	*f = modeFlag(mode)
 	return nil
@@ -61,19 +75,19 @@ func (f *groupFlag) Set(text string) error {
 		text = found.Gid
 	}
 	if _, err := strconv.ParseUint(text, 10, 31); err != nil {
-		return fmt.Errorf("no group is named %q on this machine; create it, or give its number", text)
+		return errors.New("no group has this name; create it, or use its number")
 	}
 	*f = groupFlag(text)
 	return nil
 }
 
-// maxSeconds is 30 years; a time.Duration holds 292.
+// maxSeconds is 30 years. A time.Duration holds 292 years.
 const maxSeconds = 1_000_000_000
 
-// secondsFlag is a time in seconds, as in 5 or 0.5.
+// secondsFlag is a time in seconds, such as 5 or 0.5.
 type secondsFlag struct {
 	time.Duration
-	positive bool // 0 is too short
+	positive bool // refuses 0
 }
 
 func (f *secondsFlag) String() string { return strconv.FormatFloat(f.Seconds(), 'f', -1, 64) }
@@ -83,9 +97,9 @@ func (f *secondsFlag) Set(text string) error {
 	seconds, err := strconv.ParseFloat(text, 64)
 	switch {
 	case err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > maxSeconds:
-		return fmt.Errorf("give seconds from 0 to %d, as in 5 or 0.5", maxSeconds)
+		return fmt.Errorf("use seconds from 0 to %d, such as 5 or 0.5", maxSeconds)
 	case f.positive && seconds == 0:
-		return errors.New("give more than 0 seconds, as in 5 or 0.5")
+		return errors.New("use more than 0 seconds, such as 5 or 0.5")
 	}
 	f.Duration = time.Duration(seconds * float64(time.Second))
 	return nil

@@ -15,15 +15,15 @@ import (
 func (p *Peer) greetCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "greet",
-		Short: "Makes all four kinds of call of Greeter and prints what was said.",
+		Short: "Makes all four kinds of call of GreeterService and prints the messages.",
 		Args:  cobra.NoArgs,
 	}
 	socket := addSocketFlag(command)
 	timeout := secondsFlag{Duration: 5 * time.Second, positive: true}
-	name := command.Flags().String("name", "", "who is greeted")
-	command.Flags().Var(&timeout, "timeout", "seconds that a call may take, waiting for the server included")
+	name := command.Flags().String("name", "", "name to greet")
+	command.Flags().Var(&timeout, "timeout", "deadline of each call in seconds, including the wait for the server")
 	if err := command.MarkFlagRequired("name"); err != nil {
-		panic(err) // there is no such flag
+		panic(err) // the flag does not exist
 	}
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := p.greet(command.Context(), socket.path, *name, timeout.Duration); err != nil {
@@ -44,7 +44,7 @@ func (p *Peer) greet(ctx context.Context, path string, name string, timeout time
 	return explain(err, path)
 }
 
-// waitForServer waits for a server that starts later, unless that could not help.
+// waitForServer waits until a server answers, unless waiting cannot help.
 func (p *Peer) waitForServer(ctx context.Context, path string, timeout time.Duration) error {
 	if err := samehost.Probe(path); err != nil && !errors.Is(err, samehost.ErrNoServer) {
 		return err

@@ -15,18 +15,19 @@ const serverTime = 5 * time.Second
 func (p *Peer) interopCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "interop",
-		Short: "Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed.",
+		Short: "Runs official interop cases and prints a line of JSON for each; exits with 0 if all passed.",
 		Args:  cobra.NoArgs,
 	}
 	socket := addSocketFlag(command)
-	names := command.Flags().StringArray("case", nil, "an official case; may be given again")
+	names := command.Flags().StringArray("case", nil, "official case to run; can be repeated")
 	if err := command.MarkFlagRequired("case"); err != nil {
-		panic(err) // there is no such flag
+		panic(err) // the flag does not exist
 	}
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		for _, name := range *names {
 			if !p.Cases.IsOfficial(name) {
-				return fmt.Errorf("no official case is named %q; see grpc/grpc doc/interop-test-descriptions.md", name)
+				return fmt.Errorf("invalid --case %q: no official case has this name; "+
+					"see grpc/grpc doc/interop-test-descriptions.md", name)
 			}
 		}
 		if err := p.waitForServer(command.Context(), socket.path, serverTime); err != nil {
@@ -41,7 +42,7 @@ func (p *Peer) interopCommand() *cobra.Command {
 			}
 		}
 		if !passed {
-			return failure{errors.New("not every case passed; stdout says which, and why")}
+			return failure{errors.New("some cases did not pass; see stdout")}
 		}
 		return nil
 	}

@@ -1,5 +1,5 @@
-// Package peer is the program that every implementation is, as PROTOCOL.md has it: the commands serve, greet and
-// interop, their exit codes, and errors of one line.
+// Package peer implements the program that PROTOCOL.md specifies: the commands serve, greet and interop, their exit codes,
+// and errors of one line.
 package peer
 
 import (
@@ -12,26 +12,26 @@ import (
 	"example.com/samehost/go/interoptest"
 )
 
-// Peer is what differs from one gRPC library to the next.
+// Peer is the part of a program that depends on the gRPC library.
 type Peer struct {
 	Program string
-	Library string // as the ready line names it
+	Library string // name in the ready line
 	Version string // of the library
 
 	NewServer func() Server
-	// WaitForServer returns when a server has answered; its error is the status of the last attempt.
+	// WaitForServer returns when a server has answered. Its error is the status of the last attempt.
 	WaitForServer func(ctx context.Context, path string) error
-	// Greet makes all four kinds of call of Greeter, each within the timeout.
-	Greet func(ctx context.Context, path string, name string, timeout time.Duration, say greeting.Say) error
+	// Greet makes all four kinds of call of GreeterService, each within the timeout.
+	Greet func(ctx context.Context, path string, name string, timeout time.Duration, report greeting.Report) error
 	Cases interoptest.Cases
 }
 
-// Server serves everything that a peer serves. Its methods are called once each, in this order.
+// Server is a server of all services of a peer. Each method is called once, in this order.
 type Server interface {
-	// Serve accepts connections until Stop.
+	// Serve accepts connections until Drain.
 	Serve(listener net.Listener) error
-	// EndHealth says NOT_SERVING from now on, and ends every Watch.
+	// EndHealth reports NOT_SERVING from now on and ends every Watch.
 	EndHealth()
-	// Drain drains the listener with this server.
+	// Drain stops the server and its listener.
 	Drain(ctx context.Context, listener *samehost.Listener)
 }

@@ -19,25 +19,26 @@ import (
 func (p *Peer) serveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve",
-		Short: "Serves Greeter, grpc.testing.TestService, ORCA, health and reflection until SIGTERM or SIGINT.",
+		Short: "Serves GreeterService, grpc.testing.TestService, ORCA, health and reflection until SIGTERM or SIGINT.",
 		Args:  cobra.NoArgs,
 	}
 	socket := addSocketFlag(command)
 	mode, group, grace := modeFlag(0o660), groupFlag(""), secondsFlag{Duration: 5 * time.Second}
 	stopWhenRemoved := false
 	command.Flags().Var(&mode, "mode", "permissions of the socket")
-	command.Flags().Var(&group, "group", "group of the socket, a name or a number (default the process's)")
-	command.Flags().Var(&grace, "grace", "seconds that calls have to finish")
-	command.Flags().Func("on-removed", "when someone removes the socket, `serve|stop`: serve on (default), or stop with code 1",
+	command.Flags().Var(&group, "group", "group of the socket, a name or a number (default the group of a new file there)")
+	command.Flags().Var(&grace, "grace", "seconds that calls have to finish after a signal")
+	command.Flags().Func("on-removed",
+		"when someone removes the socket, `serve|stop`: continue to serve (default), or drain and exit with 1",
 		func(text string) error {
 			stopWhenRemoved = text == "stop"
 			if !stopWhenRemoved && text != "serve" {
-				return errors.New("give serve or stop")
+				return errors.New("use serve or stop")
 			}
 			return nil
 		})
-	takeover := command.Flags().Bool("takeover", false, "take the path over from a server that has it, which drains and goes")
-	trustFolder := command.Flags().Bool("trust-folder", false, "serve also in a folder that every user may write to")
+	takeover := command.Flags().Bool("takeover", false, "replace a running server, which then drains and exits")
+	trustFolder := command.Flags().Bool("trust-folder", false, "allow a folder that every user may write to, with a warning")
 	command.RunE = func(*cobra.Command, []string) error {
 		options := samehost.Options{
 			Mode:          fs.FileMode(mode) | fs.ModeSocket, // --mode 0000 is not the default
@@ -49,7 +50,7 @@ func (p *Peer) serveCommand() *cobra.Command {
 		}
 		err := p.serve(socket.path, options, stopWhenRemoved, grace.Duration)
 		if errors.Is(err, samehost.ErrUnsafeFolder) {
-			err = fmt.Errorf("%w, or serve with --trust-folder if you trust everyone who can reach it", err)
+			err = fmt.Errorf("%w, or use --trust-folder", err)
 		}
 		if err != nil {
 			return failure{err}
@@ -59,8 +60,8 @@ func (p *Peer) serveCommand() *cobra.Command {
 	return command
 }
 
-// serve serves until a signal, a takeover or, where that is asked for, the removal of the socket; another signal ends it
-// at once.
+// serve serves until a signal, a takeover or, with stopWhenRemoved, the removal of the socket. It then drains. A second
+// signal ends it at once.
 func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool, grace time.Duration) error {
 	stop, hurry := awaitSignals()
 	server := p.NewServer()
@@ -78,11 +79,10 @@ func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool
 		return err
 	}
 
-	removed := make(chan struct{}) // closed where it is a reason to stop
+	removed := make(chan struct{}) // closed if the removal is a reason to stop
 	go func() {
 		<-listener.Removed()
-		slog.Warn("someone has removed the socket, or put another in its place: no new client finds this server; "+
-			"start it again, and leave the file alone", "socket", path)
+		slog.Warn("the socket " + path + " was removed or replaced, and new clients cannot connect; start the server again")
 		if stopWhenRemoved {
 			close(removed)
 		}
@@ -90,11 +90,11 @@ func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool
 	var reason error
 	select {
 	case err := <-failed:
-		return fmt.Errorf("the server on %s gave up: %w; start it again", path, err)
+		return fmt.Errorf("the server on %s failed: %w; start it again", path, err)
 	case <-stop.Done():
 	case <-listener.TakenOver():
 	case <-removed:
-		reason = errSaid
+		reason = errPrinted
 	}
 	server.EndHealth()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
@@ -111,7 +111,7 @@ func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool
 	return reason
 }
 
-// awaitSignals returns a context that ends with the first signal, and a channel that is closed at the second.
+// awaitSignals returns a context that ends at the first signal, and a channel that is closed at the second signal.
 func awaitSignals() (stop context.Context, hurry <-chan struct{}) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)

@@ -1,4 +1,4 @@
-// Package samehostgrpc dials a server of package samehost with grpc-go.
+// Package samehostgrpc connects grpc-go clients to servers on Unix sockets.
 package samehostgrpc
 
 import (
@@ -11,14 +11,16 @@ import (
 	"example.com/samehost"
 )
 
-// retryBufferBytes is how much of a call is kept to make it again where the server says that it never began it (gRFC A6).
-// With grpc-go's 256 KiB, 11 of 50,371 calls failed while a server was replaced that moves its clients with one GOAWAY,
-// as net/http does, all of them of 1 MiB; with 8 MiB, none of 60,190.
+// retryBufferBytes is how much of a call is kept to retry it if the server did not start it (gRFC A6). grpc-go keeps
+// 256 KiB by default. With that, 11 of 50,371 calls failed while servers that send a single GOAWAY, like net/http, were
+// replaced; all 11 had 1 MiB. With 8 MiB, none of 60,190 failed.
 const retryBufferBytes = 8 * 1024 * 1024
 
-// NewClient returns a channel to the server at a path, as [grpc.NewClient] does: nothing is dialled before the first call,
-// and a call made with [grpc.WaitForReady] waits for a server that starts later. The options come last, and so may replace
-// what is set here: no TLS, "localhost" as :authority, and frequent attempts to connect.
+// NewClient returns a channel to the server on a path. Like [grpc.NewClient], it connects on the first call. A call with
+// [grpc.WaitForReady] waits for a server that starts later.
+//
+// By default the channel uses no TLS, sends "localhost" as :authority and reconnects quickly. The options can replace
+// these defaults.
 //
 // It returns [samehost.ErrAddress] if the path is invalid.
 func NewClient(path string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
@@ -28,11 +30,11 @@ func NewClient(path string, options ...grpc.DialOption) (*grpc.ClientConn, error
 	}
 	options = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		// grpc-go's own choice for unix: targets, but not for passthrough:///unix:..., where it sends the path, which
-		// Kestrel and Rust's h2 refuse (grpc/grpc 34305, hyperium/h2 442).
+		// grpc-go sends localhost for unix: targets, but the path for passthrough:///unix:... targets. Kestrel and
+		// Rust's h2 refuse the path (grpc/grpc 34305, hyperium/h2 442).
 		grpc.WithAuthority("localhost"),
-		// Dialling a socket costs next to nothing, so it is done often: by default, from 1 s to 120 s pass between
-		// two attempts, and a server that comes late is found that much later.
+		// Dialing a socket is cheap, so retry often. By default grpc-go waits 1 s to 120 s between two attempts, and
+		// finds a server that starts late only after that time.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay:  100 * time.Millisecond,

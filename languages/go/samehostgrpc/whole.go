@@ -8,12 +8,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// sendWhole keeps a call whose requests could not all be sent from being answered as if they were all.
+// sendWhole prevents an answer to a part of the requests of a call.
 //
-// Where a connection breaks before a call's headers are written, Send says io.EOF, so that nothing more is sent; then
-// RecvMsg finds that no server has seen the call, makes it again with what was sent until then (gRFC A6), and CloseAndRecv
-// ends it there. (The status of such a stream is nil, which withRetry of grpc-go's stream.go takes for an OK of the server.)
-// So after io.EOF a call is not made again, and ends with UNAVAILABLE.
+// If a connection breaks before the headers of a call are written, Send returns io.EOF and the caller stops sending. Then
+// RecvMsg finds that no server has seen the call, and retries it with the requests so far (gRFC A6). CloseAndRecv then
+// ends the call, and the server answers that part. (The status of the broken stream is nil, and withRetry in stream.go of
+// grpc-go takes nil for an OK from the server.) So sendWhole disables retries after io.EOF, and the call ends with
+// UNAVAILABLE.
 func sendWhole(
 	ctx context.Context, description *grpc.StreamDesc, channel *grpc.ClientConn, method string, next grpc.Streamer,
 	options ...grpc.CallOption,

@@ -16,12 +16,13 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// openWindows is what a server says that takes as much as comes (RFC 9113, 6.5 and 6.9): SETTINGS with an
-// INITIAL_WINDOW_SIZE of 1 GiB, and a WINDOW_UPDATE of the connection of as much.
+// openWindows are the frames of a server that accepts any amount of data (RFC 9113, 6.5 and 6.9): SETTINGS with an
+// INITIAL_WINDOW_SIZE of 1 GiB, and a WINDOW_UPDATE of 1 GiB for the connection.
 const openWindows = "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x40\x00\x00\x00" +
 	"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + "\x40\x00\x00\x00"
 
-// breaking is a listener whose first connection opens all windows and reads nothing; the server gets those that follow.
+// breaking is a listener. It opens all windows on the first connection and reads nothing from it. It passes later
+// connections to the server.
 type breaking struct {
 	net.Listener
 	first chan net.Conn
@@ -40,7 +41,7 @@ func (b *breaking) Accept() (net.Conn, error) {
 	return b.Listener.Accept()
 }
 
-func TestACallIsNotAnsweredForAPartOfItsRequests(t *testing.T) {
+func TestNoAnswerToAPartOfTheRequests(t *testing.T) {
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "a.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func TestACallIsNotAnsweredForAPartOfItsRequests(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 
-	// More than a socket holds, so that the headers of the next call are not written.
+	// Send more than the socket buffers, so that the headers of the next call are not written.
 	upload := &grpc.StreamDesc{ClientStreams: true}
 	filling, err := channel.NewStream(ctx, upload, "/test.Service/Upload")
 	if err != nil {
@@ -90,6 +91,6 @@ func TestACallIsNotAnsweredForAPartOfItsRequests(t *testing.T) {
 	response := &wrapperspb.StringValue{}
 	err = stream.RecvMsg(response)
 	if status.Code(err) != codes.Unavailable {
-		t.Errorf("a call that could not send all: expected UNAVAILABLE, got %v, %v", err, response)
+		t.Errorf("a call that could not send all requests: expected UNAVAILABLE, got %v, %v", err, response)
 	}
 }
