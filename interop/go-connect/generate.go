@@ -1,5 +1,5 @@
-// Package samehost holds nothing but the command that generates the stubs, so that `go generate` finds it. The messages
-// are those of the project beside this one.
+// Package samehost only holds the command that generates the stubs, so that `go generate` finds it. The messages are
+// generated in ../go.
 package samehost
 
 //go:generate go generate -C ../go

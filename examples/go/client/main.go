@@ -16,7 +16,7 @@ import (
 
 func main() {
 	path, name := os.Args[1], os.Args[2]
-	// For a unix: target grpc-go sends "localhost" as :authority.
+	// With a unix: target, grpc-go sends "localhost" as :authority.
 	channel, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		log.Fatal(err)

@@ -26,7 +26,7 @@ func main() {
 	if len(os.Args) > 1 {
 		path = os.Args[1]
 	}
-	_ = os.Remove(path) // what a killed server has left
+	_ = os.Remove(path) // the file of a killed server
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		log.Fatal(err)

@@ -5,26 +5,26 @@ import (
 	"io"
 )
 
-// Exchange is what one call sent and received, in order.
+// Exchange holds the messages that one call sent and received, in order.
 type Exchange struct {
 	Method   string
 	Sent     []string
 	Received []string
 }
 
-// Say takes each exchange as soon as it is there.
-type Say func(Exchange) error
+// Report receives each exchange as soon as its call has ended.
+type Report func(Exchange) error
 
-// Party is who is greeted together with a name.
+// Party returns the names that GreetTogether greets.
 func Party(name string) []string { return []string{name, "Grace", "Edsger"} }
 
-// Conversation is what a client says, depending on what it has just heard; "" ends it.
-func Conversation(name string, heard []string) string {
-	switch len(heard) {
+// Conversation returns the next text of a client after the answers so far, or "" at the end.
+func Conversation(name string, answers []string) string {
+	switch len(answers) {
 	case 0:
 		return name + " here."
 	case 1:
-		return "I heard: " + heard[0]
+		return "I heard: " + answers[0]
 	case 2:
 		return "Goodbye!"
 	default:
@@ -32,7 +32,7 @@ func Conversation(name string, heard []string) string {
 	}
 }
 
-// Print prints an exchange for people.
+// Print prints an exchange in a readable form.
 func (e Exchange) Print(to io.Writer) error {
 	text := e.Method + "\n"
 	for _, each := range e.Sent {

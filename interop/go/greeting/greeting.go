@@ -1,5 +1,4 @@
-// Package greeting is what GreeterService says, whichever library carries it. Its errors are the messages of
-// INVALID_ARGUMENT.
+// Package greeting implements GreeterService for every gRPC library. Its errors are the messages of INVALID_ARGUMENT.
 package greeting
 
 import (
@@ -38,7 +37,7 @@ func Greet(request *greeterv1.GreetRequest) (*greeterv1.GreetResponse, error) {
 	return &greeterv1.GreetResponse{Message: greet("en", request.GetName())}, nil
 }
 
-// InLanguages answers GreetInLanguages; the interval is the caller's business.
+// InLanguages answers GreetInLanguages. The caller waits for the interval between the responses.
 func InLanguages(request *greeterv1.GreetInLanguagesRequest) ([]*greeterv1.GreetInLanguagesResponse, error) {
 	wanted := request.GetLanguages()
 	for _, language := range wanted {
@@ -63,7 +62,7 @@ func InLanguages(request *greeterv1.GreetInLanguagesRequest) ([]*greeterv1.Greet
 	return responses, nil
 }
 
-// Together answers GreetTogether, whose names are checked as they come.
+// Together answers GreetTogether. The caller checks each name when it arrives.
 func Together(names []string) (*greeterv1.GreetTogetherResponse, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("the stream has no request; send at least one name")
@@ -75,7 +74,7 @@ func Together(names []string) (*greeterv1.GreetTogetherResponse, error) {
 	return &greeterv1.GreetTogetherResponse{Message: greet("en", everyone), Count: uint32(len(names))}, nil
 }
 
-// Answer answers one request of Converse, the turn being counted from 1.
+// Answer answers one request of Converse. The first turn is 1.
 func Answer(request *greeterv1.ConverseRequest, turn uint32) (*greeterv1.ConverseResponse, error) {
 	text := request.GetText()
 	if size := utf8.RuneCountInString(text); size > maxText {
@@ -88,7 +87,7 @@ func Answer(request *greeterv1.ConverseRequest, turn uint32) (*greeterv1.Convers
 	return &greeterv1.ConverseResponse{Text: answer, Turn: turn}, nil
 }
 
-// CheckName fails unless a name has the right length.
+// CheckName returns an error if the length of a name is invalid.
 func CheckName(name string) error {
 	if size := utf8.RuneCountInString(name); size < 1 || size > maxName {
 		return fmt.Errorf("name has %d characters; give 1 to %d", size, maxName)
@@ -98,7 +97,7 @@ func CheckName(name string) error {
 
 func greet(language, name string) string { return fmt.Sprintf(formats[language], name) }
 
-// Pause waits, but not longer than the call lasts.
+// Pause waits for an interval, or until the call ends.
 func Pause(ctx context.Context, interval time.Duration) error {
 	timer := time.NewTimer(interval)
 	defer timer.Stop()

@@ -16,10 +16,10 @@ import (
 	testpb "example.com/samehost/go/gen/samehost/interop"
 )
 
-// reportTime is how long a report out of band may take; the slowest interop servers send one each second.
+// reportTime is how long an out-of-band report may take. The slowest interop servers send one each second.
 const reportTime = 10 * time.Second
 
-// checkError is a case that did not go as the description says.
+// checkError is a difference between a response and the description of its case.
 type checkError struct{ error }
 
 func (e checkError) Unwrap() error { return e.error }
@@ -33,7 +33,7 @@ func equal[T comparable](what string, got, expected T) error {
 	return nil
 }
 
-// CheckEmpty fails unless a response has zero bytes.
+// CheckEmpty returns an error unless a response has zero bytes.
 func CheckEmpty(response *testpb.Empty) error {
 	return equal("size of the response in bytes", proto.Size(response), 0)
 }
@@ -46,33 +46,33 @@ func checkPayload(got *testpb.Payload, size int32) error {
 		return err
 	}
 	if !bytes.Equal(got.GetBody(), make([]byte, size)) {
-		return failf("payload: expected %d zeros, got other bytes among them", size)
+		return failf("payload: expected %d zeros, got other bytes", size)
 	}
 	return nil
 }
 
-// CheckLarge fails unless a response is that of large_unary.
+// CheckLarge returns an error unless a response is the expected one of large_unary.
 func CheckLarge(response *testpb.SimpleResponse) error {
 	return checkPayload(response.GetPayload(), largeResponseBytes)
 }
 
-// CheckLargeOutput fails unless a response is that of custom_metadata's stream.
+// CheckLargeOutput returns an error unless a response is the expected one of the stream of custom_metadata.
 func CheckLargeOutput(response *testpb.StreamingOutputCallResponse) error {
 	return checkPayload(response.GetPayload(), largeResponseBytes)
 }
 
-// CheckCached fails unless both responses have the same payload.
+// CheckCached returns an error unless both responses have the same payload.
 func CheckCached(first, second *testpb.SimpleResponse) error {
 	return equal("payload of the second response",
 		string(second.GetPayload().GetBody()), string(first.GetPayload().GetBody()))
 }
 
-// CheckAggregated fails unless a response is the sum of client_streaming.
+// CheckAggregated returns an error unless a response is the sum of the sizes of client_streaming.
 func CheckAggregated(response *testpb.StreamingInputCallResponse) error {
 	return checkSum(response, requestBytes)
 }
 
-// CheckCompressedAggregated fails unless a response is the sum of client_compressed_streaming.
+// CheckCompressedAggregated returns an error unless a response is the sum of the sizes of client_compressed_streaming.
 func CheckCompressedAggregated(response *testpb.StreamingInputCallResponse) error {
 	return checkSum(response, compressedRequestBytes)
 }
@@ -85,7 +85,7 @@ func checkSum(response *testpb.StreamingInputCallResponse, sizes []int32) error 
 	return equal("aggregated_payload_size", response.GetAggregatedPayloadSize(), sum)
 }
 
-// CheckOutputs fails unless a stream had exactly the responses of server_streaming, in order.
+// CheckOutputs returns an error unless a stream had exactly the responses of server_streaming, in order.
 func CheckOutputs(responses []*testpb.StreamingOutputCallResponse) error {
 	return checkOutputs(responses, responseBytes)
 }
@@ -102,42 +102,42 @@ func checkOutputs(responses []*testpb.StreamingOutputCallResponse, sizes []int32
 	return nil
 }
 
-// CheckPong fails unless a response is the one to this request of ping_pong, counted from 0.
+// CheckPong returns an error unless a response is the one to request number of ping_pong. The first number is 0.
 func CheckPong(response *testpb.StreamingOutputCallResponse, number int) error {
 	return checkPayload(response.GetPayload(), responseBytes[number])
 }
 
-// CheckReportSet fails unless a response says that a report out of band is set.
+// CheckReportSet returns an error unless a response confirms that an out-of-band report is set.
 func CheckReportSet(response *testpb.StreamingOutputCallResponse) error {
 	return checkPayload(response.GetPayload(), 1)
 }
 
-// CheckEnd fails unless receiving once more says that the stream has ended well.
+// CheckEnd takes the error of the last receive. It returns an error unless the stream ended with OK.
 func CheckEnd(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err == nil:
-		return failf("end of the stream: expected no response, got one")
+		return failf("end of the stream: expected no response, got a response")
 	default:
 		return err
 	}
 }
 
-// CheckCompressedResponse fails unless a response is that of large_unary and came compressed or not, as it was wanted.
-func CheckCompressedResponse(response *testpb.SimpleResponse, came []bool, wanted bool) error {
-	if err := checkFlags(came, []bool{wanted}); err != nil {
+// CheckCompressedResponse returns an error unless a response is the expected one of large_unary and was compressed as wanted.
+func CheckCompressedResponse(response *testpb.SimpleResponse, compressed []bool, wanted bool) error {
+	if err := checkFlags(compressed, []bool{wanted}); err != nil {
 		return err
 	}
 	return CheckLarge(response)
 }
 
-// CheckCompressedOutputs fails unless a stream had the responses of server_compressed_streaming.
-func CheckCompressedOutputs(responses []*testpb.StreamingOutputCallResponse, came []bool) error {
+// CheckCompressedOutputs returns an error unless a stream had the responses of server_compressed_streaming.
+func CheckCompressedOutputs(responses []*testpb.StreamingOutputCallResponse, compressed []bool) error {
 	if err := checkOutputs(responses, compressedResponseBytes); err != nil {
 		return err
 	}
-	return checkFlags(came, compressedFlags)
+	return checkFlags(compressed, compressedFlags)
 }
 
 func checkFlags(got, expected []bool) error {
@@ -147,7 +147,7 @@ func checkFlags(got, expected []bool) error {
 	return nil
 }
 
-// CheckEchoes fails unless both pieces of metadata came back, each once and where it belongs.
+// CheckEchoes returns an error unless the server echoed each key once, in the right place.
 func CheckEchoes(initial, trailing []string) error {
 	if !slices.Equal(initial, []string{InitialValue}) {
 		return failf("%s in initial metadata: expected [%q], got %q", InitialKey, InitialValue, initial)
@@ -158,12 +158,12 @@ func CheckEchoes(initial, trailing []string) error {
 	return nil
 }
 
-// CheckStatus fails unless a call ended with this code.
+// CheckStatus returns an error unless a call ended with this code.
 func CheckStatus(err error, code codes.Code) error {
 	return equal("status code", status.Code(err), code)
 }
 
-// CheckEchoedStatus fails unless a call ended with the status that it asked for.
+// CheckEchoedStatus returns an error unless a call ended with the status that it requested.
 func CheckEchoedStatus(err error, wanted *testpb.EchoStatus) error {
 	if err := CheckStatus(err, codes.Code(wanted.GetCode())); err != nil {
 		return err
@@ -174,14 +174,14 @@ func CheckEchoedStatus(err error, wanted *testpb.EchoStatus) error {
 	return nil
 }
 
-// CheckCallReport fails unless the trailers of a call have the load report that it asked for.
+// CheckCallReport returns an error unless the trailers of a call have the load report that it requested.
 func CheckCallReport(serialized []string) error {
 	if err := equal("number of "+LoadReportKey+" in the trailing metadata", len(serialized), 1); err != nil {
 		return err
 	}
 	got := &orcadata.OrcaLoadReport{}
 	if err := proto.Unmarshal([]byte(serialized[0]), got); err != nil {
-		return failf("load report: expected a serialized one, got %q: %w", serialized[0], err)
+		return failf("load report: expected a serialized message, got %q: %w", serialized[0], err)
 	}
 	if expected := LoadReport(CallReport()); !proto.Equal(got, expected) {
 		return failf("load report: expected %v, got %v", expected, got)
@@ -189,7 +189,7 @@ func CheckCallReport(serialized []string) error {
 	return nil
 }
 
-// AwaitReport receives reports out of band until this one comes; older ones may come before, for some time.
+// AwaitReport receives out-of-band reports until this one arrives. Older reports may arrive before.
 func AwaitReport(report *testpb.TestOrcaReport, receive func() (*orcadata.OrcaLoadReport, error)) error {
 	expected := LoadReport(report)
 	for last := time.Now().Add(reportTime); ; {

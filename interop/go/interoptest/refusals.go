@@ -9,10 +9,11 @@ import (
 	testpb "example.com/samehost/go/gen/samehost/interop"
 )
 
-// MaxMessageBytes is the longest message in either direction, and gRPC's own default for what an end takes in.
+// MaxMessageBytes is the longest message in either direction. It is gRPC's default limit for received messages.
 const MaxMessageBytes = 4 * 1024 * 1024
 
-// Refusal is the status that a call ends with instead of a response, because it is asked for, or can't be answered.
+// Refusal returns the status that the request selects, or INVALID_ARGUMENT if it cannot be answered. It returns nil if the
+// server should respond.
 func Refusal(request interface {
 	GetResponseStatus() *testpb.EchoStatus
 	GetResponseType() testpb.PayloadType
@@ -25,29 +26,29 @@ func Refusal(request interface {
 		return status.Error(code, wanted.GetMessage())
 	}
 	if kind := request.GetResponseType(); kind != testpb.PayloadType_COMPRESSABLE {
-		return status.Errorf(codes.InvalidArgument, "response_type is %d; 0 is the one there is", kind)
+		return status.Errorf(codes.InvalidArgument, "invalid response_type %d; use 0", kind)
 	}
 	for _, size := range sizes {
 		if size < 0 || size > MaxMessageBytes {
-			return status.Errorf(codes.InvalidArgument, "a size is %d bytes; ask for 0 to %d", size, MaxMessageBytes)
+			return status.Errorf(codes.InvalidArgument, "invalid size %d; use 0 to %d bytes", size, MaxMessageBytes)
 		}
 	}
 	return nil
 }
 
-// CompressionRefusal is the status where a request came otherwise than it says, if it says anything.
-func CompressionRefusal(expected *testpb.BoolValue, cameCompressed bool) error {
-	if expected == nil || expected.GetValue() == cameCompressed {
+// CompressionRefusal returns INVALID_ARGUMENT if the compression of a request differs from its expect_compressed.
+func CompressionRefusal(expected *testpb.BoolValue, wasCompressed bool) error {
+	if expected == nil || expected.GetValue() == wasCompressed {
 		return nil
 	}
-	came := "uncompressed"
-	if cameCompressed {
-		came = "compressed"
+	actual := "uncompressed"
+	if wasCompressed {
+		actual = "compressed"
 	}
-	return status.Errorf(codes.InvalidArgument, "expect_compressed is %t and the message came %s", expected.GetValue(), came)
+	return status.Errorf(codes.InvalidArgument, "expect_compressed is %t, but the message was %s", expected.GetValue(), actual)
 }
 
-// Pause is how long to wait before a response.
+// Pause returns the time to wait before a response.
 func Pause(parameters *testpb.ResponseParameters) time.Duration {
 	return time.Duration(parameters.GetIntervalUs()) * time.Microsecond
 }

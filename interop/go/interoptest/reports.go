@@ -12,11 +12,11 @@ import (
 	"example.com/samehost/go/greeting"
 )
 
-// minReportInterval is how often a report is sent out of band at most; the case waits 10 s. grpc-go's package orca has
-// such a service too, but with no less than 30 s, as gRFC A51 has it for production.
+// minReportInterval is the least time between two out-of-band reports. The case waits 10 s. grpc-go's package orca has such
+// a service too, but with a minimum of 30 s, as gRFC A51 requires for production.
 const minReportInterval = 100 * time.Millisecond
 
-// LoadReports is the report of a server out of band: one, which the last call has set that asked for one.
+// LoadReports holds the out-of-band report of a server. The last call that sets a report replaces it.
 type LoadReports struct {
 	current atomic.Pointer[testpb.TestOrcaReport]
 }
@@ -24,7 +24,7 @@ type LoadReports struct {
 // Set sets the report.
 func (r *LoadReports) Set(report *testpb.TestOrcaReport) { r.current.Store(report) }
 
-// Stream sends the report at once, then once in each interval, until the caller cancels.
+// Stream sends the report at once and then in each interval, until the caller cancels.
 func (r *LoadReports) Stream(
 	ctx context.Context, request *orcaservice.OrcaLoadReportRequest, send func(*orcadata.OrcaLoadReport) error,
 ) error {

@@ -24,7 +24,7 @@ const (
 	// TrailingKey and TrailingValue are metadata that the server echoes in its trailers.
 	TrailingKey   = "x-grpc-test-echo-trailing-bin"
 	TrailingValue = "\xab\xab\xab"
-	// UserIPKey and UserIP go with cacheable_unary, as some proxies keep nothing for callers on their own host.
+	// UserIPKey and UserIP are metadata of cacheable_unary, because some proxies cache nothing for callers on their own host.
 	UserIPKey = "x-user-ip"
 	UserIP    = "1.2.3.4"
 
@@ -47,21 +47,21 @@ func Large() *testpb.SimpleRequest {
 	return &testpb.SimpleRequest{ResponseSize: largeResponseBytes, Payload: zeros(largeRequestBytes)}
 }
 
-// LargeExpecting is a large request that says whether it comes compressed.
+// LargeExpecting is a large request with expect_compressed, which states whether the request is compressed.
 func LargeExpecting(compressed bool) *testpb.SimpleRequest {
 	request := Large()
 	request.ExpectCompressed = &testpb.BoolValue{Value: compressed}
 	return request
 }
 
-// LargeWanting is a large request that says whether the response is to be compressed.
+// LargeWanting is a large request with response_compressed, which selects a compressed response.
 func LargeWanting(compressed bool) *testpb.SimpleRequest {
 	request := Large()
 	request.ResponseCompressed = &testpb.BoolValue{Value: compressed}
 	return request
 }
 
-// Cacheable is a request like no other before: its payload is the time.
+// Cacheable is a unique request: its payload is the current time.
 func Cacheable() *testpb.SimpleRequest {
 	return &testpb.SimpleRequest{Payload: &testpb.Payload{Body: strconv.AppendInt(nil, time.Now().UnixNano(), 10)}}
 }
@@ -75,7 +75,7 @@ func Inputs() []*testpb.StreamingInputCallRequest {
 	return inputs
 }
 
-// CompressedInputs are the requests of client_compressed_streaming; the first is to be compressed, the second is not.
+// CompressedInputs are the requests of client_compressed_streaming: one to send compressed and one to send uncompressed.
 func CompressedInputs() (compressed, plain *testpb.StreamingInputCallRequest) {
 	compressed = &testpb.StreamingInputCallRequest{
 		Payload:          zeros(compressedRequestBytes[0]),
@@ -99,7 +99,7 @@ func output(sizes ...int32) *testpb.StreamingOutputCallRequest {
 // Output is the request of server_streaming.
 func Output() *testpb.StreamingOutputCallRequest { return output(responseBytes...) }
 
-// Outputs are the requests of half_duplex, for one response each.
+// Outputs are the requests of half_duplex. Each selects one response.
 func Outputs() []*testpb.StreamingOutputCallRequest {
 	var outputs []*testpb.StreamingOutputCallRequest
 	for _, size := range responseBytes {
@@ -117,7 +117,7 @@ func CompressedOutput() *testpb.StreamingOutputCallRequest {
 	return request
 }
 
-// PingPong are the requests of ping_pong; each is sent when the one before is answered.
+// PingPong are the requests of ping_pong. Send each after the response to the previous one.
 func PingPong() []*testpb.StreamingOutputCallRequest {
 	requests := Outputs()
 	for i, size := range requestBytes {
@@ -126,22 +126,22 @@ func PingPong() []*testpb.StreamingOutputCallRequest {
 	return requests
 }
 
-// LargeOutput is the request of custom_metadata's stream.
+// LargeOutput is the request of the stream of custom_metadata.
 func LargeOutput() *testpb.StreamingOutputCallRequest {
 	request := output(largeResponseBytes)
 	request.Payload = zeros(largeRequestBytes)
 	return request
 }
 
-// Sleeper is a request that is never answered, as it asks for nothing.
+// Sleeper is a request without an answer, because it selects no response.
 func Sleeper() *testpb.StreamingOutputCallRequest {
 	return &testpb.StreamingOutputCallRequest{Payload: zeros(requestBytes[0])}
 }
 
-// Status is what the server is to answer in status_code_and_message.
+// Status is the status that status_code_and_message requests.
 func Status() *testpb.EchoStatus { return &testpb.EchoStatus{Code: 2, Message: "test status message"} }
 
-// SpecialStatus is what the server is to answer in special_status_message.
+// SpecialStatus is the status that special_status_message requests.
 func SpecialStatus() *testpb.EchoStatus {
 	return &testpb.EchoStatus{Code: 2, Message: "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"}
 }
@@ -156,7 +156,7 @@ func CallReport() *testpb.TestOrcaReport {
 	}
 }
 
-// OutOfBandReports are the load reports of orca_oob, set one after the other.
+// OutOfBandReports are the load reports of orca_oob, in the order in which they are set.
 func OutOfBandReports() []*testpb.TestOrcaReport {
 	return []*testpb.TestOrcaReport{
 		{CpuUtilization: 0.8210, MemoryUtilization: 0.5847, Utilization: map[string]float64{"util": 0.30499}},
@@ -164,19 +164,19 @@ func OutOfBandReports() []*testpb.TestOrcaReport {
 	}
 }
 
-// Reporting is a request that sets the report out of band, and for one response that says that it is set.
+// Reporting is a request that sets the out-of-band report and selects one response as a confirmation.
 func Reporting(report *testpb.TestOrcaReport) *testpb.StreamingOutputCallRequest {
 	request := output(1)
 	request.OrcaOobReport = report
 	return request
 }
 
-// Listen is the request for the reports out of band.
+// Listen is the request for out-of-band reports.
 func Listen() *orcaservice.OrcaLoadReportRequest {
 	return &orcaservice.OrcaLoadReportRequest{ReportInterval: durationpb.New(100 * time.Millisecond)}
 }
 
-// LoadReport is the report on the wire for the one that a test asks for.
+// LoadReport returns the message that a server sends for the report of a test.
 func LoadReport(report *testpb.TestOrcaReport) *orcadata.OrcaLoadReport {
 	return &orcadata.OrcaLoadReport{
 		CpuUtilization: report.GetCpuUtilization(),

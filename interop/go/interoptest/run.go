@@ -1,5 +1,5 @@
-// Package interoptest is what gRPC's official interop cases send and assert (grpc/grpc
-// doc/interop-test-descriptions.md), whichever library carries it.
+// Package interoptest has the requests and checks of gRPC's official interop cases (grpc/grpc
+// doc/interop-test-descriptions.md) for every gRPC library.
 package interoptest
 
 import (
@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// caseTime is the deadline of each case, so that nothing hangs; over a socket a case takes milliseconds, and the
-// slowest, a thousand large calls at once, some seconds on a busy machine.
+// caseTime is the deadline of each case, so that no case hangs. A case takes milliseconds over a socket. The slowest, 1,000
+// large calls at once, takes a few seconds on a busy machine.
 const caseTime = 60 * time.Second
 
 // Case makes the calls of one official case.
 type Case func(ctx context.Context, path string) error
 
-// Cases has the cases of a client by their official names.
+// Cases are the cases of a client by their official names.
 type Cases map[string]Case
 
 var needGoogleCredentials = []string{
@@ -31,13 +31,13 @@ var needGoogleCredentials = []string{
 	"per_rpc_creds",
 }
 
-// IsOfficial is whether an official case has this name, whether or not the client can run it.
+// IsOfficial reports whether an official case has this name, even if the client cannot run it.
 func (c Cases) IsOfficial(name string) bool {
 	_, known := c[name]
 	return known || slices.Contains(needGoogleCredentials, name)
 }
 
-// Result is how a case went: Detail says in one line what was expected and what came instead.
+// Result is the result of a case. Detail is one line with the expected and the actual result; it is empty for a pass.
 type Result struct {
 	Case         string  `json:"case"`
 	Result       string  `json:"result"`
@@ -45,7 +45,7 @@ type Result struct {
 	Milliseconds float64 `json:"ms"`
 }
 
-// Passed is whether a case passed.
+// Passed reports whether a case passed.
 func (r Result) Passed() bool { return r.Result == "pass" }
 
 // Run runs the case of this name.

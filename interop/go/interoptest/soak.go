@@ -2,13 +2,13 @@ package interoptest
 
 import "time"
 
-// The defaults of the official clients; and no failure is allowed.
+// The defaults of the official clients. No failure is allowed.
 const (
 	soakIterations    = 10
 	soakIterationTime = time.Second
 )
 
-// Soak runs the iterations of a soak test, and goes on where one fails.
+// Soak runs the iterations of a soak test and continues after a failure.
 func Soak(iteration func() error) error {
 	var faults []error
 	done := 0

@@ -1,4 +1,4 @@
-// Command echo serves and calls a service of its own through the library: echo serve PATH, echo call PATH TEXT.
+// Command echo serves and calls EchoService with the library: echo serve PATH, echo call PATH TEXT.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command samehost-connect-go serves, greets and runs the interop cases over a Unix domain socket, with connect-go.
+// Command samehost-connect-go serves, greets and runs the interop cases with connect-go over a Unix domain socket.
 package main
 
 import (

@@ -18,7 +18,7 @@ import (
 	test "example.com/samehost/go/interoptest"
 )
 
-// Cases has the official cases, each on a connection of its own. What they send and assert is in package interoptest.
+// Cases are the official cases. Each uses its own connection. Package interoptest has their requests and checks.
 var Cases = test.Cases{
 	"empty_unary":                 withClient(emptyUnary),
 	"cacheable_unary":             withClient(cacheableUnary),
@@ -66,7 +66,7 @@ func newClient(channel *http.Client) interopconnect.TestServiceClient {
 	return interopconnect.NewTestServiceClient(channel, samehost.BaseURL, Options())
 }
 
-// newGzipClient makes a client whose messages are compressed where their calls say so.
+// newGzipClient returns a client that compresses the messages that the compression.Call of a context selects.
 func newGzipClient(channel *http.Client) interopconnect.TestServiceClient {
 	return interopconnect.NewTestServiceClient(channel, samehost.BaseURL, Options(), connect.WithSendGzip(), compression.Off)
 }
@@ -91,8 +91,8 @@ func callLarge(ctx context.Context, client interopconnect.TestServiceClient, req
 	return test.CheckLarge(response)
 }
 
-// cacheableUnary sends POSTs, which no proxy keeps, as connect-go has GET for Connect's own protocol alone; it is the
-// server's answer, the same for the same request, that makes them equal.
+// cacheableUnary sends POST requests, which no proxy caches, because connect-go has GET only for the Connect protocol. The
+// payloads are equal because the server returns the same answer for the same request.
 func cacheableUnary(ctx context.Context, client interopconnect.TestServiceClient) error {
 	ctx, info := connect.NewClientContext(ctx)
 	info.RequestHeader().Set(test.UserIPKey, test.UserIP)
@@ -130,7 +130,7 @@ func serverCompressedUnary(ctx context.Context, client interopconnect.TestServic
 		if err != nil {
 			return err
 		}
-		if err := test.CheckCompressedResponse(response, messages.Came(), compressed); err != nil {
+		if err := test.CheckCompressedResponse(response, messages.Received(), compressed); err != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ func serverCompressedStreaming(ctx context.Context, client interopconnect.TestSe
 	if err != nil {
 		return err
 	}
-	return test.CheckCompressedOutputs(responses, messages.Came())
+	return test.CheckCompressedOutputs(responses, messages.Received())
 }
 
 func pingPong(ctx context.Context, client interopconnect.TestServiceClient) error {
@@ -203,7 +203,7 @@ func halfDuplex(ctx context.Context, client interopconnect.TestServiceClient) er
 	defer stream.CloseResponse()
 	for _, request := range test.Outputs() {
 		if err := stream.Send(request); err != nil {
-			break // the status is in Receive
+			break // Receive returns the status
 		}
 	}
 	if err := stream.CloseRequest(); err != nil {
@@ -304,7 +304,7 @@ func cancelAfterBegin(ctx context.Context, client interopconnect.TestServiceClie
 	if err != nil {
 		return err
 	}
-	// Without a message, this sends the headers, and so begins the call.
+	// Send(nil) sends only the headers, which starts the call.
 	if err := stream.Send(nil); err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ func timeoutOnSleepingServer(ctx context.Context, client interopconnect.TestServ
 		return err
 	}
 	defer stream.CloseResponse()
-	// Where the time is over already, Receive says so, too.
+	// If the deadline has already passed, Receive reports it too.
 	_ = stream.Send(test.Sleeper())
 	_, err = stream.Receive()
 	return test.CheckStatus(asStatus(err), codes.DeadlineExceeded)
@@ -415,7 +415,7 @@ func orcaOutOfBand(ctx context.Context, channel *http.Client) error {
 	return end(stream)
 }
 
-// listen calls OpenRcaService, whose Go code is published for grpc-go alone.
+// listen calls OpenRcaService, whose published Go code only supports grpc-go.
 func listen(ctx context.Context, channel *http.Client) (*connect.ServerStreamForClient[orcadata.OrcaLoadReport], error) {
 	const procedure = "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics"
 	client := connect.NewClient[orcaservice.OrcaLoadReportRequest, orcadata.OrcaLoadReport](
@@ -425,7 +425,7 @@ func listen(ctx context.Context, channel *http.Client) (*connect.ServerStreamFor
 
 type duplex = connect.BidiStreamForClientSimple[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse]
 
-// exchange sends a request and receives the response to it.
+// exchange sends a request and receives its response.
 func exchange(
 	stream *duplex, request *testpb.StreamingOutputCallRequest,
 ) (*testpb.StreamingOutputCallResponse, error) {
@@ -435,7 +435,7 @@ func exchange(
 	return stream.Receive()
 }
 
-// end says that no request follows, and fails unless the stream ends well.
+// end closes the sending side and returns an error unless the stream ends with OK.
 func end(stream *duplex) error {
 	if err := stream.CloseRequest(); err != nil {
 		return err
@@ -453,7 +453,7 @@ func sendInputs(
 	}
 	for _, input := range inputs {
 		if err := stream.Send(input); err != nil {
-			break // the status is in CloseAndReceive
+			break // CloseAndReceive returns the status
 		}
 	}
 	return stream.CloseAndReceive()
@@ -474,7 +474,7 @@ func receiveOutputs(
 	return responses, stream.Err()
 }
 
-// binaryValues are the values of a key that ends with -bin.
+// binaryValues returns the values of a key that ends with -bin.
 func binaryValues(header http.Header, key string) ([]string, error) {
 	var values []string
 	for _, encoded := range header.Values(key) {

@@ -1,4 +1,4 @@
-// Package client is the connect-go client: the transport over a socket, the greetings, and the interop cases.
+// Package client implements the greetings and the interop cases with connect-go.
 package client
 
 import (
@@ -17,15 +17,15 @@ import (
 	"example.com/samehost/go/interoptest"
 )
 
-// retryPause is how long to wait between two calls of a server that does not answer.
+// retryPause is the time between two calls to a server that does not answer.
 const retryPause = 100 * time.Millisecond
 
-// Dial returns an HTTP client of the server at a path.
+// Dial returns an HTTP client for the server on a path.
 func Dial(path string) *http.Client {
 	return &http.Client{Transport: compression.Transport{RoundTripper: samehost.NewTransport(path)}}
 }
 
-// Options are those of every client: gRPC's protocol in place of Connect's, and no longer messages than gRPC takes.
+// Options returns the options of every client: the gRPC protocol instead of Connect's, and gRPC's limit of message sizes.
 func Options() connect.ClientOption {
 	return connect.WithClientOptions(
 		connect.WithGRPC(),
@@ -34,8 +34,8 @@ func Options() connect.ClientOption {
 	)
 }
 
-// WaitForServer returns when a server at the socket has answered, whatever it says, even UNIMPLEMENTED; it calls again
-// where a connection is lost before there is an answer.
+// WaitForServer returns when a server on the socket has answered with any status, such as UNIMPLEMENTED. It retries when a
+// connection breaks before the answer.
 func WaitForServer(ctx context.Context, path string) error {
 	channel := Dial(path)
 	defer channel.CloseIdleConnections()

@@ -13,7 +13,7 @@ import (
 )
 
 // Greet makes all four kinds of call, each within the timeout.
-func Greet(ctx context.Context, path string, name string, timeout time.Duration, say greeting.Say) error {
+func Greet(ctx context.Context, path string, name string, timeout time.Duration, report greeting.Report) error {
 	channel := Dial(path)
 	defer channel.CloseIdleConnections()
 	greeter := greeterv1connect.NewGreeterServiceClient(channel, samehost.BaseURL, Options())
@@ -26,7 +26,7 @@ func Greet(ctx context.Context, path string, name string, timeout time.Duration,
 		if err != nil {
 			return asStatus(err)
 		}
-		if err := say(exchange); err != nil {
+		if err := report(exchange); err != nil {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func greetTogether(
 		return exchange, err
 	}
 	for _, each := range exchange.Sent {
-		// EOF says that the call has ended; how, CloseAndReceive says.
+		// EOF means that the call has ended. CloseAndReceive returns its status.
 		if err := stream.Send(&greeterv1.GreetTogetherRequest{Name: each}); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// asStatus is an error of connect-go as a status of gRPC; the codes are the same. Where no gRPC server has answered, not
-// even with a status of HTTP that has such a code, it is UNAVAILABLE, as it is with other libraries.
+// asStatus converts an error of connect-go to a gRPC status with the same code. If no gRPC server has answered, and no HTTP
+// status has a matching code, the status is UNAVAILABLE, as in other libraries.
 func asStatus(err error) error {
 	var failed *connect.Error
 	if !errors.As(err, &failed) {
@@ -23,8 +23,8 @@ func asStatus(err error) error {
 	return status.Error(code, failed.Message())
 }
 
-// isConnectionLost is whether the server has hung up, which connect-go calls CANCELED (error.go, isClientDisconnected): it
-// takes it for a client that has left, whichever end it is at.
+// isConnectionLost reports whether the server closed the connection. connect-go returns CANCELED for this, because it takes
+// the other side for a client that disconnected, even in a client (error.go, isClientDisconnected).
 func isConnectionLost(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -1,8 +1,8 @@
-// Package compression sees and sets the compressed flag of single messages. connect-go compresses by size alone, and
-// shows no flag to anybody; so this looks at gRPC's frames, below it: at the bodies of HTTP requests and responses.
+// Package compression reads and sets the compressed flag of single messages. connect-go compresses messages by size and
+// does not expose the flag. So this package works on the gRPC frames in the bodies of HTTP requests and responses.
 //
-// Whatever is to be compressed here must go through a client or handler with Off, so that connect-go says in its headers
-// that it uses gzip, and leaves every message as it is.
+// Use it with clients and handlers that have the option Off. Their headers announce gzip, but connect-go does not compress
+// their messages.
 package compression
 
 import (
@@ -12,24 +12,24 @@ import (
 	"connectrpc.com/connect"
 )
 
-// Off keeps connect-go from compressing messages; what it says about gzip in the headers stays.
+// Off prevents connect-go from compressing messages. The headers still announce gzip.
 var Off = connect.WithCompressMinBytes(math.MaxInt)
 
-// Call has the flags of one call.
+// Call holds the flags of the messages of one call.
 type Call struct {
-	came []bool
-	next func() bool
+	received []bool
+	next     func() bool
 }
 
 type key struct{}
 
-// WithCall gives a call's context a Call; a client makes one, a handler finds one.
+// WithCall adds a Call to the context of a call. Clients use WithCall, and handlers use FromContext.
 func WithCall(ctx context.Context) (context.Context, *Call) {
 	call := &Call{next: func() bool { return false }}
 	return context.WithValue(ctx, key{}, call), call
 }
 
-// FromContext finds the Call of a context; without one, it gives one that nobody looks at.
+// FromContext returns the Call of a context, or an unused one if the context has none.
 func FromContext(ctx context.Context) *Call {
 	if call, ok := ctx.Value(key{}).(*Call); ok {
 		return call
@@ -37,16 +37,16 @@ func FromContext(ctx context.Context) *Call {
 	return &Call{}
 }
 
-// Came is whether the messages that were received so far came compressed.
-func (c *Call) Came() []bool { return c.came }
+// Received returns whether each message received so far was compressed.
+func (c *Call) Received() []bool { return c.received }
 
-// LastCame is whether the last message that was received came compressed.
-func (c *Call) LastCame() bool { return len(c.came) > 0 && c.came[len(c.came)-1] }
+// LastReceived returns whether the last received message was compressed.
+func (c *Call) LastReceived() bool { return len(c.received) > 0 && c.received[len(c.received)-1] }
 
-// CompressNext says whether the messages that are sent from now on are compressed.
+// CompressNext sets whether the messages that are sent from now on are compressed.
 func (c *Call) CompressNext(compressed bool) { c.next = func() bool { return compressed } }
 
-// CompressEach says of each message that is to be sent whether it is compressed.
+// CompressEach sets whether each of the next messages is compressed, in order.
 func (c *Call) CompressEach(flags ...bool) {
 	c.next = func() bool {
 		if len(flags) == 0 {

@@ -9,8 +9,8 @@ import (
 	"testing/iotest"
 )
 
-// What a client compresses, and what the other end sees of it, must not depend on how the bytes are cut.
-func TestFlagsOfPieces(t *testing.T) {
+// The sizes of reads must not change which messages are compressed or which flags the receiver sees.
+func TestFlagsWithDifferentReadSizes(t *testing.T) {
 	frames := []byte("\x00\x00\x00\x00\x03one" + "\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x05three")
 	for name, cut := range map[string]func(io.Reader) io.Reader{
 		"whole":                  func(reader io.Reader) io.Reader { return reader },
@@ -27,8 +27,8 @@ func TestFlagsOfPieces(t *testing.T) {
 			if _, err := io.Copy(io.Discard, received); err != nil {
 				t.Fatal(err)
 			}
-			if want := []bool{true, false, true}; !slices.Equal(receiver.Came(), want) {
-				t.Errorf("flags that came: %v; want %v", receiver.Came(), want)
+			if want := []bool{true, false, true}; !slices.Equal(receiver.Received(), want) {
+				t.Errorf("received flags: %v; want %v", receiver.Received(), want)
 			}
 		})
 	}

@@ -6,14 +6,14 @@ import (
 	"encoding/binary"
 )
 
-// A frame of gRPC is a byte of flags, of which one is defined, the length of the message in 4 bytes, and the message
-// (grpc/grpc doc/PROTOCOL-HTTP2.md).
+// A gRPC frame has one byte with the compressed flag, 4 bytes with the length of the message, and the message (grpc/grpc
+// doc/PROTOCOL-HTTP2.md).
 const (
 	headerBytes    = 5
 	compressedFlag = 1
 )
 
-// observer notes the flags of the frames that pass by, in pieces of any size.
+// observer records the flags of frames, which arrive in pieces of any size.
 type observer struct {
 	call   *Call
 	header []byte
@@ -32,20 +32,20 @@ func (o *observer) observe(piece []byte) {
 		o.header = append(o.header, piece[:wanted]...)
 		piece = piece[wanted:]
 		if len(o.header) == headerBytes {
-			o.call.came = append(o.call.came, o.header[0]&compressedFlag != 0)
+			o.call.received = append(o.call.received, o.header[0]&compressedFlag != 0)
 			o.left = int(binary.BigEndian.Uint32(o.header[1:]))
 			o.header = o.header[:0]
 		}
 	}
 }
 
-// compressor compresses the frames that pass by, in pieces of any size, where the call says so.
+// compressor compresses the frames that the call selects. They arrive in pieces of any size.
 type compressor struct {
 	call    *Call
 	pending []byte
 }
 
-// compress takes a piece and returns the frames that are complete.
+// compress adds a piece and returns the frames that are complete.
 func (c *compressor) compress(piece []byte) ([]byte, error) {
 	c.pending = append(c.pending, piece...)
 	var complete []byte
@@ -67,7 +67,7 @@ func (c *compressor) compress(piece []byte) ([]byte, error) {
 	return complete, nil
 }
 
-// compressed is the frame of a message that is compressed.
+// compressed returns a frame with the compressed message.
 func compressed(message []byte) ([]byte, error) {
 	frame := bytes.NewBuffer(make([]byte, headerBytes))
 	writer := gzip.NewWriter(frame)

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Transport is for clients: it does to the calls whose context has a Call what that says.
+// Transport is the transport of clients. It compresses and observes the calls whose context has a Call.
 type Transport struct{ http.RoundTripper }
 
 // RoundTrip sends a request and receives the response.
@@ -24,7 +24,7 @@ func (t Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// Handler is for servers: it gives each call's context a Call, and does what that says.
+// Handler is the handler of servers. It adds a Call to the context of each call, and compresses and observes the call.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		ctx, call := WithCall(request.Context())
@@ -49,7 +49,7 @@ type sentBody struct {
 	io.ReadCloser
 	compressor
 	ready []byte
-	err   error // once ready is used up
+	err   error // returned when ready is empty
 }
 
 func (b *sentBody) Read(piece []byte) (int, error) {
@@ -76,7 +76,7 @@ type responseWriter struct {
 }
 
 func (w *responseWriter) Write(piece []byte) (int, error) {
-	if w.Header().Get("Grpc-Encoding") != "gzip" { // the client does not take it
+	if w.Header().Get("Grpc-Encoding") != "gzip" { // the client does not accept gzip
 		return w.ResponseWriter.Write(piece)
 	}
 	ready, err := w.compress(piece)
@@ -89,8 +89,8 @@ func (w *responseWriter) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// Flush is what connect-go looks for in a writer of streams.
+// Flush implements http.Flusher, which connect-go needs for streams.
 func (w *responseWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
-// Unwrap is what http.ResponseController looks for.
+// Unwrap serves http.ResponseController.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -11,7 +11,7 @@ import (
 	"example.com/samehost/go/greeting"
 )
 
-// greeterService is the example service of the contract; what it says is in package greeting.
+// greeterService serves GreeterService with the answers of package greeting.
 type greeterService struct{}
 
 func (greeterService) Greet(_ context.Context, request *greeterv1.GreetRequest) (*greeterv1.GreetResponse, error) {

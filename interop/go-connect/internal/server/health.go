@@ -11,14 +11,15 @@ import (
 
 const healthServiceName = grpchealth.HealthV1ServiceName
 
-// health is grpchealth's, less its Watch: that one goes on until the caller leaves, and Shutdown waits for it.
+// health is grpchealth's service with another Watch. grpchealth's Watch only ends when the caller cancels it, and Shutdown
+// waits for it.
 type health struct {
 	checker  *grpchealth.StaticChecker
 	services map[string]bool
 	ended    chan struct{}
 }
 
-// newHealth says SERVING of these services, and of the server as a whole, which is "".
+// newHealth reports SERVING for these services and for "", the server as a whole.
 func newHealth(services []string) *health {
 	health := &health{grpchealth.NewStaticChecker(services...), map[string]bool{"": true}, make(chan struct{})}
 	for _, name := range services {
@@ -43,7 +44,7 @@ func (h *health) watchHandler(options ...connect.HandlerOption) (string, http.Ha
 	return procedure, connect.NewServerStreamHandlerSimple(procedure, h.watch, options...)
 }
 
-// watch sends the status, and once more when the server ends: nothing else changes it.
+// watch sends the status at once, and again when the server ends. The status never changes otherwise.
 func (h *health) watch(
 	ctx context.Context, request *healthpb.HealthCheckRequest, stream *connect.ServerStream[healthpb.HealthCheckResponse],
 ) error {

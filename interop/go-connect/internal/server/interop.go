@@ -25,13 +25,13 @@ type (
 	duplex         = connect.BidiStream[outputRequest, outputResponse]
 )
 
-// interopService is the service under test. UnimplementedCall stays the generated one, which answers UNIMPLEMENTED.
+// interopService is the service under test. It keeps the generated UnimplementedCall, which returns UNIMPLEMENTED.
 type interopService struct {
 	interopconnect.UnimplementedTestServiceHandler
 	id      string
 	host    string
 	reports *interoptest.LoadReports
-	// One client at a time has its report out of band: the server has one, and each expects its own.
+	// The server has one out-of-band report, so only one client at a time may set it and wait for it.
 	reportTurn chan struct{}
 }
 
@@ -49,10 +49,10 @@ func (*interopService) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty,
 	return &testpb.Empty{}, nil
 }
 
-// UnaryCall answers with a payload, a status, metadata or a load report, as the request asks.
+// UnaryCall returns the payload, status, metadata and load report that the request selects.
 func (s *interopService) UnaryCall(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	messages := compression.FromContext(ctx)
-	if err := interoptest.CompressionRefusal(request.GetExpectCompressed(), messages.LastCame()); err != nil {
+	if err := interoptest.CompressionRefusal(request.GetExpectCompressed(), messages.LastReceived()); err != nil {
 		return nil, refused(err)
 	}
 	messages.CompressNext(request.GetResponseCompressed().GetValue())
@@ -74,7 +74,7 @@ func (s *interopService) UnaryCall(ctx context.Context, request *testpb.SimpleRe
 	return response, nil
 }
 
-// CacheableUnaryCall answers with the request's own payload, and lets a proxy keep the answer.
+// CacheableUnaryCall returns the payload of the request and allows a proxy to cache the answer.
 func (*interopService) CacheableUnaryCall(
 	ctx context.Context, request *testpb.SimpleRequest,
 ) (*testpb.SimpleResponse, error) {
@@ -83,14 +83,14 @@ func (*interopService) CacheableUnaryCall(
 	return &testpb.SimpleResponse{Payload: request.GetPayload()}, nil
 }
 
-// StreamingOutputCall answers one request with all that it asks for.
+// StreamingOutputCall sends all responses that the request selects.
 func (*interopService) StreamingOutputCall(
 	ctx context.Context, request *outputRequest, stream *connect.ServerStream[outputResponse],
 ) error {
 	return respond(ctx, request, stream.Send)
 }
 
-// StreamingInputCall sums up the sizes of the payloads.
+// StreamingInputCall returns the sum of the payload sizes.
 func (*interopService) StreamingInputCall(
 	ctx context.Context, stream *connect.ClientStream[testpb.StreamingInputCallRequest],
 ) (*testpb.StreamingInputCallResponse, error) {
@@ -98,7 +98,7 @@ func (*interopService) StreamingInputCall(
 	size := 0
 	for stream.Receive() {
 		request := stream.Msg()
-		if err := interoptest.CompressionRefusal(request.GetExpectCompressed(), messages.LastCame()); err != nil {
+		if err := interoptest.CompressionRefusal(request.GetExpectCompressed(), messages.LastReceived()); err != nil {
 			return nil, refused(err)
 		}
 		size += len(request.GetPayload().GetBody())
@@ -109,7 +109,7 @@ func (*interopService) StreamingInputCall(
 	return &testpb.StreamingInputCallResponse{AggregatedPayloadSize: int32(size)}, nil
 }
 
-// FullDuplexCall answers each request as it comes.
+// FullDuplexCall answers each request when it arrives.
 func (s *interopService) FullDuplexCall(ctx context.Context, stream *duplex) error {
 	info, _ := connect.CallInfoForHandlerContext(ctx)
 	echo(info)
@@ -138,7 +138,7 @@ func (s *interopService) FullDuplexCall(ctx context.Context, stream *duplex) err
 	}
 }
 
-// HalfDuplexCall answers the requests when all have come.
+// HalfDuplexCall answers the requests when all have arrived.
 func (*interopService) HalfDuplexCall(ctx context.Context, stream *duplex) error {
 	var requests []*outputRequest
 	for {
@@ -168,7 +168,7 @@ func (s *interopService) takeReportTurn(ctx context.Context) error {
 	}
 }
 
-// respond sends what one request asks for.
+// respond sends the responses that one request selects.
 func respond(ctx context.Context, request *outputRequest, send func(*outputResponse) error) error {
 	var sizes []int32
 	for _, parameters := range request.GetResponseParameters() {
@@ -195,7 +195,7 @@ func respond(ctx context.Context, request *outputRequest, send func(*outputRespo
 	return nil
 }
 
-// echo sends metadata back, in the headers and in the trailers.
+// echo sends metadata back in the headers and in the trailers.
 func echo(info connect.CallInfo) {
 	copyHeader(info.ResponseHeader(), info.RequestHeader(), interoptest.InitialKey)
 	copyHeader(info.ResponseTrailer(), info.RequestHeader(), interoptest.TrailingKey)
@@ -207,7 +207,7 @@ func copyHeader(to, from http.Header, key string) {
 	}
 }
 
-// refused is a status of gRPC as connect-go has it; the codes are the same.
+// refused converts a gRPC status to an error of connect-go with the same code.
 func refused(err error) error {
 	refusal := status.Convert(err)
 	return connect.NewError(connect.Code(refusal.Code()), errors.New(refusal.Message()))

@@ -15,7 +15,7 @@ import (
 
 const orcaServiceName = "xds.service.orca.v3.OpenRcaService"
 
-// recordLoad puts the load report that a test asks for into the trailers of this call (gRFC A51).
+// recordLoad adds the load report of a request to the trailers of this call (gRFC A51).
 func recordLoad(trailer http.Header, report *testpb.TestOrcaReport) error {
 	if report == nil {
 		return nil
@@ -28,7 +28,7 @@ func recordLoad(trailer http.Header, report *testpb.TestOrcaReport) error {
 	return nil
 }
 
-// newOrcaHandler serves the one method of OpenRcaService, whose Go code is published for grpc-go alone.
+// newOrcaHandler serves the only method of OpenRcaService, whose published Go code only supports grpc-go.
 func newOrcaHandler(reports *interoptest.LoadReports, options ...connect.HandlerOption) (string, http.Handler) {
 	const procedure = "/" + orcaServiceName + "/StreamCoreMetrics"
 	return procedure, connect.NewServerStreamHandlerSimple(procedure, func(

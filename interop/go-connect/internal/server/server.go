@@ -1,4 +1,4 @@
-// Package server is the connect-go server of all services.
+// Package server implements all services with connect-go.
 package server
 
 import (
@@ -16,16 +16,16 @@ import (
 	"example.com/samehost/go/interoptest"
 )
 
-// maxCalls is how many calls a connection may have in progress; net/http's default is 250.
+// maxCalls is the limit of concurrent calls on a connection. The default of net/http is 250.
 const maxCalls = 10_000
 
-// Server is an http.Server with gRPC's services, and the order in which it ends.
+// Server is an http.Server with all services.
 type Server struct {
 	*http.Server
 	health *health
 }
 
-// New makes a server of all services; serve a samehost.Listener with it.
+// New returns a server with all services. Serve a samehost.Listener with it.
 func New() *Server {
 	options := connect.WithHandlerOptions(
 		connect.WithReadMaxBytes(interoptest.MaxMessageBytes),
@@ -51,7 +51,7 @@ func New() *Server {
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options))
 	mux.HandleFunc("/", unimplemented)
 
-	// HTTP/2 without TLS, with prior knowledge; and no HTTP/1, in which there is no gRPC.
+	// Accept only HTTP/2 without TLS and with prior knowledge. gRPC does not work over HTTP/1.
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
 	return &Server{
@@ -64,17 +64,17 @@ func New() *Server {
 	}
 }
 
-// EndHealth says NOT_SERVING from now on, and ends every Watch.
+// EndHealth reports NOT_SERVING from now on and ends every Watch.
 func (s *Server) EndHealth() { s.health.end() }
 
-// Drain is graceful: Shutdown lets calls in progress finish.
+// Drain stops the server gracefully and lets calls in progress finish.
 func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) {
 	listener.DrainHTTP(ctx, s.Server)
 }
 
-// unimplemented answers calls of services that are not served, where http.ServeMux says 404.
+// unimplemented answers calls to unknown services with UNIMPLEMENTED. http.ServeMux would return 404.
 func unimplemented(writer http.ResponseWriter, request *http.Request) {
-	err := connect.NewError(connect.CodeUnimplemented, errors.New("no service of this name is served here"))
+	err := connect.NewError(connect.CodeUnimplemented, errors.New("the server does not have this service"))
 	if errors := connect.NewErrorWriter(); errors.IsSupported(request) {
 		_ = errors.Write(writer, request, err)
 		return

@@ -1,4 +1,4 @@
-// Command samehost-grpc-go serves, greets and runs the interop cases over a Unix domain socket, with grpc-go.
+// Command samehost-grpc-go serves, greets and runs the interop cases with grpc-go over a Unix domain socket.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Command stubs generates Go code from the contract in proto/, which is shared by all languages and so has no
-// go_package. It does what `protoc` or `buf generate` would do, with nothing to install but Go: protocompile, which buf
-// is built on, reads the files, and `go tool` runs the plugins that go.mod pins. In a project of its own, use buf.
+// Command stubs generates Go code from proto/. All languages share these files, so they have no go_package.
+//
+// It replaces `protoc` or `buf generate` and needs only Go: the library protocompile, which buf uses too, reads the files,
+// and `go tool` runs the plugins that go.mod pins. In your own project, use buf.
 package main
 
 import (
@@ -22,17 +23,17 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// module is the prefix of all packages generated here, and not part of the files' paths.
+// module is the prefix of all generated packages. It is not part of the file names.
 const module = "example.com/samehost/go"
 
-// goPackages has what buf's managed mode would put into each file. The two of ORCA are missing: their Go code is
-// published as github.com/cncf/xds/go.
+// goPackages is the go_package of each file, as buf's managed mode would set it. It omits the two files of ORCA, whose Go
+// code is published as github.com/cncf/xds/go.
 var goPackages = map[string]string{
 	"samehost/greeter/v1/greeter.proto": module + "/gen/samehost/greeter/v1;greeterv1",
 	"samehost/interop/testing.proto":    module + "/gen/samehost/interop;interop",
 }
 
-// main takes plugins of protoc that are tools of go.mod, with options as in NAME=OPTIONS.
+// main takes protoc plugins as arguments. They must be tools in go.mod. NAME=OPTIONS passes options to a plugin.
 func main() {
 	if err := generate(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintf(os.Stderr, "stubs: %v\n", err)
@@ -74,7 +75,7 @@ func read(ctx context.Context) (*pluginpb.CodeGeneratorRequest, error) {
 	return request, nil
 }
 
-// addFile adds a file behind the files that it imports, which is the order that plugins expect.
+// addFile adds the imports of a file and then the file. Plugins expect this order.
 func addFile(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescriptor, added map[string]bool) {
 	if added[file.Path()] {
 		return
@@ -117,7 +118,7 @@ func run(ctx context.Context, plugin string, request *pluginpb.CodeGeneratorRequ
 	return nil
 }
 
-// write leaves alone a file that has the content already, so that nothing is built again.
+// write does not touch a file that already has the content, so that Go does not rebuild it.
 func write(name, content string) error {
 	if found, err := os.ReadFile(name); err == nil && string(found) == content {
 		return nil

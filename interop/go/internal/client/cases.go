@@ -1,4 +1,4 @@
-// Package client is the grpc-go client: the greetings and the interop cases.
+// Package client implements the greetings and the interop cases with grpc-go.
 package client
 
 import (
@@ -18,7 +18,7 @@ import (
 	"example.com/samehost/samehostgrpc"
 )
 
-// Cases has the official cases, each on a channel of its own. What they send and assert is in package interoptest.
+// Cases are the official cases. Each uses its own channel. Package interoptest has their requests and checks.
 var Cases = test.Cases{
 	"empty_unary":                 withStub(emptyUnary),
 	"cacheable_unary":             withStub(cacheableUnary),
@@ -87,8 +87,8 @@ func callLarge(
 	return test.CheckLarge(response)
 }
 
-// cacheableUnary sends POSTs, which no proxy keeps, as grpc-go knows no GET; it is the server's answer, the same for
-// the same request, that makes them equal.
+// cacheableUnary sends POST requests, which no proxy caches, because grpc-go has no GET. The payloads are equal because
+// the server returns the same answer for the same request.
 func cacheableUnary(ctx context.Context, stub testpb.TestServiceClient) error {
 	ctx = metadata.AppendToOutgoingContext(ctx, test.UserIPKey, test.UserIP)
 	request := test.Cacheable()
@@ -122,7 +122,7 @@ func serverCompressedUnary(ctx context.Context, path string) error {
 			if err != nil {
 				return err
 			}
-			return test.CheckCompressedResponse(response, flags.came, compressed)
+			return test.CheckCompressedResponse(response, flags.compressed, compressed)
 		}, grpc.WithStatsHandler(flags))(ctx, path)
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func clientStreaming(ctx context.Context, stub testpb.TestServiceClient) error {
 	}
 	for _, input := range test.Inputs() {
 		if err := stream.Send(input); err != nil {
-			break // the status is in CloseAndRecv
+			break // CloseAndRecv returns the status
 		}
 	}
 	response, err := stream.CloseAndRecv()
@@ -191,7 +191,7 @@ func serverCompressedStreaming(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		return test.CheckCompressedOutputs(responses, flags.came)
+		return test.CheckCompressedOutputs(responses, flags.compressed)
 	}, grpc.WithStatsHandler(flags))(ctx, path)
 }
 
@@ -219,7 +219,7 @@ func halfDuplex(ctx context.Context, stub testpb.TestServiceClient) error {
 	}
 	for _, request := range test.Outputs() {
 		if err := stream.Send(request); err != nil {
-			break // the status is in Recv
+			break // Recv returns the status
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -340,7 +340,7 @@ func timeoutOnSleepingServer(ctx context.Context, stub testpb.TestServiceClient)
 	defer cancel()
 	stream, err := stub.FullDuplexCall(ctx)
 	if err == nil {
-		// Where the time is over already, Recv says so, too.
+		// If the deadline has already passed, Recv reports it too.
 		_ = stream.Send(test.Sleeper())
 		_, err = stream.Recv()
 	}
@@ -406,7 +406,7 @@ func orcaOutOfBand(ctx context.Context, channel grpc.ClientConnInterface) error 
 
 type duplex = grpc.BidiStreamingClient[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse]
 
-// exchange sends a request and receives the response to it.
+// exchange sends a request and receives its response.
 func exchange(
 	stream duplex, request *testpb.StreamingOutputCallRequest,
 ) (*testpb.StreamingOutputCallResponse, error) {
@@ -416,7 +416,7 @@ func exchange(
 	return stream.Recv()
 }
 
-// end says that no request follows, and fails unless the stream ends well.
+// end closes the sending side and returns an error unless the stream ends with OK.
 func end(stream duplex) error {
 	if err := stream.CloseSend(); err != nil {
 		return err

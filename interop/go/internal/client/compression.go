@@ -10,14 +10,14 @@ import (
 	testpb "example.com/samehost/go/gen/samehost/interop"
 )
 
-// responseFlags notes of each response of a channel whether it came compressed, which grpc-go shows to nobody else. It
-// does so before the response is returned.
-type responseFlags struct{ came []bool }
+// responseFlags records whether each response of a channel was compressed. Only a stats handler can see this in grpc-go.
+// It runs before the response is returned.
+type responseFlags struct{ compressed []bool }
 
 func (f *responseFlags) HandleRPC(_ context.Context, event stats.RPCStats) {
 	if payload, ok := event.(*stats.InPayload); ok {
-		// The two are the same where the flag of the message is not set.
-		f.came = append(f.came, payload.CompressedLength != payload.Length)
+		// The lengths are equal if the compressed flag of the message is not set.
+		f.compressed = append(f.compressed, payload.CompressedLength != payload.Length)
 	}
 }
 
@@ -25,8 +25,9 @@ func (*responseFlags) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.C
 func (*responseFlags) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (*responseFlags) HandleConn(context.Context, stats.ConnStats)                       {}
 
-// sendBoth sends one message compressed and one as it is, in one call. grpc-go compresses all messages of a call or
-// none; but a PreparedMsg is encoded for the call that it is given, and so the second message for one without gzip.
+// sendBoth sends one compressed and one uncompressed message in one call. grpc-go compresses all messages of a call or
+// none. But a PreparedMsg is encoded for the stream that it is given, so the second message is encoded for a stream without
+// gzip.
 func sendBoth(
 	ctx context.Context, stub testpb.TestServiceClient, compressed, plain *testpb.StreamingInputCallRequest,
 ) (*testpb.StreamingInputCallResponse, error) {
@@ -46,7 +47,7 @@ func sendBoth(
 	}
 	for _, message := range []any{compressed, prepared} {
 		if err := stream.SendMsg(message); err != nil {
-			break // the status is in CloseAndRecv
+			break // CloseAndRecv returns the status
 		}
 	}
 	return stream.CloseAndRecv()

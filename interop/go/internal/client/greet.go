@@ -13,8 +13,8 @@ import (
 	"example.com/samehost/samehostgrpc"
 )
 
-// Greet makes all four kinds of call, each within the timeout, waiting for the server included.
-func Greet(ctx context.Context, path string, name string, timeout time.Duration, say greeting.Say) error {
+// Greet makes all four kinds of call, each within the timeout, which includes the wait for the server.
+func Greet(ctx context.Context, path string, name string, timeout time.Duration, report greeting.Report) error {
 	channel, err := samehostgrpc.NewClient(path, grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func Greet(ctx context.Context, path string, name string, timeout time.Duration,
 		if err != nil {
 			return err
 		}
-		if err := say(exchange); err != nil {
+		if err := report(exchange); err != nil {
 			return err
 		}
 	}
@@ -73,7 +73,7 @@ func greetTogether(
 		return exchange, err
 	}
 	for _, each := range exchange.Sent {
-		// EOF says that the call has ended; how, CloseAndRecv says.
+		// EOF means that the call has ended. CloseAndRecv returns its status.
 		if err := stream.Send(&greeterv1.GreetTogetherRequest{Name: each}); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {

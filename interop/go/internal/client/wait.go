@@ -11,7 +11,7 @@ import (
 	"example.com/samehost/samehostgrpc"
 )
 
-// WaitForServer returns when a server at the socket has answered, whatever it says, even UNIMPLEMENTED.
+// WaitForServer returns when a server on the socket has answered with any status, such as UNIMPLEMENTED.
 func WaitForServer(ctx context.Context, path string) error {
 	channel, err := samehostgrpc.NewClient(path)
 	if err != nil {

@@ -13,21 +13,21 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// compressionHandler notes of each request whether it came compressed, which grpc-go shows to nobody else. It does so
-// before the request is given to the service.
+// compressionHandler records whether each request was compressed. Only a stats handler can see this in grpc-go. It runs
+// before the service receives the request.
 type compressionHandler struct{}
 
-type cameCompressedKey struct{}
+type wasCompressedKey struct{}
 
 func (compressionHandler) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, cameCompressedKey{}, new(bool))
+	return context.WithValue(ctx, wasCompressedKey{}, new(bool))
 }
 
 func (compressionHandler) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if payload, ok := event.(*stats.InPayload); ok {
-		if came, ok := ctx.Value(cameCompressedKey{}).(*bool); ok {
-			// The two are the same where the flag of the message is not set.
-			*came = payload.CompressedLength != payload.Length
+		if compressed, ok := ctx.Value(wasCompressedKey{}).(*bool); ok {
+			// The lengths are equal if the compressed flag of the message is not set.
+			*compressed = payload.CompressedLength != payload.Length
 		}
 	}
 }
@@ -37,14 +37,14 @@ func (compressionHandler) TagConn(ctx context.Context, _ *stats.ConnTagInfo) con
 }
 func (compressionHandler) HandleConn(context.Context, stats.ConnStats) {}
 
-// cameCompressed is whether the last request of this call came compressed.
-func cameCompressed(ctx context.Context) bool {
-	came, ok := ctx.Value(cameCompressedKey{}).(*bool)
-	return ok && *came
+// wasCompressed reports whether the last request of this call was compressed.
+func wasCompressed(ctx context.Context) bool {
+	compressed, ok := ctx.Value(wasCompressedKey{}).(*bool)
+	return ok && *compressed
 }
 
-// compress says whether the responses of this call are compressed; without it, they are where the request was. It is
-// said in the headers, so it must come before the first response.
+// compress sets whether the responses of this call are compressed. Without it, they are compressed if the request was.
+// Call it before the first response, because the headers name the compression.
 func compress(ctx context.Context, compressed bool) error {
 	if compressed {
 		return grpc.SetSendCompressor(ctx, gzip.Name)
@@ -52,7 +52,7 @@ func compress(ctx context.Context, compressed bool) error {
 	return grpc.SetSendCompressor(ctx, encoding.Identity)
 }
 
-// sendPlain sends a response as it is in a stream whose responses are compressed.
+// sendPlain sends an uncompressed response in a stream with compression.
 func sendPlain(stream grpc.ServerStream, response any) error {
 	plain, err := plainStream()
 	if err != nil {
@@ -65,15 +65,15 @@ func sendPlain(stream grpc.ServerStream, response any) error {
 	return stream.SendMsg(prepared)
 }
 
-// plainStream is any stream that is not compressed. A PreparedMsg is encoded as the stream wants it that it is given, not
-// as the one that sends it; but that stream must be one of grpc-go's own, and none that is at hand will do where the
-// request says gzip, too. So this makes one call, in memory, to nobody; it is over already, and its stream lasts.
+// plainStream returns a stream without compression, for sendPlain. A PreparedMsg is encoded for the stream that it is given,
+// not for the stream that sends it. Only a stream of grpc-go will do, and the stream of the call uses gzip. So this makes
+// one call in memory to a server without services. The call ends at once, and its stream stays usable.
 var plainStream = sync.OnceValues(func() (grpc.ClientStream, error) {
 	listener := bufconn.Listen(1024)
-	nobody := grpc.NewServer()
-	defer nobody.Stop()
-	go func() { _ = nobody.Serve(listener) }()
-	channel, err := grpc.NewClient("passthrough:///nobody",
+	empty := grpc.NewServer()
+	defer empty.Stop()
+	go func() { _ = empty.Serve(listener) }()
+	channel, err := grpc.NewClient("passthrough:///empty",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return listener.DialContext(ctx)

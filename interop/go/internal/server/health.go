@@ -5,14 +5,15 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// healthService is grpc-go's, less its Watch: that one goes on until the caller leaves, and GracefulStop waits for it.
+// healthService is grpc-go's health service with another Watch. grpc-go's Watch only ends when the caller cancels it, and
+// GracefulStop waits for it.
 type healthService struct {
 	*health.Server
 	services map[string]bool
 	ended    chan struct{}
 }
 
-// newHealthService says SERVING of these services, and of the server as a whole, which is "".
+// newHealthService reports SERVING for these services and for "", the server as a whole.
 func newHealthService(services []string) *healthService {
 	service := &healthService{health.NewServer(), map[string]bool{"": true}, make(chan struct{})}
 	for _, name := range services {
@@ -27,7 +28,7 @@ func (s *healthService) end() {
 	close(s.ended)
 }
 
-// Watch sends the status, and once more when the server ends: nothing else changes it.
+// Watch sends the status at once, and again when the server ends. The status never changes otherwise.
 func (s *healthService) Watch(request *healthpb.HealthCheckRequest, stream healthpb.Health_WatchServer) error {
 	now, last := healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING
 	if !s.services[request.GetService()] {

@@ -23,13 +23,13 @@ type (
 	outputResponse = testpb.StreamingOutputCallResponse
 )
 
-// interopService is the service under test. UnimplementedCall stays the generated one, which answers UNIMPLEMENTED.
+// interopService is the service under test. It keeps the generated UnimplementedCall, which returns UNIMPLEMENTED.
 type interopService struct {
 	testpb.UnimplementedTestServiceServer
 	id      string
 	host    string
 	reports *interoptest.LoadReports
-	// One client at a time has its report out of band: the server has one, and each expects its own.
+	// The server has one out-of-band report, so only one client at a time may set it and wait for it.
 	reportTurn chan struct{}
 }
 
@@ -47,7 +47,7 @@ func (*interopService) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty,
 	return &testpb.Empty{}, nil
 }
 
-// UnaryCall answers with a payload, a status, metadata or a load report, as the request asks.
+// UnaryCall returns the payload, status, metadata and load report that the request selects.
 func (s *interopService) UnaryCall(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	if err := checkCompression(ctx, request.GetExpectCompressed()); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (s *interopService) UnaryCall(ctx context.Context, request *testpb.SimpleRe
 	return response, nil
 }
 
-// CacheableUnaryCall answers with the request's own payload, and lets a proxy keep the answer.
+// CacheableUnaryCall returns the payload of the request and allows a proxy to cache the answer.
 func (*interopService) CacheableUnaryCall(
 	ctx context.Context, request *testpb.SimpleRequest,
 ) (*testpb.SimpleResponse, error) {
@@ -86,14 +86,14 @@ func (*interopService) CacheableUnaryCall(
 	return &testpb.SimpleResponse{Payload: request.GetPayload()}, nil
 }
 
-// StreamingOutputCall answers one request with all that it asks for.
+// StreamingOutputCall sends all responses that the request selects.
 func (s *interopService) StreamingOutputCall(
 	request *outputRequest, stream grpc.ServerStreamingServer[outputResponse],
 ) error {
 	return respond(request, stream)
 }
 
-// StreamingInputCall sums up the sizes of the payloads.
+// StreamingInputCall returns the sum of the payload sizes.
 func (*interopService) StreamingInputCall(
 	stream grpc.ClientStreamingServer[testpb.StreamingInputCallRequest, testpb.StreamingInputCallResponse],
 ) error {
@@ -113,7 +113,7 @@ func (*interopService) StreamingInputCall(
 	}
 }
 
-// FullDuplexCall answers each request as it comes.
+// FullDuplexCall answers each request when it arrives.
 func (s *interopService) FullDuplexCall(stream grpc.BidiStreamingServer[outputRequest, outputResponse]) error {
 	initial, trailing := echoes(stream.Context())
 	if err := stream.SetHeader(initial); err != nil {
@@ -145,7 +145,7 @@ func (s *interopService) FullDuplexCall(stream grpc.BidiStreamingServer[outputRe
 	}
 }
 
-// HalfDuplexCall answers the requests when all have come.
+// HalfDuplexCall answers the requests when all have arrived.
 func (s *interopService) HalfDuplexCall(stream grpc.BidiStreamingServer[outputRequest, outputResponse]) error {
 	var requests []*outputRequest
 	for {
@@ -175,7 +175,7 @@ func (s *interopService) takeReportTurn(ctx context.Context) error {
 	}
 }
 
-// respond sends what one request asks for.
+// respond sends the responses that one request selects.
 func respond(request *outputRequest, stream grpc.ServerStreamingServer[outputResponse]) error {
 	var sizes []int32
 	compressed := false
@@ -211,10 +211,10 @@ func respond(request *outputRequest, stream grpc.ServerStreamingServer[outputRes
 }
 
 func checkCompression(ctx context.Context, expected *testpb.BoolValue) error {
-	return interoptest.CompressionRefusal(expected, cameCompressed(ctx))
+	return interoptest.CompressionRefusal(expected, wasCompressed(ctx))
 }
 
-// echoes are the metadata that are to be sent back, in the headers and in the trailers.
+// echoes returns the metadata to send back in the headers and in the trailers.
 func echoes(ctx context.Context) (initial, trailing metadata.MD) {
 	received, _ := metadata.FromIncomingContext(ctx)
 	initial, trailing = metadata.MD{}, metadata.MD{}

@@ -12,7 +12,7 @@ import (
 	"example.com/samehost/go/interoptest"
 )
 
-// recordLoad puts the load report that a test asks for into the trailers of this call (gRFC A51).
+// recordLoad adds the load report of a request to the trailers of this call (gRFC A51).
 func recordLoad(ctx context.Context, report *testpb.TestOrcaReport) {
 	recorder := orca.CallMetricsRecorderFromContext(ctx)
 	if recorder == nil || report == nil {
@@ -28,13 +28,13 @@ func recordLoad(ctx context.Context, report *testpb.TestOrcaReport) {
 	}
 }
 
-// orcaService gives load reports whether or not calls are made.
+// orcaService sends load reports out of band.
 type orcaService struct {
 	orcaservice.UnimplementedOpenRcaServiceServer
 	reports *interoptest.LoadReports
 }
 
-// StreamCoreMetrics sends the report at once, then once in each interval, until the caller cancels.
+// StreamCoreMetrics sends the report at once and then in each interval, until the caller cancels.
 func (s orcaService) StreamCoreMetrics(
 	request *orcaservice.OrcaLoadReportRequest, stream grpc.ServerStreamingServer[orcadata.OrcaLoadReport],
 ) error {

@@ -1,4 +1,4 @@
-// Package server is the grpc-go server of all services.
+// Package server implements all services with grpc-go.
 package server
 
 import (
@@ -19,13 +19,13 @@ import (
 	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
 )
 
-// Server is a grpc.Server, and the order in which it ends.
+// Server is a grpc.Server with all services.
 type Server struct {
 	*grpc.Server
 	health *healthService
 }
 
-// New makes a server of all services; serve a samehost.Listener with it.
+// New returns a server with all services. Serve a samehost.Listener with it.
 func New() *Server {
 	server := grpc.NewServer(
 		grpc.StatsHandler(compressionHandler{}),
@@ -41,11 +41,11 @@ func New() *Server {
 	return &Server{server, health}
 }
 
-// EndHealth says NOT_SERVING from now on, and ends every Watch.
+// EndHealth reports NOT_SERVING from now on and ends every Watch.
 func (s *Server) EndHealth() { s.health.end() }
 
-// Drain is graceful: GracefulStop tells clients with two GOAWAY frames, and a ping between them, not to call on a
-// connection any more, and answers whatever they sent until they knew.
+// Drain stops the server gracefully. GracefulStop sends two GOAWAY frames with a ping between them, so that clients stop
+// calling on the connection. It answers every call that they sent before.
 func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) {
 	listener.Drain(ctx, s.GracefulStop, s.Stop)
 }
