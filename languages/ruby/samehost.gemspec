@@ -6,8 +6,8 @@ Gem::Specification.new do |spec|
   spec.name = 'samehost'
   spec.version = Samehost::VERSION
   spec.summary = 'gRPC between programs on one machine, over a Unix domain socket'
-  spec.description = 'Listens and dials on Unix domain sockets for gRPC: one server at a path, no stale file, ' \
-                     'and no call lost when a server is replaced.'
+  spec.description = 'Serves and calls gRPC over Unix domain sockets. It keeps one server on a path, replaces stale ' \
+                     'files, and replaces a running server without losing a call.'
   spec.authors = ['The samehost authors']
   spec.license = 'Apache-2.0'
   spec.files = Dir['lib/**/*.rb', 'LICENSE', 'README.md', base: __dir__]

@@ -24,21 +24,22 @@ require 'samehost/health_service'
 require 'samehost/removal'
 require 'samehost/server'
 
-# gRPC between programs on one machine, over a Unix domain socket: Samehost::Server serves at a path, Samehost.channel
-# connects to it, Samehost.diagnose finds out why it can't be reached, and errors.rb has the errors. The rest may
-# change.
+# gRPC between programs on one machine over a Unix domain socket. The public API is Samehost::Server, Samehost.channel,
+# Samehost.diagnose and the errors in errors.rb. The rest may change.
 module Samehost
-  # Opens a channel to the server at a path, for the `channel_override` of a stub. It connects at the first call, and
+  # Opens a channel to the server on a path. Pass it to a stub as `channel_override`. It connects on the first call, and
   # reconnects as soon as a server listens again.
   #
   # @param address [String] an absolute path, or unix:/absolute/path
-  # @param wait [Numeric, nil] seconds to wait for the server now; nil does not connect
-  # @param wait_for_ready [Boolean] whether calls wait for a server until their deadline, or fail with UNAVAILABLE
-  # @param args [Hash] channel arguments of gRPC, which win over those of Dial
+  # @param wait [Numeric, nil] connect now and wait this many seconds for the server; nil connects on the first call
+  # @param wait_for_ready [Boolean] whether calls wait for a server until their deadline; otherwise they fail with
+  #   UNAVAILABLE
+  # @param args [Hash] channel arguments of gRPC, which override those of Dial
   # @yield [channel] closes the channel after the block
-  # @return [GRPC::Core::Channel, Object] the channel, which the caller closes, or the value of the block
-  # @raise [AddressError]
-  # @raise [Error] with `wait`: what .diagnose returns, at once where waiting can't help
+  # @return [GRPC::Core::Channel, Object] the channel, which the caller must close, or the value of the block
+  # @raise [AddressError] the address is invalid
+  # @raise [Error] with `wait`, the server cannot be reached: the error that .diagnose returns. It is raised at once if
+  #   waiting cannot help
   def self.channel(address, wait: nil, wait_for_ready: false, args: {})
     path = SocketAddress.new(address).path
     channel = Dial.open(path, wait_for_ready ? { **Dial::WAIT_FOR_READY, **args } : args)
@@ -48,11 +49,11 @@ module Samehost
     channel.close unless channel.equal?(result)
   end
 
-  # Finds out why calls to a path are UNAVAILABLE, by looking and connecting. Waits up to 1 s for the server.
+  # Returns why calls to a path fail with UNAVAILABLE. Connects and waits up to 1 s for an answer.
   #
   # @param address [String] an absolute path, or unix:/absolute/path
-  # @return [NoServerError, NotASocketError, PermissionError, NotGRPCError, Error, nil] nil where a gRPC server answers
-  # @raise [AddressError]
+  # @return [NoServerError, NotASocketError, PermissionError, NotGRPCError, Error, nil] nil if a gRPC server answers
+  # @raise [AddressError] the address is invalid
   def self.diagnose(address)
     Diagnosis.of(SocketAddress.new(address).path)
   end

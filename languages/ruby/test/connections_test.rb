@@ -2,7 +2,7 @@
 
 require_relative 'paths'
 
-# Whether clients are connected, which servers ask of their own descriptors.
+# Detection of connected clients through the descriptors of the server.
 class ConnectionsTest < Minitest::Test
   include Paths
 
@@ -17,18 +17,18 @@ class ConnectionsTest < Minitest::Test
     super
   end
 
-  def test_a_listener_alone_has_none
+  def test_a_listener_has_no_connections
     refute Samehost::Connections.any?(@path)
   end
 
-  def test_one_that_waits_in_the_queue_counts
-    UNIXSocket.new(@path).close # its server has still to find that it has gone
+  def test_counts_a_queued_connection
+    UNIXSocket.new(@path).close # the server has not accepted it yet
     assert Samehost::Connections.any?(@path)
     @listener.accept.close
     refute Samehost::Connections.any?(@path)
   end
 
-  def test_an_accepted_one_counts_by_the_name_that_was_bound
+  def test_counts_an_accepted_connection_by_its_bound_path
     connected do
       public_path = "#{@folder}/public.sock"
       File.rename(@path, public_path)
@@ -38,7 +38,7 @@ class ConnectionsTest < Minitest::Test
     refute Samehost::Connections.any?(@path)
   end
 
-  def test_those_of_other_sockets_do_not_count
+  def test_ignores_connections_of_other_sockets
     other = "#{@path}2"
     UNIXServer.open(other) do |listener|
       UNIXSocket.open(other) do
@@ -52,11 +52,11 @@ class ConnectionsTest < Minitest::Test
     end
   end
 
-  def test_descriptors_stay_open_and_none_is_added
+  def test_keeps_descriptors_open_and_adds_none
     connected do |connection, client|
       before = descriptors
       100.times { Samehost::Connections.any?(@path) }
-      GC.start # which closes what nobody uses any more
+      GC.start # closes unreachable sockets
       assert_empty descriptors - before
       client.write('hello')
       assert_equal 'hello', connection.readpartial(5)
@@ -64,27 +64,27 @@ class ConnectionsTest < Minitest::Test
     connected { assert Samehost::Connections.any?(@path) }
   end
 
-  def test_a_system_that_lists_no_descriptors_may_have_a_client
+  def test_assumes_a_client_if_the_system_lists_no_descriptors
     Dir.stub(:each_child, ->(_) { raise Errno::EMFILE }) { assert Samehost::Connections.any?(@path) }
     File.stub(:directory?, false) { assert Samehost::Connections.any?(@path) }
   end
 
-  def test_none_is_awaited_where_there_is_none
-    assert_operator seconds { Samehost::Connections.await_none(@path, 60) }, :<, 1 # it takes 0.01
+  def test_does_not_wait_without_connections
+    assert_operator seconds { Samehost::Connections.await_none(@path, 60) }, :<, 1 # takes 0.01 s
   end
 
-  def test_one_is_awaited_until_it_has_gone
+  def test_waits_until_a_connection_is_closed
     connected do |connection|
-      leaving = Thread.new do
+      closing = Thread.new do
         sleep(0.1)
         connection.close
       end
       assert_includes 0.1..10, (seconds { Samehost::Connections.await_none(@path, 60) })
-      leaving.join
+      closing.join
     end
   end
 
-  def test_one_is_awaited_no_longer_than_allowed
+  def test_stops_waiting_at_the_limit
     connected do
       assert_includes 0.1..10, (seconds { Samehost::Connections.await_none(@path, 0.1) })
     end
@@ -101,7 +101,7 @@ class ConnectionsTest < Minitest::Test
     end
   end
 
-  # The sockets among them, each with the system's number for it.
+  # The sockets of this process, each with its inode.
   def descriptors
     paths = Dir.children('/proc/self/fd').map { |name| "/proc/self/fd/#{name}" }
     paths.select { |path| File.socket?(path) }.map { |path| [path, File.readlink(path)] }

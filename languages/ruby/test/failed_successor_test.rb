@@ -2,31 +2,31 @@
 
 require_relative 'listeners'
 
-# Successors that are told that the lock is free, and do not publish.
+# Successors that do not publish after the server released its lock.
 class FailedSuccessorTest < Minitest::Test
   include Listeners
 
-  def test_a_successor_that_hangs_up_or_talks_rubbish_has_failed
+  def test_resumes_after_a_disconnect_or_an_invalid_message
     old = publish
-    ['', '[' * 4000, "{}\n", "\xFF\n", "{\"event\":\"\xFF\"}\n", 'x' * 10_000].each do |rubbish|
-      dial { |connection| connection.write(rubbish) }
+    ['', '[' * 4000, "{}\n", "\xFF\n", "{\"event\":\"\xFF\"}\n", 'x' * 10_000].each do |text|
+      dial { |connection| connection.write(text) }
       await_lock
     end
     refute old.lost?
   end
 
-  def test_a_successor_that_is_silent_without_the_lock_is_hung_up_on
+  def test_disconnects_a_silent_successor_without_the_lock
     publish
     with_silence(0.1) do
       dial do |connection|
         await_lock
         assert_nil connection.gets
       end
-      assert_includes @warnings.string, "wanted to take #{@path} over said nothing more"
+      assert_includes @warnings.string, "a takeover of #{@path} failed"
     end
   end
 
-  def test_a_successor_that_is_silent_and_has_the_lock_is_awaited
+  def test_waits_for_a_silent_successor_with_the_lock
     publish
     with_silence(0.1) do
       dial do |connection|
@@ -39,7 +39,7 @@ class FailedSuccessorTest < Minitest::Test
     end
   end
 
-  def test_names_that_a_successor_took_before_it_died_are_taken_back
+  def test_restores_names_that_a_dead_successor_took
     old = publish
     [[], ['.takeover'], ['.takeover', ''], ['']].each do |suffixes|
       dial do
@@ -55,7 +55,7 @@ class FailedSuccessorTest < Minitest::Test
     assert_equal %w[app.sock.lock], Dir.children(@folder)
   end
 
-  def test_a_server_that_stops_leaves_its_names_to_a_successor_that_has_the_lock
+  def test_a_stop_keeps_the_names_if_the_successor_has_the_lock
     old = publish
     dial do
       lock = take_lock
@@ -65,27 +65,27 @@ class FailedSuccessorTest < Minitest::Test
     assert_equal %w[app.sock app.sock.lock app.sock.takeover], Dir.children(@folder).sort
   end
 
-  def test_a_server_that_stops_removes_its_names_where_its_successor_has_no_lock
+  def test_a_stop_removes_the_names_if_the_successor_has_no_lock
     old = publish
     dial { old.withdraw }
     assert_equal %w[app.sock.lock], Dir.children(@folder)
   end
 
-  def test_a_server_without_a_descriptor_for_a_successor_tries_again
+  def test_retries_without_a_free_descriptor
     control = UNIXServer.new("#{@folder}/control")
     failures = [Errno::EMFILE, Errno::ENFILE]
     control.define_singleton_method(:accept) { failures.empty? ? super() : raise(failures.shift) }
-    handed_over = Queue.new
-    Samehost::Takeover::Successors.new(@path, control, Struct.new(:release).new(true), nil) { handed_over << true }
+    taken_over = Queue.new
+    Samehost::Takeover::Successors.new(@path, control, Struct.new(:release).new(true), nil) { taken_over << true }
     UNIXSocket.open("#{@folder}/control") do |connection|
       connection.puts(JSON.generate(event: 'published'))
-      assert handed_over.pop
+      assert taken_over.pop
     end
   end
 
   private
 
-  # Until the server has it again.
+  # Waits until the server holds the lock again.
   def await_lock
     loop do
       take_lock.release
@@ -101,11 +101,11 @@ class FailedSuccessorTest < Minitest::Test
   end
 
   def with_silence(seconds)
-    usual = Samehost::Takeover::SILENCE_SECONDS
+    original = Samehost::Takeover::SILENCE_SECONDS
     replace_silence(seconds)
     yield
   ensure
-    replace_silence(usual)
+    replace_silence(original)
   end
 
   def replace_silence(seconds)

@@ -3,7 +3,7 @@
 require_relative 'paths'
 require 'digest'
 
-# Folders that others may write to, and those that nobody else may enter.
+# Folders that other users may write to, and private folders.
 class FolderTest < Minitest::Test
   def setup
     @path = Dir.mktmpdir
@@ -17,29 +17,29 @@ class FolderTest < Minitest::Test
     FileUtils.remove_entry(@path)
   end
 
-  def test_one_that_every_user_may_write_to_is_refused_unless_it_is_trusted
+  def test_refuses_a_folder_that_every_user_may_write_to_unless_trusted
     File.chmod(0o777, @path)
     error = assert_raises(Samehost::UnsafeFolderError) { open_of_socket }
-    assert_includes error.message, "every user can replace the socket #{@socket_path}: #{@path} has mode 0777"
+    assert_includes error.message, @socket_path
     open_of_socket(trusted: true)
-    assert_includes @warnings.string, error.message.partition(';').first
+    assert_includes @warnings.string, "#{@path} has mode 0777"
   end
 
-  def test_one_with_the_sticky_bit_may_be_written_to_by_every_user
+  def test_accepts_a_shared_folder_with_the_sticky_bit
     File.chmod(0o1777, @path)
     open_of_socket
   end
 
-  def test_one_that_is_missing_or_is_a_file_is_named_with_its_socket
+  def test_names_a_missing_folder_and_the_socket
     File.write("#{@path}/file", '')
     %w[missing file].each do |name|
       path = "#{@path}/#{name}/app.sock"
       error = assert_raises(Samehost::Error) { open_of_socket(path) }
-      assert_includes error.message, "no folder #{@path}/#{name} for the socket #{path}"
+      assert_includes error.message, "#{path}: the folder #{@path}/#{name} "
     end
   end
 
-  def test_one_that_is_open_stays_the_same_where_someone_puts_another_in_its_place
+  def test_an_open_folder_stays_the_same_when_it_is_replaced
     skip 'no /proc/self/fd' unless @folder.path.start_with?('/proc')
     moved = "#{@path}-moved"
     File.rename(@path, moved)
@@ -51,12 +51,12 @@ class FolderTest < Minitest::Test
     FileUtils.rm_rf(moved.to_s)
   end
 
-  def test_one_that_is_closed_names_nothing
+  def test_a_closed_folder_has_no_paths
     @folder.close
     assert_raises(IOError) { @folder.at('app.sock') }
   end
 
-  def test_a_private_one_has_mode_0700_whatever_the_umask_is_and_goes_with_its_sockets
+  def test_a_private_folder_has_mode_0700_with_any_umask_and_is_removed_with_its_sockets
     umask = File.umask(0o777)
     private_folder = create_private
     File.umask(umask)
@@ -69,20 +69,20 @@ class FolderTest < Minitest::Test
     File.umask(umask)
   end
 
-  def test_a_private_one_keeps_the_group_of_a_folder_with_the_set_group_id_bit
+  def test_a_private_folder_inherits_the_group_of_a_set_gid_folder
     File.chmod(0o2755, @path)
     UNIXServer.new(bound = create_private.new_path).close
     assert_equal File.stat(@path).gid, File.stat(bound).gid
     assert_equal 0o2700, File.stat(File.dirname(bound)).mode & 0o7777
   end
 
-  def test_private_ones_that_were_left_are_removed
+  def test_sweep_removes_private_folders_of_killed_servers
     UNIXServer.new(create_private.new_path).close
     sweep
     assert_empty Dir.children(@path)
   end
 
-  def test_what_others_may_have_put_there_is_kept
+  def test_sweep_keeps_files_that_other_users_may_have_created
     others = make_folder("#{@path}/others", 0o700)
     File.symlink(others, "#{prefix}00000000")
     open = make_folder("#{prefix}00000001", 0o755)
@@ -103,7 +103,7 @@ class FolderTest < Minitest::Test
     Samehost::PrivateFolder.create(@folder, @socket_path)
   end
 
-  # How the paths of private folders begin, as PROTOCOL.md has it.
+  # The prefix of private folders, as PROTOCOL.md specifies it.
   def prefix
     "#{@path}/.#{Digest::SHA256.hexdigest('app.sock')[0, 8]}"
   end
@@ -112,7 +112,7 @@ class FolderTest < Minitest::Test
     Samehost::PrivateFolder.sweep(@folder, @socket_path)
   end
 
-  # With a socket that nobody listens on any more, and perhaps a file.
+  # Creates a folder with a stale socket and optionally a file.
   def make_folder(path, mode, file = nil)
     Dir.mkdir(path)
     UNIXServer.new("#{path}/socket").close

@@ -2,7 +2,7 @@
 
 require_relative 'paths'
 
-# Listeners on a path in a folder of their own, which lasts as long as a test.
+# Listeners on a path in a temporary folder.
 module Listeners
   include Paths
 
@@ -23,23 +23,23 @@ module Listeners
                       .tap { |listener| @listeners << listener }
   end
 
-  # Serves until the test ends, when the collector closes the socket.
-  def publish(**options, &handed_over)
+  # Listens until the test ends, when the garbage collector closes the socket.
+  def publish(**options, &taken_over)
     listener(**options).tap do |listener|
       @server = UNIXServer.new(listener.claim)
-      listener.publish { handed_over&.call }
+      listener.publish { taken_over&.call }
     end
   end
 
-  # Whatever file somebody has at the path is theirs.
-  def assert_refused_and_kept(path, error_class, reason)
+  # The file of another program is never changed.
+  def assert_refused_and_kept(path, error_class)
     File.write(path, 'dear diary')
     error = assert_raises(error_class) { listener.claim }
-    assert_includes error.message, "#{path} #{reason}"
+    assert_includes error.message, path
     assert_equal 'dear diary', File.read(path)
   end
 
-  # Connects as a successor does, which has been told that the lock is free.
+  # Connects like a successor and waits until the server releases the lock.
   def dial
     UNIXSocket.open("#{@path}.takeover") do |connection|
       assert_equal({ 'event' => 'released' }, JSON.parse(connection.gets))

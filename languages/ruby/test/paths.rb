@@ -5,7 +5,7 @@ require 'socket'
 require 'tmpdir'
 require 'samehost'
 
-# A path for a socket, in a folder that lasts as long as a test.
+# A path for a socket in a temporary folder.
 module Paths
   def setup
     @folder = Dir.mktmpdir
@@ -20,8 +20,8 @@ module Paths
   private
 
   def seconds
-    begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     yield
-    Process.clock_gettime(Process::CLOCK_MONOTONIC) - begun
+    Process.clock_gettime(Process::CLOCK_MONOTONIC) - started
   end
 end

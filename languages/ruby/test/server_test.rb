@@ -2,27 +2,27 @@
 
 require_relative 'servers'
 
-# How a server starts, and what makes it stop.
+# The start of a server, and the reasons to stop.
 class ServerTest < Minitest::Test
   include Servers
 
-  def test_a_signal_handler_may_ask_it_to_stop
+  def test_a_signal_handler_may_request_a_stop
     server = server().tap(&:start)
-    usual = trap(:USR1) { server.request_stop }
+    original = trap(:USR1) { server.request_stop }
     Process.kill(:USR1, Process.pid)
     assert_equal :asked, server.wait
   ensure
-    trap(:USR1, usual)
+    trap(:USR1, original)
   end
 
-  def test_it_is_told_that_it_was_taken_over
+  def test_reports_a_takeover
     old = server(allow_takeover: true)
     serving = Thread.new { old.run { server(takeover: true).start } }
     assert_equal :taken_over, serving.value
     assert_nil Samehost.diagnose(@path)
   end
 
-  def test_its_removal_is_an_error_or_a_warning
+  def test_a_removal_is_an_error_or_a_warning
     error = assert_raises(Samehost::RemovedError) { server(on_removed: :stop).run { File.unlink(@path) } }
     assert_empty @warnings.string
     server.start
@@ -30,19 +30,19 @@ class ServerTest < Minitest::Test
     sleep(0.01) until @warnings.string.include?(error.message)
   end
 
-  def test_it_is_started_once
+  def test_starts_only_once
     server = server().tap(&:start)
-    assert_includes assert_raises(Samehost::Error) { server.run }.message, 'was started before'
+    assert_includes assert_raises(Samehost::Error) { server.run }.message, @path
     assert_nil Samehost.diagnose(@path)
   end
 
-  def test_one_that_can_not_start_leaves_nothing
+  def test_a_failed_start_leaves_only_the_lock_file
     File.write(@path, '')
     assert_raises(Samehost::NotASocketError) { server.run }
     assert_equal %w[größer.sock größer.sock.lock], Dir.children(@folder).sort
   end
 
-  def test_options_that_can_not_be_are_refused
+  def test_refuses_invalid_options
     [{ grace: -1 }, { on_removed: :panic }, { mode: 0o1000 }, { group: -1 }, { group: 'no-such-group' },
      { bogus: true }].each { |options| assert_raises(ArgumentError) { server(**options) } }
     assert_empty Dir.children(@folder)

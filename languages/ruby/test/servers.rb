@@ -2,7 +2,7 @@
 
 require_relative 'paths'
 
-# Servers on a path in a folder of their own, which last as long as a test.
+# Servers on a path in a temporary folder.
 module Servers
   include Paths
 

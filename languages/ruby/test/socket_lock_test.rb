@@ -2,7 +2,7 @@
 
 require_relative 'paths'
 
-# Which lock files are taken. How two servers are kept apart by one: ListenerTest.
+# Valid and invalid lock files. ListenerTest tests two servers on one path.
 class SocketLockTest < Minitest::Test
   def setup
     @path = Dir.mktmpdir
@@ -15,7 +15,7 @@ class SocketLockTest < Minitest::Test
     FileUtils.remove_entry(@path)
   end
 
-  def test_the_file_has_mode_0600_whatever_its_mode_and_the_umask_were
+  def test_sets_mode_0600_with_any_umask_and_previous_mode
     umask = File.umask(0o777)
     take.release
     assert_equal 0o600, File.stat(@file).mode & 0o7777
@@ -26,28 +26,28 @@ class SocketLockTest < Minitest::Test
     File.umask(umask)
   end
 
-  def test_what_is_no_regular_file_with_one_name_is_refused
+  def test_refuses_anything_but_a_regular_file_with_one_name
     File.write("#{@path}/other", '')
     [-> { File.symlink("#{@path}/other", @file) }, -> { File.link("#{@path}/other", @file) },
      -> { File.mkfifo(@file) }, -> { Dir.mkdir(@file) }, -> { UNIXServer.new(@file).close }].each do |make|
       make.call
       error = assert_raises(Samehost::LockFileError) { take }
-      assert_includes error.message, "#{@file} is needed as a lock file and is no regular file with one name"
+      assert_includes error.message, @file
       FileUtils.remove_entry(@file)
     end
   end
 
-  def test_the_file_of_another_user_is_refused
-    skip 'only root can make one' unless Process.euid.zero?
+  def test_refuses_the_file_of_another_user
+    skip 'only root can create one' unless Process.euid.zero?
     File.write(@file, '')
     File.chown(65_534, nil, @file)
-    assert_includes assert_raises(Samehost::LockFileError) { take }.message, "the lock file #{@file}"
+    assert_includes assert_raises(Samehost::LockFileError) { take }.message, @file
     assert_equal 65_534, File.stat(@file).uid
   end
 
-  def test_an_owner_that_a_terminal_would_obey_is_not_shown
+  def test_does_not_print_control_characters_of_the_owner
     lock = take("\e[2Jgrpc")
-    assert_includes assert_raises(Samehost::InUseError) { take }.message, "someone holds #{@file}"
+    assert_includes assert_raises(Samehost::InUseError) { take }.message, "another process holds #{@file}"
   ensure
     lock&.release
   end

@@ -3,11 +3,11 @@
 require_relative 'servers'
 require 'grpc/health/v1/health_services_pb'
 
-# How a server stops.
+# The stop of a server.
 class StopTest < Minitest::Test
   include Servers
 
-  # What a generated service is.
+  # Replaces a generated service.
   class Service
     include GRPC::GenericService
     self.marshal_class_method = :encode
@@ -16,19 +16,19 @@ class StopTest < Minitest::Test
     rpc :Wait, Grpc::Health::V1::HealthCheckRequest, Grpc::Health::V1::HealthCheckResponse
   end
 
-  # Calls wait in a queue, and may go on waiting when they are killed.
+  # Its calls wait for a queue. A stubborn handler waits again when its thread is killed.
   class Waiting < Service
-    attr_reader :begun, :ends
+    attr_reader :started, :ends
 
     def initialize(stubborn:)
       super()
       @stubborn = stubborn
-      @begun = Queue.new
+      @started = Queue.new
       @ends = Queue.new
     end
 
     def wait(_request, _call)
-      @begun << true
+      @started << true
       @ends.pop
       Grpc::Health::V1::HealthCheckResponse.new(status: :SERVING)
     ensure
@@ -36,31 +36,31 @@ class StopTest < Minitest::Test
     end
   end
 
-  def test_it_stops_at_once_where_nobody_is_connected_whatever_the_age
-    assert_operator stop_after(age: 60_000), :<, 10 # it takes 0.1 s
+  def test_stops_at_once_without_clients
+    assert_operator stop_after(age: 60_000), :<, 10 # takes 0.1 s
   end
 
-  def test_it_stops_at_once_when_its_clients_have_gone
+  def test_stops_at_once_after_clients_disconnected
     assert_operator stop_after(age: 60_000) { connect.close }, :<, 10
   end
 
-  def test_it_serves_an_idle_client_until_its_connection_is_renewed
+  def test_serves_an_idle_client_until_its_connection_is_renewed
     channel = nil
-    assert_includes 0.5..10, stop_after(age: 1000) { channel = connect } # the connection lives for 0.9 s at least
+    assert_includes 0.5..10, stop_after(age: 1000) { channel = connect } # the connection lasts at least 0.9 s
   ensure
     channel&.close
   end
 
-  def test_it_waits_for_a_client_that_never_leaves_no_longer_than_it_must
+  def test_does_not_wait_for_a_silent_client_after_the_grace
     silent = nil
-    # grpc waits for its handshake as for a call.
+    # grpc waits for its handshake like for a call.
     seconds = stop_after(age: 500, grace: 0.1) { silent = UNIXSocket.new(@path) }
-    assert_includes 0.5..10, seconds # 1.3 ages, and the grace
+    assert_includes 0.5..10, seconds # 1.3 ages and the grace
   ensure
     silent&.close
   end
 
-  def test_it_waits_for_no_longer_age_than_the_usual_one
+  def test_does_not_wait_for_an_age_above_the_default
     channel = nil
     assert_includes 1..10, stop_after(age: 60_000, grace: 0.1) { channel = connect }
   ensure
@@ -69,7 +69,7 @@ class StopTest < Minitest::Test
 
   def test_a_call_in_progress_finishes
     calling(server(service = Waiting.new(stubborn: false))) do |call, server|
-      service.begun.pop
+      service.started.pop
       stopping = Thread.new { seconds { server.stop } }
       sleep(0.01) while File.exist?(@path)
       service.ends << true
@@ -78,9 +78,9 @@ class StopTest < Minitest::Test
     end
   end
 
-  def test_a_handler_that_resists_is_waited_for_no_longer_than_the_grace
+  def test_does_not_wait_for_a_stubborn_handler_after_the_grace
     calling(server(service = Waiting.new(stubborn: true), grace: 0.1)) do |call, server|
-      service.begun.pop
+      service.started.pop
       assert_includes 0.1..10, (seconds { server.stop })
       assert_raises(GRPC::BadStatus) { call.value }
     ensure
@@ -90,7 +90,7 @@ class StopTest < Minitest::Test
 
   private
 
-  # Starts a server, does something, and returns how many seconds the stop takes after it.
+  # Starts a server, runs the block, and returns the seconds that the stop takes.
   def stop_after(age:, grace: 5)
     server = server(grace:, args: { 'grpc.max_connection_age_ms' => age }).tap(&:start)
     yield if block_given?
@@ -101,7 +101,7 @@ class StopTest < Minitest::Test
     Samehost.channel(@path, wait: 10)
   end
 
-  # Makes a call of Waiting in a thread of its own.
+  # Calls Waiting in another thread.
   def calling(server)
     server.start
     Samehost.channel(@path) do |channel|

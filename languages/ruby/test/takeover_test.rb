@@ -2,16 +2,16 @@
 
 require_relative 'listeners'
 
-# How a path goes from one server to the next, without gRPC.
+# Takeovers without gRPC.
 class TakeoverTest < Minitest::Test
   include Listeners
 
-  def test_a_successor_is_handed_the_path_and_its_predecessor_told
-    handed_over = Queue.new
-    old = publish { handed_over << true }
+  def test_a_successor_takes_over_and_its_predecessor_is_told
+    taken_over = Queue.new
+    old = publish { taken_over << true }
     refute old.lost?
     new = publish(takeover: true)
-    assert handed_over.pop
+    assert taken_over.pop
     refute old.lost?
     old.withdraw
     refute new.lost?
@@ -19,18 +19,18 @@ class TakeoverTest < Minitest::Test
     assert_equal %w[app.sock.lock], Dir.children(@folder)
   end
 
-  def test_a_server_whose_lock_file_was_removed_is_taken_over
-    handed_over = Queue.new
-    publish { handed_over << true }
+  def test_takes_over_from_a_server_whose_lock_file_was_removed
+    taken_over = Queue.new
+    publish { taken_over << true }
     File.unlink("#{@path}.lock")
     publish(takeover: true)
-    assert handed_over.pop
+    assert taken_over.pop
   end
 
-  def test_a_server_that_can_not_be_asked_is_not_taken_over
+  def test_does_not_take_over_from_a_server_without_a_takeover_socket
     publish
     File.unlink("#{@path}.takeover")
     error = assert_raises(Samehost::InUseError) { listener(takeover: true).claim }
-    assert_includes error.message, "#{@path} can't be taken over: nobody answers at #{@path}.takeover: No such file"
+    assert_includes error.message, "#{@path}.takeover: no such file"
   end
 end

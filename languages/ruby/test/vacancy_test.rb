@@ -2,41 +2,41 @@
 
 require_relative 'listeners'
 
-# What a server finds at its path, and does not replace.
+# Files at the path before the start of a server.
 class VacancyTest < Minitest::Test
   include Listeners
 
-  def test_a_live_path_without_a_lock_is_refused
+  def test_refuses_a_live_path_without_a_lock
     server = UNIXServer.new(@path)
     error = assert_raises(Samehost::InUseError) { listener.claim }
-    assert_includes error.message, "#{@path} has a server already"
+    assert_includes error.message, @path
   ensure
     server&.close
   end
 
-  def test_a_stale_socket_is_replaced
+  def test_replaces_a_stale_socket
     UNIXServer.new(@path).close
     publish
     assert_equal :live, Samehost::PathState.of(@path)
   end
 
-  def test_what_is_no_socket_is_refused_and_kept
-    assert_refused_and_kept @path, Samehost::NotASocketError, 'exists and is not a socket'
+  def test_refuses_and_keeps_a_file_that_is_not_a_socket
+    assert_refused_and_kept @path, Samehost::NotASocketError
   end
 
-  def test_what_came_to_the_path_meanwhile_is_refused_and_kept
+  def test_refuses_and_keeps_a_file_that_appeared_during_the_start
     UNIXServer.new(@path).close
     late = listener
     UNIXServer.open(late.claim) do
       File.unlink(@path)
-      UNIXServer.new(@path).close # often with the inode of the first
-      assert_includes assert_raises(Samehost::InUseError) { late.publish }.message, "another file at #{@path}"
+      UNIXServer.new(@path).close # often gets the inode number of the first
+      assert_includes assert_raises(Samehost::InUseError) { late.publish }.message, @path
       late.withdraw
     end
     assert_equal %w[app.sock app.sock.lock], Dir.children(@folder).sort
   end
 
-  def test_a_stale_socket_may_go_meanwhile
+  def test_a_stale_socket_may_be_removed_during_the_start
     UNIXServer.new(@path).close
     late = listener
     UNIXServer.open(late.claim) do
@@ -46,8 +46,7 @@ class VacancyTest < Minitest::Test
     end
   end
 
-  def test_a_file_where_successors_would_dial_is_refused_and_kept
-    assert_refused_and_kept "#{@path}.takeover", Samehost::NotASocketError,
-                            "is needed to hand #{@path} over and is not a socket"
+  def test_refuses_and_keeps_a_file_at_the_path_for_successors
+    assert_refused_and_kept "#{@path}.takeover", Samehost::NotASocketError
   end
 end

@@ -3,18 +3,18 @@
 require 'grpc'
 
 module Samehost
-  # Refuses calls beyond a limit at once, but never a health check.
+  # Refuses calls above a limit at once, but never a health check.
   #
-  # Each call holds a thread of GRPC::RpcServer's pool, and when all are held the server refuses health checks with the
-  # rest, so that a busy server looks dead. With a pool larger than the limit there is always a thread for them.
+  # Each call holds a thread of the pool of GRPC::RpcServer. Without a free thread, the server also refuses health
+  # checks, so a busy server looks dead. The pool is larger than the limit, so health checks always find a thread.
   class CallLimit < GRPC::ServerInterceptor
-    # Threads beyond the limit, which refuse a call or answer a health check.
+    # Threads above the limit, which refuse calls and answer health checks.
     SPARE_THREADS = 4
 
-    def initialize(most)
+    def initialize(limit)
       super()
-      @refusal = "the server has its limit of #{most} calls in progress; try again later"
-      @permits = SizedQueue.new(most)
+      @refusal = "the server has reached its limit of #{limit} concurrent calls; try again later"
+      @permits = SizedQueue.new(limit)
     end
 
     def request_response(method:, **, &block)

@@ -3,28 +3,28 @@
 require 'socket'
 
 module Samehost
-  # Finds out whether clients are connected to a listening socket, which grpc does not tell.
+  # Checks whether clients are connected to a listening socket, because grpc does not report it.
   #
-  # An accepted socket has the name of its listener (unix(7)), so the descriptors of this process are asked for theirs.
-  # That is the path that was bound, which a listener keeps as its name when its file is renamed or removed.
-  # /proc/net/unix would not do: it lists an accepted socket in the network namespace of the client.
+  # It checks the descriptors of this process: an accepted socket has the name of its listener (unix(7)). This is the
+  # path that was bound, even after the file is renamed or removed. /proc/net/unix cannot replace this check, because it
+  # lists an accepted socket in the network namespace of the client.
   module Connections
-    # Where the system lists the open descriptors of this process.
+    # Folders in which the system lists the open descriptors of this process.
     FOLDERS = %w[/proc/self/fd /dev/fd].freeze
 
-    # How often to look; a look takes some 7 microseconds for each open descriptor.
-    PACE_SECONDS = 0.01
+    # The time between two checks. A check takes about 7 microseconds for each open descriptor.
+    PAUSE_SECONDS = 0.01
 
-    # How many looks in a row must find no client: one may fall between accept(2), which takes a connection out of the
-    # queue, and the new descriptor.
-    QUIET_LOOKS = 2
+    # How many checks in a row must find no client. A single check could run after accept(2) takes a connection out of
+    # the queue, and before its descriptor exists.
+    QUIET_CHECKS = 2
 
-    private_constant :FOLDERS, :PACE_SECONDS, :QUIET_LOOKS
+    private_constant :FOLDERS, :PAUSE_SECONDS, :QUIET_CHECKS
 
     module_function
 
-    # Whether this process has a connection that was accepted by the socket bound to a path, or has one waiting; true
-    # where the system does not say.
+    # Whether the socket bound to a path has an accepted or a queued connection. Returns true if the system does not
+    # list descriptors.
     def any?(bound)
       folder = FOLDERS.find { |each| File.directory?(each) }
       folder.nil? || Dir.each_child(folder).any? { |name| client?(Integer(name), bound) }
@@ -32,28 +32,28 @@ module Samehost
       true
     end
 
-    # Waits until no client is connected to the socket bound to a path, or the seconds are over.
+    # Waits until no client is connected to the socket bound to a path, or until the seconds have passed.
     def await_none(bound, seconds)
       finish = now + seconds
       quiet = 0
       while (left = finish - now).positive?
         quiet = any?(bound) ? 0 : quiet + 1
-        return if quiet == QUIET_LOOKS
+        return if quiet == QUIET_CHECKS
 
-        sleep([PACE_SECONDS, left].min)
+        sleep([PAUSE_SECONDS, left].min)
       end
     end
 
     def client?(descriptor, bound)
       socket = BasicSocket.for_fd(descriptor)
-      # It is grpc's to close. No dup(2): that would keep a connection open which grpc closes meanwhile.
+      # grpc closes the descriptor. A dup(2) would keep a connection open that grpc closes in the meantime.
       socket.autoclose = false
       bound_to?(socket, bound) && (!listens?(socket) || socket.wait_readable(0))
-    rescue SystemCallError # it is no socket, or was closed meanwhile
+    rescue SystemCallError # it is not a socket, or grpc has closed it
       false
     end
 
-    # A path from the command line is UTF-8, and one from the system is bytes.
+    # Compares bytes, because a path from the command line is UTF-8 and a path from the system is binary.
     def bound_to?(socket, bound)
       address = socket.local_address
       address.unix? && address.unix_path.b == bound.b

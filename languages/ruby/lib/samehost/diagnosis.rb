@@ -4,12 +4,12 @@ require 'socket'
 require 'timeout'
 
 module Samehost
-  # Why a server can't be reached, said in one line with the remedy.
+  # Explains in one line why a client cannot connect.
   module Diagnosis
-    # How long a server may take to send its first frame; on one machine it takes less than a millisecond.
+    # How long a server may take to send its first frame. On one machine this takes less than a millisecond.
     HANDSHAKE_SECONDS = 1
 
-    # RFC 9113, 3.4 and 4.1: the client's preface and an empty SETTINGS frame; and where a frame's header has its type.
+    # The client's preface, an empty SETTINGS frame, and the layout of a frame header (RFC 9113, 3.4 and 4.1).
     PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0".b.freeze
     FRAME_HEADER_BYTES = 9
     TYPE_OFFSET = 3
@@ -17,7 +17,7 @@ module Samehost
 
     module_function
 
-    # What keeps a client from reaching a gRPC server at a path; nil where nothing does.
+    # Returns the error of a client on a path, or nil if a gRPC server answers.
     def of(path)
       probe(path)
       check_protocol(path)
@@ -26,42 +26,52 @@ module Samehost
       e
     end
 
-    # Raises unless someone listens; never waits.
+    # Raises an error unless a server listens. Never waits.
     def probe(path)
       case PathState.of(path)
-      when :absent then raise NoServerError, absent(path)
+      when :absent then fail_with(NoServerError, path, absent(path))
       when :stale
-        raise NoServerError, "nobody listens on #{path}: its server is gone; start it again and it replaces the file"
+        fail_with(NoServerError, path, 'no server listens on it; start the server again, which replaces the file')
       when :forbidden
-        raise PermissionError, "no permission to connect to #{path}: #{PathState.describe_permissions(path)}; " \
-                               'connecting takes write permission: run in that group, or give the socket another ' \
-                               'group or mode'
+        fail_with(PermissionError, path, "permission denied: #{PathState.describe_permissions(path)}; " \
+                                         'join that group, or change the group or mode of the socket')
       when :not_a_socket
-        raise NotASocketError, "#{path} is not a socket; give the path that the server was started with"
+        fail_with(NotASocketError, path, 'it is not a socket; use the path that the server was started with')
       end
+    rescue SystemCallError => e
+      fail_with(Error, path, "#{Error.reason(e)}; check its folder, and the limit of open files")
     end
 
-    # Raises unless what listens begins as a gRPC server does.
+    # Raises an error unless the first frame of the server is that of a gRPC server.
     def check_protocol(path)
       answer = first_bytes(path)
       return if answer.bytesize == FRAME_HEADER_BYTES && answer.getbyte(TYPE_OFFSET) == SETTINGS
 
-      raise NotGRPCError, "what listens on #{path} does not speak HTTP/2: it began with #{answer.inspect}; " \
-                          'give the path of a gRPC server without TLS'
+      fail_with(NotGRPCError, path, answer.empty? ? closed : not_http2(answer))
     rescue Timeout::Error
-      raise NotGRPCError, "what listens on #{path} did not speak within #{HANDSHAKE_SECONDS} s; " \
-                          'see whether it is a gRPC server, and whether it hangs'
+      fail_with(NotGRPCError, path, "the server sent nothing within #{HANDSHAKE_SECONDS} s; " \
+                                    'check that it is a gRPC server and that it is not blocked')
     rescue SystemCallError => e
-      raise NotGRPCError, "what listens on #{path} hung up: #{Error.reason(e)}; see whether it is a gRPC server"
+      fail_with(NotGRPCError, path, closed(": #{Error.reason(e)}"))
     end
 
     def absent(path)
       folder = File.dirname(path)
-      unless File.directory?(folder)
-        return "no socket at #{path}: there is no folder #{folder}; create it or mount it here"
-      end
+      return "the folder #{folder} does not exist; create it or mount it" unless File.directory?(folder)
 
-      "no socket at #{path}: start its server, or mount the folder that it serves in"
+      'no socket exists there; start the server, or mount the folder that it uses'
+    end
+
+    def closed(reason = '')
+      "the server closed the connection#{reason}; check that it is a gRPC server"
+    end
+
+    def not_http2(answer)
+      "the server does not speak HTTP/2, its answer starts with #{answer.inspect}; use the path of a gRPC server"
+    end
+
+    def fail_with(error_class, path, reason)
+      raise error_class, "cannot connect to #{path}: #{reason}"
     end
 
     def first_bytes(path)
@@ -73,6 +83,6 @@ module Samehost
       end
     end
 
-    private_class_method :check_protocol, :absent, :first_bytes
+    private_class_method :check_protocol, :absent, :closed, :not_http2, :fail_with, :first_bytes
   end
 end

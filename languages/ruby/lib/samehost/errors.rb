@@ -1,39 +1,39 @@
 # frozen_string_literal: true
 
 module Samehost
-  # Every error of this library: the path, the cause and the remedy, in one line. Where the system refused something,
-  # `cause` is its SystemCallError.
+  # The base of all errors of this library. The message is one line with the path, the cause and the remedy. If the
+  # system returned an error, `cause` is the SystemCallError.
   class Error < StandardError
-    # What the system says of an error, without the file and the Ruby function that Errno's own message adds.
+    # The message of the system in lower case, without the file and the function that Errno adds.
     def self.reason(system_error)
-      system_error.class.new.message
+      system_error.class.new.message.sub(/\A./, &:downcase)
     end
   end
 
-  # The address is relative, too long, or has characters that gRPC libraries do not read alike.
+  # The address is relative, too long, or has characters that gRPC libraries read differently.
   class AddressError < Error; end
 
-  # A server has the path, or may have it.
+  # A server uses the path, or may use it.
   class InUseError < Error; end
 
-  # Every user may write to the folder, and so replace the socket.
+  # Every user may write to the folder, and so can replace the socket.
   class UnsafeFolderError < Error; end
 
-  # The lock file has other content, is not a regular file with one name, or others may lock it.
+  # The lock file holds other data, is not a regular file with one name, or can be locked by another user.
   class LockFileError < Error; end
 
   # Another kind of file is at the path.
   class NotASocketError < Error; end
 
-  # Nobody listens: there is no socket, or its server is gone. A server that starts later cures it.
+  # No server listens: the socket is missing, or its server was killed. A client that waits can still succeed.
   class NoServerError < Error; end
 
   # This process may not connect to the socket.
   class PermissionError < Error; end
 
-  # What listens does not speak HTTP/2 without TLS.
+  # The server does not speak HTTP/2 without TLS.
   class NotGRPCError < Error; end
 
-  # Someone has removed the socket of a server, or has put another file in its place.
+  # Someone removed the socket of a server, or put another file in its place.
   class RemovedError < Error; end
 end

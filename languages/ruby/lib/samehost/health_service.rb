@@ -4,10 +4,10 @@ require 'grpc'
 require 'grpc/health/v1/health_services_pb'
 
 module Samehost
-  # grpc.health.v1.Health (grpc/grpc doc/health-checking.md); the gem's own Grpc::Health::Checker has no Watch.
+  # grpc.health.v1.Health (grpc/grpc doc/health-checking.md). Grpc::Health::Checker of the gem has no Watch.
   class HealthService < Grpc::Health::V1::Health::Service
-    # How often a watcher is told its status again. grpc tells no handler that its caller has left; only a message that
-    # can't be sent ends a watch that nobody reads, and frees its thread. To a watcher, no change is no news.
+    # How often Watch sends an unchanged status. grpc does not tell a handler that its client disconnected. Only a
+    # failed send ends the handler and frees its thread. Watchers ignore a status that did not change.
     REPEAT_SECONDS = 10
 
     Response = Grpc::Health::V1::HealthCheckResponse
@@ -21,12 +21,12 @@ module Samehost
       @changed = ConditionVariable.new
     end
 
-    # Says SERVING of a service, by its full name.
+    # Reports SERVING for a service. Takes its full name.
     def add(service_name)
       @serving << service_name
     end
 
-    # Says NOT_SERVING of everything for good, and ends all watches.
+    # Reports NOT_SERVING for all services from now on, and ends all watches.
     def shut_down
       @mutex.synchronize do
         @ended = true
@@ -37,7 +37,7 @@ module Samehost
     def check(request, _call)
       return response(request) if @serving.include?(request.service)
 
-      raise GRPC::NotFound, "no service '#{request.service}' is served here"
+      raise GRPC::NotFound, "the server does not have the service '#{request.service}'"
     end
 
     def watch(request, call)

@@ -3,24 +3,26 @@
 require 'logger'
 
 module Samehost
-  # One server's hold on a path: #claim, bind what it returns, start, #publish, serve, #withdraw.
+  # The file of a server: call #claim, bind the path that it returns, start the server, #publish, and #withdraw at the
+  # end.
   #
-  # The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
-  # there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
-  # never one with a wider mode. With grpc as it comes, a second server takes a live path over without an error, and
-  # whichever stops first removes the other's file (https://github.com/grpc/grpc/issues/17122).
+  # The socket is bound in a private folder that no other user can enter. It gets its mode and group there, and is
+  # renamed to the path when it is ready. So a file at the path always means that a server listens, and it never has a
+  # wider mode. With grpc alone, a second server replaces a running one without an error, and the first that stops
+  # removes the file of the other (https://github.com/grpc/grpc/issues/17122).
   #
-  # Everything is named relative to folders that are held open: another user who may write to the folder can replace
-  # what is there, and still can't make the server change or remove a file of somebody else.
+  # All paths are relative to open folders. Another user who may write to the folder can replace files in it, but cannot
+  # make the server change or remove the files of others.
   class Listener
-    # How long to try for a lock that was just released: a third server may have it while it finds the path live.
+    # How long to try to take a lock that was just released. A third server may hold it until it finds that the path is
+    # live.
     RELEASED_LOCK_SECONDS = 2
 
     private_constant :RELEASED_LOCK_SECONDS
 
     attr_reader :path, :logger
 
-    # Server.new describes the options.
+    # See Server.new for the options.
     def initialize(address, mode: 0o660, group: nil, owner: File.basename($PROGRAM_NAME), trust_folder: false,
                    allow_takeover: false, takeover: false, logger: Logger.new($stderr, progname: 'samehost'))
       @path = SocketAddress.new(address).path
@@ -28,43 +30,49 @@ module Samehost
       @permissions = Permissions.new(mode, group)
       @owner = owner
       @trust_folder = trust_folder
-      # nil where there is no room for it, too: such a server can't be taken over.
+      # nil if the name is too long: such a server cannot be taken over.
       @control_path = Takeover.control_path(@path) if allow_takeover || takeover
       @takeover = takeover
       @logger = logger
-      # Held while the lock changes hands, which it does in a thread of its own.
+      # Guards the lock and the names, which another thread changes during a takeover.
       @changing = Mutex.new
     end
 
-    # Locks the path, and returns another one to bind.
+    # Locks the path and returns a private path to bind.
     def claim
       @folder = Folder.of_socket(@path, trusted: @trust_folder, logger: @logger)
       @names = PublicNames.new(@folder, @path)
       @vacancy = Vacancy.new(@folder, @path)
       @lock = take_lock
-      meet_whoever_serves if @vacancy.taken? && !@predecessor
+      replace_unlocked_server if @vacancy.taken? && !@predecessor
       @vacancy.refuse_foreign_control(@control_path) if @control_path
-      PrivateFolder.sweep(@folder, @path) unless @predecessor # it keeps its sockets' names in one
+      PrivateFolder.sweep(@folder, @path) unless @predecessor # which keeps second names of its sockets in one
       @private = PrivateFolder.create(@folder, @path)
       @bound = @private.new_path
     end
 
-    # Gives the bound socket its group and mode, and renames it onto the path; from now on it is found.
+    # Sets the group and mode of the bound socket and renames it to the path. Clients can connect from now on.
     #
-    # @yield in another thread, when a successor has taken the path over
-    def publish(&handed_over)
-      @permissions.apply(@bound)
+    # @yield in another thread, when a successor has taken over the path
+    def publish(&taken_over)
+      @permissions.apply(@bound, @path)
       give_names
       @private.remove
-      # Only now: whoever hears of it may remove or rename what is beside the path.
-      @predecessor&.tell_published
-      @successors = Takeover::Successors.new(@path, @control, self, @logger, &handed_over) if @control
+      # Send this last: the predecessor may then remove or rename the files beside the path.
+      @predecessor&.send_published
+      @successors = Takeover::Successors.new(@path, @control, self, @logger, &taken_over) if @control
     rescue SystemCallError => e
-      raise Error, "cannot publish #{@path} with #{@permissions}: #{Error.reason(e)}; " \
-                   "#{PathState.describe_permissions(@path)}; only a group that this process is in can be given"
+      raise Error, "cannot listen on #{@path}: cannot move the socket there: #{Error.reason(e)}: " \
+                   "#{PathState.describe_permissions(@path)}; give this process write permission"
     end
 
-    # Removes the path if it is still this server's own, and releases the lock; doing it twice is harmless.
+    # The error if the system cannot bind a socket.
+    def bind_error(reason)
+      Error.new("cannot listen on #{@path}: cannot bind a socket: #{reason}; " \
+                'use a file system that has sockets and space')
+    end
+
+    # Removes the path if it still names the socket of this server, and releases the lock. Can be called again.
     def withdraw
       @changing.synchronize do
         next if @withdrawn
@@ -76,14 +84,14 @@ module Samehost
       end
     end
 
-    # Whether someone has removed the file, or has put another in its place, without taking it over.
+    # Whether someone removed the file or put another file in its place. A takeover does not count.
     def lost?
       @changing.synchronize { !@lock.nil? && !@withdrawn && !@names.own?(@name, @path) }
     end
 
-    # Lets a successor have the lock, as Takeover::Successors does.
+    # Releases the lock for a successor.
     #
-    # @return [Boolean] false where this server goes already
+    # @return [Boolean] false if this server is already stopping
     def release
       @changing.synchronize do
         next false if @withdrawn
@@ -95,9 +103,9 @@ module Samehost
       end
     end
 
-    # Tries to take the lock again when a successor has failed. Even without it, others find the path live.
+    # Tries to take the lock again after a successor failed. Other servers find a live path even without the lock.
     #
-    # @return [Boolean] whether the lock is there, or needed no more
+    # @return [Boolean] whether this server holds the lock, or no longer needs it
     def retake
       @changing.synchronize do
         next true if @withdrawn || @lock
@@ -119,33 +127,38 @@ module Samehost
       SocketLock.within(RELEASED_LOCK_SECONDS, @folder, @path, @owner)
     end
 
-    # It has no lock that this server could see: somebody has removed the file, for example.
-    def meet_whoever_serves
+    # Takes over from a running server without a visible lock, for example because someone removed the lock file.
+    def replace_unlocked_server
       return @predecessor = Takeover::Predecessor.new(@folder, @path) if @takeover
 
-      raise InUseError, "#{@path} has a server already: someone answers there without holding #{@path}.lock; " \
-                        'stop that server or choose another path'
+      raise InUseError, "cannot listen on #{@path}: a server that does not hold #{@path}.lock answers there; " \
+                        'stop that server or use another path'
     end
 
-    # That for successors first: a server that fails or dies in between has taken no path away.
+    # Publishes the socket for successors first. If this server fails or dies in between, the predecessor keeps its
+    # path.
     def give_names
       @changing.synchronize do
-        raise Error, "the server of #{@path} was stopped while it started" if @withdrawn
+        raise Error, "cannot listen on #{@path}: the server was stopped during the start" if @withdrawn
 
         give_control_name if @control_path
-        @vacancy.refuse_what_came_meanwhile
+        @vacancy.refuse_new_file
         @names.give(@name, @bound)
       end
     end
 
     def give_control_name
       private_path = @private.new_path
-      @control = Takeover.listen(private_path)
+      begin
+        @control = Takeover.listen(private_path)
+      rescue SystemCallError => e
+        raise bind_error(Error.reason(e))
+      end
       @names.give(File.basename(@control_path), private_path)
     end
 
     def leave_folder
-      # A successor that has the lock may put its own names there.
+      # A successor that holds the lock may have published its own names.
       @lock ||= SocketLock.try(@folder, @path, @owner) if @names.any?
       @names.remove if @lock
       @names.forget_kept

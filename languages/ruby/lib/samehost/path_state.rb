@@ -4,28 +4,27 @@ require 'etc'
 require 'socket'
 
 module Samehost
-  # What is at the path of a socket, found out by looking and dialling: both ends ask, each for its own errors.
+  # The state of the path of a socket, for clients and servers.
   module PathState
     module_function
 
-    # Looks at the path and, where it is a socket, dials it; never waits, never changes anything.
+    # Checks a path and dials it if it is a socket. Never waits and never changes anything.
     #
-    # A socket that is bound but does not listen yet looks stale (connect(2) gives ECONNREFUSED for both),
-    # which is why servers are kept apart by a lock and not by this.
+    # A socket that is bound but does not listen yet is reported as stale, because connect(2) returns ECONNREFUSED for
+    # both. So this cannot prevent two servers on one path; the lock does.
     #
-    # @param name [String] another path of it, for the error
     # @return [:absent, :not_a_socket, :stale, :forbidden, :live]
-    def of(path, name: path)
+    # @raise [SystemCallError] the system does not report the state
+    def of(path)
       File.stat(path).socket? ? dial(path) : :not_a_socket
     rescue Errno::ENOENT, Errno::ENOTDIR
       :absent
     rescue Errno::EACCES
       :forbidden
-    rescue SystemCallError => e
-      raise Error, "cannot look at #{name}: #{Error.reason(e)}; check the folder it is in"
     end
 
-    # Whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.
+    # Describes the owner and mode of a path, and the user and groups of this process. If the path is not visible, it
+    # describes the nearest folder above that is.
     def describe_permissions(path)
       found = File.stat(path)
       format('%<path>s belongs to uid %<uid>d and gid %<gid>d with mode %<mode>04o, ' \
@@ -33,7 +32,7 @@ module Samehost
              path:, uid: found.uid, gid: found.gid, mode: found.mode & 0o7777,
              euid: Process.euid, gids: [Process.egid, *Process.groups].uniq.sort.join(' '))
     rescue SystemCallError
-      path == '/' ? 'nothing above it can be seen' : describe_permissions(File.dirname(path))
+      path == '/' ? 'no folder above it is visible' : describe_permissions(File.dirname(path))
     end
 
     def dial(path)
@@ -43,7 +42,7 @@ module Samehost
       :stale
     rescue Errno::EPERM
       :forbidden
-    rescue IO::WaitWritable # EAGAIN: its backlog is full, so someone listens
+    rescue IO::WaitWritable # EAGAIN, because the backlog of the listener is full
       :live
     end
     private_class_method :dial

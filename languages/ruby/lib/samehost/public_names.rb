@@ -1,42 +1,44 @@
 # frozen_string_literal: true
 
 module Samehost
-  # The names by which others find the sockets of a server.
+  # The public names of the sockets of a server.
   #
-  # Change them only while you hold the lock: without it, a successor may put its own there between a look and a change.
+  # Change them only while you hold the lock. Otherwise a successor could publish its own sockets between a check and a
+  # change.
   class PublicNames
     def initialize(folder, socket_path)
       @folder = folder
       @socket_path = socket_path
-      # Device and inode of the sockets, which no other files have while these are there.
+      # The device and inode of each socket, which identify it while it exists.
       @own = {}
     end
 
-    # Renames a socket, which replaces a stale one in the same instant.
+    # Renames a socket to a public name. This atomically replaces a stale socket.
     def give(name, private_path)
       @own[name] = identity(private_path)
       File.rename(private_path, @folder.at(name))
     end
 
-    # Whether this server has given one.
+    # Whether this server has any public name.
     def any?
       @own.any?
     end
 
-    # Whether what is at the name, or at another path of it, is this server's.
+    # Whether a public name, or another path to it, names the socket of this server.
     def own?(name, path = @folder.at(name))
       identity(path) == @own[name]
     rescue SystemCallError
       false
     end
 
-    # Removes those that are still this server's.
+    # Removes the names that still name the sockets of this server.
     def remove
       each_name { |name| File.unlink(@folder.at(name)) if own?(name) }
     end
 
-    # Gives the sockets further names, hard links in a private folder, in case a successor dies with the public ones.
-    # Where the file system has no hard links, such a server serves on and no new client finds it.
+    # Creates second names of the sockets, so that #restore works after a successor took the public names and died. They
+    # are hard links in a private folder. On a file system without hard links, the server continues to serve, but new
+    # clients cannot connect.
     def keep
       @kept = PrivateFolder.create(@folder, @socket_path)
       each_name { |name| File.link(@folder.at(name), @kept.at(name)) if own?(name) }
@@ -44,13 +46,13 @@ module Samehost
       nil
     end
 
-    # Gives the sockets their public names again, where nothing has those or nobody listens.
+    # Restores public names that are free or stale.
     def restore
       each_name { |name| File.rename(@kept.at(name), @folder.at(name)) if vacant?(name) } if @kept
       forget_kept
     end
 
-    # Removes the further names.
+    # Removes the second names.
     def forget_kept
       @kept&.remove
       @kept = nil
@@ -58,7 +60,7 @@ module Samehost
 
     private
 
-    # One that fails does not keep the others from being changed.
+    # Calls the block for each name and ignores errors of the system.
     def each_name
       @own.each_key do |name|
         yield name
@@ -69,7 +71,7 @@ module Samehost
 
     def vacant?(name)
       !own?(name) && %i[absent stale].include?(PathState.of(@folder.connectable(name)))
-    rescue Error # it can't be seen
+    rescue SystemCallError
       false
     end
 

@@ -1,19 +1,19 @@
 # frozen_string_literal: true
 
 module Samehost
-  # Notices that someone has removed the file of a server that serves, or has put another in its place: clean-up scripts
-  # delete what is in use, and a server that no new client finds must not look healthy.
+  # Detects that someone removed or replaced the file of a running server. Clean-up scripts do this, and a server that
+  # new clients cannot reach must not look healthy.
   module Removal
-    # How often to look: about as often as clients dial that wait for a server. A look is one lstat(2).
-    PACE_SECONDS = 1.0
+    # The time between two checks. Clients that wait for a server dial about as often. A check is one lstat(2).
+    PAUSE_SECONDS = 1.0
 
-    # @yield [RemovedError] once, if the listener's file is lost
-    # @return [Thread] which looks; kill it when the server begins to stop
+    # @yield [RemovedError] once, if the file of the listener is lost
+    # @return [Thread] the thread that checks; kill it when the server starts to stop
     def self.watch(listener)
       Thread.new do
-        sleep(PACE_SECONDS) until listener.lost?
-        yield RemovedError.new("someone has removed #{listener.path}, or put another in its place: no new client " \
-                               'finds this server; start it again, and leave the file alone')
+        sleep(PAUSE_SECONDS) until listener.lost?
+        yield RemovedError.new("the socket #{listener.path} was removed or replaced, and new clients cannot " \
+                               'connect; start the server again')
       end
     end
   end

@@ -3,61 +3,66 @@
 require 'grpc'
 
 module Samehost
-  # Serves gRPC on a Unix domain socket, with a thread for each call in progress: #handle, then #run. It serves
-  # grpc.health.v1.Health, too.
+  # Serves gRPC on a Unix domain socket. Call #handle for each service, then #run. It also serves grpc.health.v1.Health.
+  # Each call in progress holds a thread.
   class Server
-    # After how long a client is moved to a new connection, which it does without losing a call.
+    # The age at which a client moves to a new connection. It loses no call.
     AGE_OPTION = 'grpc.max_connection_age_ms'
     MAX_CONNECTION_AGE_MS = 1000
 
-    # How many ages to serve on, at most, once the path is gone: until every client has been moved by its ordinary age
-    # limit, which C-core spreads by 10 %. Shutting down at once refuses calls that are on their way (PROTOCOL.md,
-    # "Stopping"). A longer age than the default one is not awaited.
+    # How many ages to continue to serve, at most, after the path is removed. By then the age limit, which C-core varies
+    # by 10 %, has moved every client. Shutting down at once would refuse calls that were already sent (PROTOCOL.md,
+    # "Stopping"). A stop does not wait for an age above the default.
     DRAIN_AGES = 1.3
     MAX_DRAIN_SECONDS = DRAIN_AGES * MAX_CONNECTION_AGE_MS / 1000
 
-    # By then all calls have ended, or were cut; threads that still run ignore it and get little more.
+    # How long grpc waits for its threads after all calls have ended or were cancelled. Threads that still run then
+    # resist the cancellation.
     KEEP_ALIVE_SECONDS = 0.4
 
-    # What a stop may take beyond the grace: a little more than the two above, and less than 2 s. Handlers can keep Ruby
-    # from ending, and clients grpc.
+    # How long a stop may take after the grace: a little more than MAX_DRAIN_SECONDS and KEEP_ALIVE_SECONDS, and less
+    # than 2 s. Without this limit, handlers could block the end of Ruby, and clients the end of grpc.
     BEYOND_GRACE_SECONDS = 1.9
 
-    # The greatest grace: grpc's clock has an end.
+    # The greatest grace, because grpc's clock is limited.
     MAX_GRACE_SECONDS = 86_400
 
-    # How often to look whether a server that starts has failed.
-    START_PACE_SECONDS = 0.1
+    # The time between two checks whether a starting server has failed.
+    START_PAUSE_SECONDS = 0.1
 
-    # The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of other calls, which
-    # are refused while their connection is renewed (PROTOCOL.md, "Stopping").
+    # The flow-control window keeps the default of HTTP/2. With a larger window, requests queue before the headers of
+    # other calls, which are refused when their connection is renewed (PROTOCOL.md, "Stopping").
     ARGS = {
       **Transport::ARGS,
-      # C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then the connection may
-      # have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such delay.
+      # C-core 1.85 delays the status for a message that is too long by up to a second. The age limit can close the
+      # connection before, and the call fails with UNAVAILABLE. 1.51 has no such delay.
       'grpc.http.tarpit' => 0,
       AGE_OPTION => MAX_CONNECTION_AGE_MS
     }.freeze
 
-    private_constant :AGE_OPTION, :START_PACE_SECONDS
+    private_constant :AGE_OPTION, :START_PAUSE_SECONDS
 
-    # Checks the options, and touches nothing yet.
+    # Checks the options. Does not touch the path.
     #
     # @param address [String] an absolute path, or unix:/absolute/path
     # @param grace [Numeric] seconds that calls in progress have to finish when the server stops, up to a day
-    # @param max_concurrent_calls [Integer] calls beyond it are refused with RESOURCE_EXHAUSTED; each holds a thread
-    # @param on_removed [:serve, :stop] when someone removes the socket, warn and serve on, or stop with RemovedError
+    # @param max_concurrent_calls [Integer] limit of concurrent calls; each holds a thread, and calls above the limit
+    #   fail with RESOURCE_EXHAUSTED
+    # @param on_removed [:serve, :stop] when someone removes the socket, log a warning and continue to serve, or stop
+    #   with RemovedError
     # @param interceptors [Array<GRPC::ServerInterceptor>]
-    # @param args [Hash] channel arguments of gRPC, which win over ARGS
-    # @param listening [Hash] the rest:
-    # @option listening [Integer] :mode (0o660) permissions of the socket; connecting takes write permission
-    # @option listening [String, Integer, nil] :group (nil) group of the socket; nil is that of a new file in the folder
-    # @option listening [String] :owner names this server in the error of a second one; by default the program's name
-    # @option listening [Boolean] :trust_folder (false) serve in a folder that every user may write to, and warn
+    # @param args [Hash] channel arguments of gRPC, which override ARGS
+    # @param listening [Hash] the other options:
+    # @option listening [Integer] :mode (0o660) permissions of the socket; clients need write permission to connect
+    # @option listening [String, Integer, nil] :group (nil) group of the socket; nil keeps the group of a new file in
+    #   the folder
+    # @option listening [String] :owner names this server in the error of a second server on the path; the default is
+    #   the name of the program
+    # @option listening [Boolean] :trust_folder (false) allow a folder that every user may write to, and log a warning
     # @option listening [Boolean] :allow_takeover (false) let a successor replace this server without losing a call
     # @option listening [Boolean] :takeover (false) replace a running server, which drains; implies :allow_takeover
-    # @option listening [Logger] :logger receives warnings; by default on stderr
-    # @raise [AddressError]
+    # @option listening [Logger] :logger receives warnings; the default is stderr
+    # @raise [AddressError] the address is invalid
     # @raise [ArgumentError] an option is invalid
     def initialize(address, grace: 5, max_concurrent_calls: 100, on_removed: :serve, interceptors: [], args: {},
                    **listening)
@@ -73,7 +78,7 @@ module Samehost
       @server.handle(@health = HealthService.new)
     end
 
-    # Adds a service, as GRPC::RpcServer#handle does, before the start.
+    # Adds a service, like GRPC::RpcServer#handle. Call it before #start.
     #
     # @param service [GRPC::GenericService, Class]
     def handle(service)
@@ -81,10 +86,11 @@ module Samehost
       @health.add((service.is_a?(Class) ? service : service.class).service_name)
     end
 
-    # Serves until #request_stop, a takeover or, with `on_removed: :stop`, the removal of the socket; then stops.
+    # Starts and serves until #request_stop, a takeover or, with `on_removed: :stop`, the removal of the socket. Then
+    # stops.
     #
     # @yield when calls succeed
-    # @raise as #start and #wait do
+    # @raise [Error] the errors of #start and #wait
     def run
       start
       begin
@@ -95,28 +101,32 @@ module Samehost
       end
     end
 
-    # Starts, once, and returns when calls succeed.
+    # Starts and returns when calls succeed. Can be called once.
     #
-    # @raise [InUseError, UnsafeFolderError, LockFileError, NotASocketError, Error]
+    # @raise [InUseError] a server uses the path, or the takeover failed
+    # @raise [UnsafeFolderError] every user can replace the socket
+    # @raise [LockFileError] the lock file holds other data, is not a regular file, or can be locked by another user
+    # @raise [NotASocketError] another kind of file is at the path
+    # @raise [Error] the system returned an error
     def start
-      raise Error, "the server of #{@listener.path} was started before; make a new one" if @started
+      raise Error, "cannot start the server on #{@listener.path} again; create a new server" if @started
 
       @started = true
       @bound = @listener.claim
       bind
       @loop = Thread.new { serve }
       @loop.report_on_exception = false
-      @loop.join(0) until @server.wait_till_running(START_PACE_SECONDS) # raises what it has raised
+      @loop.join(0) until @server.wait_till_running(START_PAUSE_SECONDS) # join raises the error of the thread
       @listener.publish { @events << :taken_over }
       @watch = Removal.watch(@listener) { |error| removed(error) }
     ensure
       stop unless @watch
     end
 
-    # Waits until the server has a reason to stop.
+    # Waits until the server should stop.
     #
-    # @return [:asked, :taken_over]
-    # @raise [RemovedError]
+    # @return [:asked, :taken_over] `:asked` after #request_stop
+    # @raise [RemovedError] someone removed the socket, with `on_removed: :stop`
     def wait
       event = @events.pop
       raise event if event.is_a?(Exception)
@@ -124,22 +134,23 @@ module Samehost
       event
     end
 
-    # Makes #wait and #run return. A signal handler may call it.
+    # Makes #wait return and #run stop. Signal handlers may call it.
     def request_stop
       @events << :asked
     end
 
-    # Stops without refusing a call that was already sent: health is NOT_SERVING, the path is removed, so that a
-    # successor may start, the clients are moved, and calls in progress have the grace to finish. Then the rest is cut.
+    # Stops without refusing a call that was already sent. Reports NOT_SERVING, removes the path so that a successor can
+    # start, moves clients off their connections, lets calls in progress finish within the grace, and cancels the rest.
     #
-    # It returns 1.9 s after the grace at the latest. A handler that resists being killed may run on even then: end the
-    # process with `exit!`, as `exit` waits for its thread.
+    # Returns at most 1.9 s after the grace. A handler that resists the cancellation may still run then. End the process
+    # with `exit!` in that case, because `exit` waits for its thread.
     def stop
       @stopping ||= Thread.new { drain }.tap { |thread| thread.report_on_exception = false }
       @stopping.join(@grace + BEYOND_GRACE_SECONDS)
     end
 
-    # Removes the path and releases the lock, for a process that is about to end: it leaves no stale file.
+    # Removes the path and releases the lock without stopping. Use it before the process ends, so that no stale file
+    # stays.
     def withdraw
       @listener.withdraw
     end
@@ -154,14 +165,13 @@ module Samehost
 
     def bind
       @server.add_http2_port("unix:#{@bound}", :this_port_is_insecure)
-    rescue RuntimeError # grpc says no more than that it failed
-      raise Error, "the system refused a socket beside #{@listener.path}; " \
-                   'check that its folder is on a file system with sockets and has space'
+    rescue RuntimeError
+      raise @listener.bind_error('gRPC reports no reason')
     end
 
     def serve
       @server.run
-    rescue StandardError, GRPC::Core::CallError => e # which is none
+    rescue StandardError, GRPC::Core::CallError => e # CallError is not a StandardError
       @events << e
       raise
     end
@@ -170,7 +180,7 @@ module Samehost
       @on_removed == :stop ? @events << error : @listener.logger.warn(error.message)
     end
 
-    # C-core aborts a process that exits while it serves.
+    # Without this, C-core aborts a process that exits while it serves.
     def drain
       @watch&.kill
       @health.shut_down
@@ -178,7 +188,7 @@ module Samehost
       return unless @server.running?
 
       Connections.await_none(@bound, [DRAIN_AGES * @args[AGE_OPTION] / 1000, MAX_DRAIN_SECONDS].min)
-      @server.stop # waits for the grace (poll_period), then cuts what is left
+      @server.stop # waits for the grace (poll_period), then cancels the remaining calls
       @loop.join
     end
   end

@@ -5,33 +5,34 @@ require 'json'
 require 'socket'
 
 module Samehost
-  # The exclusive lock on the file beside a socket that keeps two servers off one path; it ends with the process.
+  # An exclusive lock on the file <path>.lock. It prevents two servers on one path. The system releases it when the
+  # process dies.
   #
-  # Two locks are taken, because neither kind stops the other: flock(2), which most languages use, and a record lock,
-  # which Java's FileChannel.tryLock uses.
+  # It consists of two locks, because neither kind excludes the other. Most languages use flock(2), and Java's
+  # FileChannel.tryLock uses a record lock.
   #
-  # The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
-  # locks a new one.
+  # The file stays when the lock is released. If it were removed, one server could lock the removed file while the next
+  # server locks a new one.
   #
-  # Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode
-  # 0600, of this user, of root or of the folder's owner.
+  # Every user who can open the file can lock it. So it must be a regular file with one name and mode 0600, and belong
+  # to this user, root or the owner of the folder.
   class SocketLock
-    # fcntl(2) on Linux: a record lock that belongs to the open file. One that belongs to the process, F_SETLK, would be
-    # lost as soon as the process closed any other descriptor of the file. Ruby has no constant for it.
+    # Command of fcntl(2) on Linux for a record lock that belongs to the open file. A lock with F_SETLK belongs to the
+    # process, and is lost when the process closes any other descriptor of the file. Ruby has no constant for it.
     F_OFD_SETLK = 37
 
-    # struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 is "to the end"), pid. `s` and `q` of
-    # Array#pack have fixed sizes and no padding of their own.
+    # struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length (0 means to the end), pid. `s` and `q` of
+    # Array#pack have fixed sizes and no padding.
     WHOLE_FILE = [Fcntl::F_WRLCK, IO::SEEK_SET, 0, 0, 0].pack('ssx4qqix4').freeze
 
-    # How often to try: the system tells no one when a lock is released but whoever waits without a deadline.
-    PACE_SECONDS = 0.005
+    # The time between two attempts. Waiting for a lock in the system has no timeout.
+    PAUSE_SECONDS = 0.005
 
     MODE = 0o600
 
-    private_constant :F_OFD_SETLK, :WHOLE_FILE, :PACE_SECONDS, :MODE
+    private_constant :F_OFD_SETLK, :WHOLE_FILE, :PAUSE_SECONDS, :MODE
 
-    # Takes the lock, and tries for so many seconds while someone else holds it.
+    # Takes the lock. Retries for this many seconds while another process holds it.
     def self.within(seconds, ...)
       deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
       begin
@@ -39,26 +40,26 @@ module Samehost
       rescue InUseError
         raise if Process.clock_gettime(Process::CLOCK_MONOTONIC) >= deadline
 
-        sleep(PACE_SECONDS)
+        sleep(PAUSE_SECONDS)
         retry
       end
     end
 
-    # Takes the lock; nil where another process holds it, or no descriptor is left.
+    # Takes the lock. Returns nil if another process holds it, or if no descriptor is free.
     def self.try(...)
       new(...)
     rescue Error
       nil
     end
 
-    # @param folder [Folder] that of the socket
-    # @param owner [String] the implementation, for the file
+    # @param folder [Folder] the folder of the socket
+    # @param owner [String] the name of the server, for the file
     def initialize(folder, socket_path, owner)
       @folder = folder
       @socket_path = socket_path
       @path = "#{socket_path}.lock"
       @file = open_file
-      refuse_what_others_may_lock
+      refuse_unsafe
       take
       write(owner)
     rescue Error
@@ -66,7 +67,7 @@ module Samehost
       raise
     end
 
-    # Lets the next server have the path; doing it twice is harmless.
+    # Releases the lock. Can be called again.
     def release
       @file&.close
     end
@@ -74,54 +75,53 @@ module Samehost
     private
 
     def open_file
-      # NONBLOCK: someone may have put a FIFO there.
+      # Without NONBLOCK, opening a FIFO would block.
       flags = File::RDWR | File::CREAT | File::NOFOLLOW | File::NONBLOCK
       File.open(@folder.at(File.basename(@path)), flags, MODE)
     rescue Errno::ELOOP, Errno::EISDIR, Errno::ENXIO # a link, a folder, a socket
       refuse_irregular
     rescue SystemCallError => e
-      raise Error, "cannot open the lock file #{@path}: #{Error.reason(e)}; " \
-                   "#{PathState.describe_permissions(@path)}; let this process write there"
+      fail_with(Error, "cannot open #{@path}: #{Error.reason(e)}: #{PathState.describe_permissions(@path)}; " \
+                       'give this process write permission, and the file system space')
     end
 
-    def refuse_what_others_may_lock
+    # Refuses a lock file that other users could lock, and sets its mode.
+    def refuse_unsafe
       found = @file.stat
       refuse_irregular unless found.file? && found.nlink == 1
       unless [Process.euid, 0, @folder.stat.uid].include?(found.uid)
-        raise LockFileError, "the lock file #{@path} belongs to uid #{found.uid}, who could keep this server from " \
-                             'starting; remove it, or choose a folder that only this user may write to'
+        fail_with(LockFileError, "#{@path} belongs to uid #{found.uid}, who could block this server; " \
+                                 'remove it or use a folder that only this user can write to')
       end
-      narrow(found.mode & 0o7777)
+      restrict(found.mode & 0o7777)
     end
 
     def refuse_irregular
-      raise LockFileError, "#{@path} is needed as a lock file and is no regular file with one name; " \
-                           'remove it, or choose another name for the socket'
+      fail_with(LockFileError, "#{@path} is not a regular file with one name; remove it or use another path")
     end
 
-    # Whatever the mode of an old file and the umask are.
-    def narrow(mode)
+    # Sets the mode, which depends on the umask or on the creator of the file.
+    def restrict(mode)
       @file.chmod(MODE) unless mode == MODE
-    rescue SystemCallError
-      raise LockFileError, "the lock file #{@path} has mode #{format('%04o', mode)}, and others could hold it; " \
-                           "run chmod 600 #{@path}"
+    rescue SystemCallError => e
+      fail_with(LockFileError, "#{@path} has mode #{format('%04o', mode)}, so that other users could lock it: " \
+                               "#{Error.reason(e)}; run chmod 600 #{@path}")
     end
 
     def take
       refuse_locked unless @file.flock(File::LOCK_EX | File::LOCK_NB)
       @file.fcntl(F_OFD_SETLK, WHOLE_FILE.dup)
-    rescue Errno::EAGAIN, Errno::EACCES # POSIX lets a record lock say either
+    rescue Errno::EAGAIN, Errno::EACCES # POSIX allows both for a record lock
       refuse_locked
     rescue SystemCallError => e
-      raise Error, "cannot lock #{@path}: #{Error.reason(e)}; choose a folder on a file system that has locks"
+      fail_with(Error, "cannot lock #{@path}: #{Error.reason(e)}; use a file system that has locks")
     end
 
     def refuse_locked
-      raise InUseError, "#{@socket_path} has a server already: #{owner || 'someone'} holds #{@path}; " \
-                        'stop that server or choose another path'
+      fail_with(InUseError, "#{owner || 'another process'} holds #{@path}; stop that server or use another path")
     end
 
-    # What the file says of its owner; nil where it says nothing that a server wrote.
+    # The owner in the file, or nil if no server wrote the file.
     def owner
       case JSON.parse(@file.pread(4096, 0), symbolize_names: true)
       in { pid:, host:, implementation: } then printable("#{implementation}, process #{pid} on host #{host},")
@@ -131,7 +131,7 @@ module Samehost
       nil
     end
 
-    # A terminal obeys control characters.
+    # Returns nil for text with control characters, because a terminal would interpret them.
     def printable(text)
       text if text.valid_encoding? && text.match?(/\A[[:print:]]*\z/)
     end
@@ -141,14 +141,17 @@ module Samehost
       @file.truncate(0)
       @file.pwrite("#{JSON.generate(pid: Process.pid, host: Socket.gethostname, implementation: owner)}\n", 0)
     rescue SystemCallError => e
-      raise Error, "cannot write the lock file #{@path}: #{Error.reason(e)}; make room on its file system"
+      fail_with(Error, "cannot write #{@path}: #{Error.reason(e)}; free space on its file system")
     end
 
     def refuse_foreign_content
       return if @file.size.zero? || owner
 
-      raise LockFileError, "#{@path} is needed as a lock file and holds something else; " \
-                           'choose another name for the socket, or move that file away'
+      fail_with(LockFileError, "#{@path} holds the data of another program; move it or use another path")
+    end
+
+    def fail_with(error_class, reason)
+      raise error_class, "cannot listen on #{@socket_path}: #{reason}"
     end
   end
 end

@@ -5,21 +5,21 @@ require 'socket'
 require 'timeout'
 
 module Samehost
-  # How a path goes from the server that has it to its successor, as PROTOCOL.md has it under Takeover.
+  # Hands a path over from a running server to its successor. PROTOCOL.md specifies this under Takeover.
   #
-  # Both talk over a socket beside the path, which its owner alone may dial: whoever could dial it could make the server
-  # go. Lines of JSON say what has happened; a connection that ends says that the other one is gone.
+  # They connect over the socket <path>.takeover. Only the user of the server may dial it, because a successor can stop
+  # the server. Each message is a line of JSON. The end of the connection means that the other side is gone.
   module Takeover
-    # How long a server may take to release its lock, which takes it less than a millisecond.
+    # How long a server may take to release its lock. It usually takes less than a millisecond.
     ANSWER_SECONDS = 5
 
-    # How long a successor may be silent without the lock, for which it tries for 2 s.
+    # How long a successor may stay silent while it does not hold the lock. It tries to take the lock for 2 s.
     SILENCE_SECONDS = 5
 
-    # How often to try again for the lock, or for a successor when no descriptor was left for it.
-    PACE_SECONDS = 0.05
+    # The time between two attempts to take the lock, or to accept a successor without free descriptors.
+    PAUSE_SECONDS = 0.05
 
-    # 2 s: a third server may hold the lock for a moment, while it finds the path live.
+    # 2 s of attempts: a third server may hold the lock until it finds that the path is live.
     TRIES_BEFORE_WARNING = 40
 
     LINE_BYTES = 4096
@@ -29,13 +29,13 @@ module Samehost
 
     module_function
 
-    # Where the server at the path listens for its successor; nil where that name is too long for a socket.
+    # The path on which a server listens for its successor, or nil if it is too long for a socket.
     def control_path(path)
       control = "#{path}.takeover"
       control if control.bytesize <= SocketAddress::MAX_PATH_BYTES
     end
 
-    # Listens at a private path, which only the server's own user may dial when it has its name.
+    # Listens on a private path with a mode that lets only the user of the server connect.
     def listen(private_path)
       UNIXServer.new(private_path).tap { File.chmod(0o600, private_path) }
     end
@@ -44,38 +44,40 @@ module Samehost
       connection.puts(JSON.generate(message))
     end
 
-    # The next line; nil where the connection ends or is closed, or where it is no JSON.
+    # The next message, or nil if the connection ends or the line is not JSON.
     def receive_line(connection)
       JSON.parse(connection.gets("\n", LINE_BYTES).to_s, symbolize_names: true)
     rescue JSON::ParserError, EncodingError, IOError, Errno::ECONNRESET
       nil
     end
 
-    # The server that has the path, as its successor meets it: it has released its lock when this is made.
+    # The connection of a successor to the running server. The server has released its lock when `new` returns.
     class Predecessor
-      # @param folder [Folder] that of the socket
+      # @param folder [Folder] the folder of the socket
+      # @raise [InUseError] the server does not hand its path over
       def initialize(folder, path)
         @path = path
         control = Takeover.control_path(path)
-        refuse 'its name leaves no room for .takeover; stop its server' unless control
+        refuse 'its name leaves no room for .takeover; stop its server and start this one' unless control
 
         released = released?(folder.connectable(File.basename(control)))
-        refuse 'its server goes, or another takes over; try again' unless released
+        refuse 'its server is stopping, or another server is taking over; try again' unless released
       rescue SystemCallError, Timeout::Error => e
-        reason = e.is_a?(Timeout::Error) ? "no answer within #{ANSWER_SECONDS} s" : Error.reason(e)
-        refuse "nobody answers at #{control}: #{reason}; stop its server"
+        reason = e.is_a?(Timeout::Error) ? "timed out after #{ANSWER_SECONDS} s" : Error.reason(e)
+        refuse "no server answers on #{control}: #{reason}; stop its server and start this one"
       end
 
-      # Says that the path is the successor's now, so that the server drains and goes.
-      def tell_published
+      # Tells the running server that the path is taken over, so that it drains and exits.
+      def send_published
         Takeover.send_line(@connection, PUBLISHED)
-      rescue SystemCallError # it has gone already
+      rescue SystemCallError # the server has already exited
         nil
       ensure
         close
       end
 
-      # Hangs up: unless it was told, the server takes its lock again and serves on. Doing it twice is harmless.
+      # Closes the connection. Before #send_published, this makes the running server take its lock again and continue
+      # to serve. Can be called again.
       def close
         @connection&.close
       end
@@ -91,27 +93,27 @@ module Samehost
 
       def refuse(reason)
         close
-        raise InUseError, "#{@path} can't be taken over: #{reason}"
+        raise InUseError, "cannot take over #{@path}: #{reason}"
       end
     end
 
-    # Answers successors, one at a time, in a thread of its own, until one has published or #close.
+    # Answers successors one at a time in its own thread, until one has published or until #close.
     class Successors
-      # @param path [String] what is handed over, for the log
-      # @param server [UNIXServer] listens at Takeover.control_path
-      # @param listener [Listener] is told to #release its lock, and to #retake it when a successor has failed
+      # @param path [String] the path to hand over, for the log
+      # @param server [UNIXServer] listens on Takeover.control_path
+      # @param listener [Listener] releases its lock, and takes it again when a successor fails
       # @param logger [Logger] receives warnings
       # @yield in that thread, when a successor has published
-      def initialize(path, server, listener, logger, &handed_over)
+      def initialize(path, server, listener, logger, &taken_over)
         @path = path
         @server = server
         @listener = listener
         @logger = logger
-        @handed_over = handed_over
+        @taken_over = taken_over
         Thread.new { answer }
       end
 
-      # Answers no more; whoever waits is hung up on.
+      # Stops answering. This closes the connections of waiting successors.
       def close
         @server.close
       end
@@ -120,19 +122,19 @@ module Samehost
 
       def answer
         nil until answer_next
-        @handed_over.call
-      rescue IOError # closed while it waited in accept
+        @taken_over.call
+      rescue IOError # #close was called during accept
         nil
       ensure
         close
       end
 
-      # Whether the next successor has published.
+      # Answers the next successor. Returns whether it has published.
       def answer_next
         connection = @server.accept
         hand_over(connection)
-      rescue SystemCallError # no descriptor is left, which passes
-        sleep(PACE_SECONDS)
+      rescue SystemCallError # no descriptor is free at the moment
+        sleep(PAUSE_SECONDS)
         false
       ensure
         connection&.close
@@ -146,28 +148,30 @@ module Samehost
         false
       end
 
-      # One that is silent may take its time to start, if it has the lock.
+      # Waits for the next message. A successor that holds the lock may stay silent as long as it starts.
       def published?(connection)
         Takeover.send_line(connection, RELEASED)
         answer = Thread.new { Takeover.receive_line(connection) }
         until answer.join(SILENCE_SECONDS)
           next unless @listener.retake
 
-          @logger.warn "a successor that wanted to take #{@path} over said nothing more"
+          @logger.warn "a takeover of #{@path} failed: the successor sent nothing more"
           return false
         end
         answer.value == PUBLISHED
-      rescue SystemCallError # it has hung up
+      rescue SystemCallError # the successor closed the connection
         false
       end
 
-      # However long another process holds the lock.
+      # Takes the lock again, even if another process holds it for a long time.
       def retake
         tries = 0
         until @listener.retake
           tries += 1
-          @logger.warn "a takeover of #{@path} failed, and its lock is still held" if tries == TRIES_BEFORE_WARNING
-          sleep(PACE_SECONDS)
+          if tries == TRIES_BEFORE_WARNING
+            @logger.warn "a takeover of #{@path} failed, and another process holds the lock"
+          end
+          sleep(PAUSE_SECONDS)
         end
       end
     end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Samehost
-  # What is at a path before its new server has it, who replaces nothing but a stale socket.
+  # Checks that a path is free for a new server. Only a stale socket may be replaced.
   class Vacancy
     def initialize(folder, path)
       @folder = folder
@@ -9,43 +9,56 @@ module Samehost
       @name = File.basename(path)
     end
 
-    # Whether someone serves at the path; it refuses what is no socket, and what it may not ask.
+    # Whether a server listens on the path.
+    #
+    # @raise [NotASocketError] the path is not a socket
+    # @raise [InUseError] this process may not connect, so it cannot check for a server
     def taken?
-      @found = look
-      case PathState.of(@folder.connectable(@name), name: @path)
+      @found = identity
+      case state
       when :live
         return true
       when :not_a_socket
-        raise NotASocketError, "#{@path} exists and is not a socket; move it away or choose another path"
+        fail_with(NotASocketError, 'it exists and is not a socket; move it or use another path')
       when :forbidden
-        raise InUseError, "#{@path} may have a server: this process is not allowed to ask; " \
-                          "#{PathState.describe_permissions(@path)}; remove the file if nobody serves there"
+        fail_with(InUseError, 'cannot check for a running server: permission denied: ' \
+                              "#{PathState.describe_permissions(@path)}; remove the socket if no server uses it")
       end
       false
     end
 
-    # Looks again: only what the first look has found may be replaced.
-    def refuse_what_came_meanwhile
-      return if [nil, @found].include?(look)
+    # Checks the path again: only the file that #taken? found may be replaced.
+    def refuse_new_file
+      return if [nil, @found].include?(identity)
 
-      raise InUseError, "someone put another file at #{@path} while this server started; it is kept: " \
-                        'move it away or choose another path'
+      fail_with(InUseError, 'another file appeared there during the start; move it or use another path')
     end
 
-    # Where the server will listen for its successor.
+    # Checks the path of the socket for successors.
     def refuse_foreign_control(control_path)
       return if File.lstat(@folder.at(File.basename(control_path))).socket?
 
-      raise NotASocketError, "#{control_path} is needed to hand #{@path} over and is not a socket; " \
-                             'move it away or choose another path'
+      fail_with(NotASocketError, "#{control_path} exists and is not a socket; move it or use another path")
     rescue Errno::ENOENT
       nil
     end
 
     private
 
-    # Which file is at the path; nil where none is. It is known by its time, too, as inodes are used again.
-    def look
+    def state
+      PathState.of(@folder.connectable(@name))
+    rescue SystemCallError => e
+      fail_with(Error, "cannot check for a running server: #{Error.reason(e)}; " \
+                       'check its folder, and the limit of open files')
+    end
+
+    def fail_with(error_class, reason)
+      raise error_class, "cannot listen on #{@path}: #{reason}"
+    end
+
+    # Identifies the file at the path; nil if none exists. It includes the time, because a new file may get the inode
+    # number of a removed file.
+    def identity
       found = File.lstat(@folder.at(@name))
       [found.dev, found.ino, found.mtime]
     rescue SystemCallError
