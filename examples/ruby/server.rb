@@ -14,7 +14,7 @@ end
 
 path = ARGV.fetch(0, '/tmp/greeter.sock')
 server = GRPC::RpcServer.new
-server.add_http2_port("unix:#{path}", :this_port_is_insecure) # gRPC removes a socket file that is already there
+server.add_http2_port("unix:#{path}", :this_port_is_insecure) # removes an existing socket file
 server.handle(Greeter)
 puts "listening on #{path}"
 $stdout.flush

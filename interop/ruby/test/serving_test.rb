@@ -5,7 +5,7 @@ require 'English'
 require 'socket'
 require 'tmpdir'
 
-# What signals do to a server, in a process of its own.
+# The effect of signals on a server process.
 class ServingTest < Minitest::Test
   PROGRAM = File.expand_path('../bin/samehost-ruby', __dir__)
 
@@ -20,9 +20,9 @@ class ServingTest < Minitest::Test
     FileUtils.remove_entry(@folder)
   end
 
-  # grpc waits for a handshake as for a call, so a silent client keeps a server for 1.3 s and the grace.
+  # grpc waits for a handshake like for a call, so a silent client delays a stop by 1.3 s and the grace.
 
-  def test_a_signal_after_a_takeover_is_the_first
+  def test_a_takeover_does_not_count_as_a_signal
     old = start('--grace', '2')
     UNIXSocket.open(@path) do
       start('--takeover')
@@ -30,7 +30,7 @@ class ServingTest < Minitest::Test
     end
   end
 
-  def test_a_second_signal_ends_it_at_once
+  def test_a_second_signal_ends_the_server_at_once
     server = start('--grace', '20')
     UNIXSocket.open(@path) { assert_operator seconds_to_end(server, signals: 2), :<, 10 }
     refute_path_exists @path
@@ -38,7 +38,7 @@ class ServingTest < Minitest::Test
 
   private
 
-  # Returns when it is ready.
+  # Returns when the server is ready.
   def start(*options)
     IO.popen([PROGRAM, 'serve', '--socket', @path, *options]).tap do |server|
       @servers << server
@@ -47,13 +47,13 @@ class ServingTest < Minitest::Test
   end
 
   def seconds_to_end(server, signals:)
-    begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     signals.times do
       Process.kill(:TERM, server.pid)
-      sleep(0.1) # two of one kind at once may be one
+      sleep(0.1) # the system may merge two pending signals of one kind
     end
-    server.close # when it has gone
+    server.close # waits for the process
     assert_predicate $CHILD_STATUS, :success?
-    Process.clock_gettime(Process::CLOCK_MONOTONIC) - begun
+    Process.clock_gettime(Process::CLOCK_MONOTONIC) - started
   end
 end

@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-# Serves and calls a service of its own: ruby -I. main.rb serve PATH, ruby -I. main.rb call PATH TEXT
+# Serves and calls EchoService: ruby -I. main.rb serve PATH, ruby -I. main.rb call PATH TEXT
 
 require 'bundler/setup'
 require 'samehost'
 require 'echo_services_pb'
 
-# Answers with the text that it is sent.
+# Returns the text of the request.
 class EchoService < Echo::V1::EchoService::Service
   def echo(request, _call)
     Echo::V1::EchoResponse.new(text: request.text)
@@ -28,7 +28,7 @@ def call(path, text)
     stub = Echo::V1::EchoService::Stub.new(nil, nil, channel_override: channel, timeout: 5)
     puts stub.echo(Echo::V1::EchoRequest.new(text:)).text
   rescue GRPC::Unavailable => e
-    raise Samehost.diagnose(path) || e # why there is no server, else what it answered
+    raise Samehost.diagnose(path) || e # the reason why no server answers, or the status of the call
   end
 end
 

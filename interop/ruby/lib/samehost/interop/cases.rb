@@ -11,9 +11,9 @@ require 'samehost/interop/testing_services_pb'
 
 module Samehost
   module Interop
-    # The official cases, each a method of its name. What they send is in Requests, what they assert in Checks.
+    # The official cases. Each method has the name of its case. Requests has their requests, and Checks their checks.
     class Cases
-      # Seconds that any call of a case may take, so that nothing hangs; a call over a socket takes milliseconds.
+      # Deadline of each call in seconds, so that no case hangs. A call over a socket takes milliseconds.
       DEADLINE = 30
 
       # The deadline of timeout_on_sleeping_server in seconds.
@@ -21,19 +21,19 @@ module Samehost
 
       CONCURRENT_CALLS = 1000
 
-      # Seconds for each of them, as all wait for the last.
+      # Deadline in seconds for all of them together.
       CONCURRENT_DEADLINE = 60
 
-      # How many calls must reach the same server, as grpc-go and grpc-java have it; the description names no number.
+      # How many calls must reach the same server. The description has no number; grpc-go and grpc-java use this one.
       PICK_FIRST_CALLS = 100
 
-      # A channel with a connection of its own: C-core's channels to one address share theirs.
+      # Gives a channel its own connection. Otherwise C-core's channels to one address share a connection.
       OWN_CONNECTION = { 'grpc.use_local_subchannel_pool' => 1 }.freeze
 
       UNARY_PATH = '/grpc.testing.TestService/UnaryCall'
       OUTPUT_PATH = '/grpc.testing.TestService/StreamingOutputCall'
 
-      # Yields the cases over a channel of their own.
+      # Yields the cases over a new channel.
       def self.open(address, args = {})
         Samehost.channel(address, args:) { |channel| yield new(address, channel) }
       end
@@ -52,8 +52,8 @@ module Samehost
         Checks.large(@stub.unary_call(Requests.large))
       end
 
-      # No C-core client can mark a request as cacheable any more (https://github.com/grpc/grpc/pull/28922), so these
-      # are POSTs; it is the server's answer, the same for the same request, that makes them equal.
+      # C-core clients can no longer mark a request as cacheable (https://github.com/grpc/grpc/pull/28922), so this
+      # sends POST requests. The payloads are equal because the server returns the same answer for the same request.
       def cacheable_unary
         request = Requests.cacheable
         first, second = Array.new(2) { @stub.cacheable_unary_call(request, { metadata: Requests::USER_IP }) }
@@ -163,7 +163,7 @@ module Samehost
         end
       end
 
-      # The requests are asked for when the call has begun.
+      # grpc reads the requests after the call has started.
       def cancel_after_begin
         call = nil
         requests = Enumerator.new { call.cancel }
@@ -211,7 +211,7 @@ module Samehost
         Soak.run { Cases.open(@address, OWN_CONNECTION, &:large_unary) }
       end
 
-      # Known to fail: C-core gives that trailer to load balancing policies alone.
+      # Known failure: C-core passes the trailer only to load balancing policies.
       def orca_per_rpc
         request = Grpc::Testing::SimpleRequest.new(orca_per_query_report: Requests::PER_CALL_REPORT)
         call = @stub.unary_call(request, { return_op: true })
@@ -239,13 +239,13 @@ module Samehost
       # The names of the cases.
       NAMES = instance_methods(false).map(&:to_s).freeze
 
-      # Makes a UnaryCall over a channel with Compression::AS_SENT.
+      # Calls UnaryCall over a channel with Compression::AS_SENT.
       def unary_call_as_sent(request)
         @stub.request_response(UNARY_PATH, request, Grpc::Testing::SimpleRequest.method(:encode),
                                receiving(Grpc::Testing::SimpleResponse))
       end
 
-      # Makes a StreamingOutputCall over a channel with Compression::AS_SENT.
+      # Calls StreamingOutputCall over a channel with Compression::AS_SENT.
       def output_call_as_sent(request)
         @stub.server_streamer(OUTPUT_PATH, request, Grpc::Testing::StreamingOutputCallRequest.method(:encode),
                               receiving(Grpc::Testing::StreamingOutputCallResponse)).to_a
@@ -261,7 +261,7 @@ module Samehost
         ->(bytes) { Compression.receive(bytes, message_class.method(:decode)) }
       end
 
-      # A call with gzip, which sets the write flag before each of the requests is sent.
+      # Makes a call with gzip and sets the write flag before it sends each request.
       def compressed_input_call(requests_and_flags)
         call = nil
         requests = Enumerator.new do |sent|

@@ -7,13 +7,13 @@ require 'samehost/interop/status'
 
 module Samehost
   module Interop
-    # A case that did not go as the description says: expected and got, in one line.
+    # A difference between a response and the description of its case. The message has the expected and actual values.
     class CaseFailure < StandardError
     end
 
-    # What the official cases assert.
+    # The checks of the official cases. Each raises CaseFailure.
     module Checks
-      # How long a report out of band may take to arrive; the slowest interop servers send one each second.
+      # How long an out-of-band report may take. The slowest interop servers send one each second.
       REPORT_SECONDS = 10
 
       module_function
@@ -22,36 +22,36 @@ module Samehost
         raise CaseFailure, "#{what}: expected #{expected.inspect}, got #{got.inspect}" unless got == expected
       end
 
-      # The response has zero bytes.
+      # Requires a response of zero bytes.
       def empty(response)
         equal('size of the response in bytes', response.to_proto.bytesize, 0)
       end
 
-      # The payload has the right type, size and contents.
+      # Requires a payload with the right type, size and contents.
       def payload(what, got, size)
         equal("payload type of #{what}", got&.type, :COMPRESSABLE)
         equal("payload size of #{what}", got.body.bytesize, size)
         return if got.body == "\0".b * size
 
-        raise CaseFailure, "payload of #{what}: expected #{size} zeros, got other bytes among them"
+        raise CaseFailure, "payload of #{what}: expected #{size} zeros, got other bytes"
       end
 
-      # The response is that of large_unary.
+      # Requires the response of large_unary.
       def large(response)
         payload('the response', response.payload, Requests::LARGE_RESPONSE_BYTES)
       end
 
-      # Both responses have the same payload.
+      # Requires two responses with the same payload.
       def cached(first, second)
         equal('payload of the second response', second.payload, first.payload)
       end
 
-      # The response is the sum of what was sent.
+      # Requires the sum of the sizes that were sent.
       def aggregated(response, sizes)
         equal('aggregated_payload_size', response.aggregated_payload_size, sizes.sum)
       end
 
-      # The stream had exactly the responses of these sizes, in order.
+      # Requires exactly the responses with these sizes, in order.
       def outputs(responses, sizes)
         equal('payload sizes of the responses', responses.map { |each| each.payload&.body&.bytesize }, sizes)
         responses.zip(sizes).each.with_index(1) do |(response, size), number|
@@ -59,36 +59,36 @@ module Samehost
         end
       end
 
-      # The next response of a stream is there and of this size.
+      # Requires a next response of this size.
       def output(response, size)
         unless response
-          raise CaseFailure, "next response of the stream: expected one of #{size} bytes, got the end of the stream"
+          raise CaseFailure, "next response of the stream: expected #{size} bytes, got the end of the stream"
         end
 
         payload('the response', response.payload, size)
       end
 
-      # The stream has no further response.
+      # Requires the end of a stream.
       def end_of_stream(response)
         return unless response
 
         size = response.payload&.body.to_s.bytesize
-        raise CaseFailure, "end of the stream: expected no response, got one of #{size} bytes"
+        raise CaseFailure, "end of the stream: expected no response, got #{size} bytes"
       end
 
-      # The response is that of large_unary, and came compressed or not, as it was asked for.
+      # Requires the response of large_unary with the requested compression.
       def large_with_compression(received, compressed)
         equal('compressed flag of the response', received.compressed, compressed)
         large(received.message)
       end
 
-      # The stream had the responses of server_compressed_streaming.
+      # Requires the responses of server_compressed_streaming.
       def outputs_with_compression(received)
         outputs(received.map(&:message), Requests::COMPRESSED_RESPONSE_BYTES.values)
         equal('compressed flags of the responses', received.map(&:compressed), Requests::COMPRESSED_RESPONSE_BYTES.keys)
       end
 
-      # Both pieces of metadata came back, each once (a key that comes twice has an array) and where it belongs.
+      # Requires that the server echoed each key once, in the right place. The value of a repeated key is an array.
       def echoes(initial, trailing)
         { 'initial metadata' => [initial, Requests::ECHO_INITIAL],
           'trailing metadata' => [trailing, Requests::ECHO_TRAILING] }.each do |what, (metadata, echo)|
@@ -96,14 +96,15 @@ module Samehost
         end
       end
 
-      # All calls reached one server, and it has a name.
+      # Requires one server_id for all calls, which must not be empty.
       def same_server(ids)
         return if ids.uniq.size == 1 && !ids.first.empty?
 
-        raise CaseFailure, "server_id of #{ids.size} responses: expected one that is not empty, got #{ids.uniq.sort}"
+        raise CaseFailure, "server_id of #{ids.size} responses: expected a single one that is not empty, " \
+                           "got #{ids.uniq.sort}"
       end
 
-      # The block ends with this status, and this message where one is given.
+      # Requires that the block ends with this status, and with this message if one is given.
       def status(code, message = nil)
         yield
       rescue GRPC::BadStatus => e
@@ -113,12 +114,12 @@ module Samehost
         raise CaseFailure, "status code: expected #{code}, got OK"
       end
 
-      # The block ends with the status that it asked for.
+      # Requires that the block ends with the requested status.
       def echoed_status(status, &block)
         status(:UNKNOWN, status.message, &block)
       end
 
-      # The trailers have the load report that the call asked for.
+      # Requires the requested load report in the trailers.
       def reported_with_call(trailing)
         serialized = trailing.to_h[LoadReports::TRAILER]
         equal("number of #{LoadReports::TRAILER} in the trailing metadata", Array(serialized).size, 1)
@@ -126,7 +127,7 @@ module Samehost
               LoadReports.report(Requests::PER_CALL_REPORT))
       end
 
-      # The report comes, after any number of older ones, and in time.
+      # Waits for the report. Older reports may arrive before.
       def awaited_report(reports, test_report)
         expected = LoadReports.report(test_report)
         last = now + REPORT_SECONDS

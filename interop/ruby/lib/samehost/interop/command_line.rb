@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# C-core's own log says what the errors here say better; it is read when grpc is loaded.
+# Turns off the log of C-core, because the errors here explain more. C-core reads this when grpc is loaded.
 ENV['GRPC_VERBOSITY'] ||= 'NONE'
 
 require 'samehost'
@@ -18,40 +18,40 @@ module Samehost
       USAGE = 2
 
       def initialize(arguments)
-        # Whatever the locale says: paths, names and messages are UTF-8.
+        # Paths, names and messages are UTF-8 in every locale.
         @arguments = arguments.map { |argument| argument.dup.force_encoding(Encoding::UTF_8) }
         @given = { case: [] }
       end
 
-      # Runs the command and returns the exit code; an error is one line on stderr.
+      # Runs the command and returns the exit code. Prints an error as one line on stderr.
       def run
         dispatch.tap { $stdout.flush }
       rescue UsageError, AddressError => e
-        complain(e.message, USAGE)
+        print_error(e.message, USAGE)
       rescue UnsafeFolderError => e
-        complain("#{e.message}, or give --trust-folder if you trust everyone who can reach it", FAILED)
+        print_error("#{e.message}, or use --trust-folder", FAILED)
       rescue Error => e
-        complain(e.message, FAILED)
+        print_error(e.message, FAILED)
       rescue Interrupt
-        complain('interrupted', FAILED)
-      rescue Errno::EPIPE # whoever read our output has gone
+        print_error('interrupted', FAILED)
+      rescue Errno::EPIPE # the reader closed our stdout
         FAILED
       end
 
       private
 
       def dispatch
-        broken = @arguments.find { |argument| !argument.valid_encoding? }
-        raise UsageError, "the argument #{broken.inspect} is not UTF-8; write it so" if broken
-        # With require_exact, OptionParser of Ruby 3.1 fails on a --help of its own.
+        invalid = @arguments.find { |argument| !argument.valid_encoding? }
+        raise UsageError, "invalid argument #{invalid.inspect}: it is not UTF-8; use UTF-8" if invalid
+        # With require_exact, OptionParser of Ruby 3.1 fails on its own --help.
         return help if @arguments.intersect?(%w[--help -h])
 
         command, *arguments = @arguments
-        raise UsageError, "no command #{command.inspect}; give one of #{Options::COMMANDS.keys.join(', ')}" unless
+        raise UsageError, "invalid command #{command.inspect}: use #{Options::COMMANDS.keys.join(', ')}" unless
           Options::COMMANDS.key?(command)
 
         Options.parse(command, arguments, @given)
-        @address = SocketAddress.new(@given[:socket] || raise(UsageError, 'no --socket; give the path of the socket'))
+        @address = SocketAddress.new(@given[:socket] || raise(UsageError, 'missing --socket; add the path to use'))
         send(command)
       end
 
@@ -78,7 +78,7 @@ module Samehost
       end
 
       def greet
-        name = @given[:name] || raise(UsageError, 'no --name; say who is greeted')
+        name = @given[:name] || raise(UsageError, 'missing --name; add the name to greet')
         timeout = Options.seconds('timeout', @given[:timeout], default: 5, least: 0.001)
         Greetings.each(@address, name, timeout) do |exchange|
           puts exchange
@@ -88,13 +88,13 @@ module Samehost
       end
 
       def interop
-        raise UsageError, 'no --case; name an official case' if @given[:case].empty?
+        raise UsageError, 'missing --case; add the name of an official case' if @given[:case].empty?
 
         Runner.new(@address).run(@given[:case]) ? 0 : FAILED
       end
 
-      def complain(message, code)
-        # Every error names the socket's path, wherever it comes from.
+      def print_error(message, code)
+        # Every error must name the path of the socket.
         path = @address&.path || @given[:socket]
         message = "#{message} (socket #{path})" unless path.nil? || message.include?(path)
         warn "#{NAME}: #{message.split.join(' ')}"

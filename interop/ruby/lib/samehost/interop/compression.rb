@@ -6,34 +6,35 @@ require 'samehost'
 
 module Samehost
   module Interop
-    # Which messages came compressed, and which are sent so: what grpc shows no handler, and the interop cases ask.
+    # Reads which messages were compressed, and selects which messages to compress. grpc does not show this to handlers,
+    # but the interop cases need it.
     #
-    # With the channel argument `grpc.per_message_decompression` off, C-core hands over each message as it came over the
-    # wire. So whoever turns it off, server or client, must undo the compression itself, for every method, and knows by
-    # the first bytes of each message whether there was any.
+    # With the channel argument `grpc.per_message_decompression` off, C-core passes messages as they were sent. The
+    # server or client must then decompress the messages of every method. The first bytes of a message show whether it
+    # is compressed.
     module Compression
-      # The channel argument of a server or a channel that has messages handed over as they came.
+      # Channel argument of servers and channels: passes messages as they were sent.
       AS_SENT = { 'grpc.per_message_decompression' => 0 }.freeze
 
-      # Metadata that C-core takes for itself, and then compresses the messages of that call.
+      # Metadata that makes C-core compress the messages of a call. C-core does not send it.
       GZIP = { GRPC::Core::MetadataKeys::COMPRESSION_REQUEST_ALGORITHM => 'gzip' }.freeze
 
       COMPRESSED = 0
       PLAIN = GRPC::Core::WriteFlags::NO_COMPRESS
 
-      # RFC 1952 begins gzip so, and RFC 1950 begins what gRPC calls deflate so, for any window of 32 KiB, which is
-      # zlib's default. No plain message of the contract does: 1f would be field 3 of a wire type that does not exist,
-      # and 78 a varint in field 15, which none of the messages that these programs take has.
+      # The first bytes of gzip (RFC 1952), and of deflate (RFC 1950) with a window of 32 KiB, the default of zlib. No
+      # uncompressed message of these programs starts like this: 1f would be field 3 with an unknown wire type, and 78 a
+      # varint in field 15, which no message has.
       HEADERS = ["\x1f\x8b".b, 'x'.b].freeze
 
-      # For Zlib::Inflate: the largest window, and gzip or deflate as the header says.
+      # For Zlib::Inflate: the largest window, and detection of gzip and deflate.
       ANY_HEADER = Zlib::MAX_WBITS + 32
 
-      # A message, and whether it came compressed.
+      # A message, and whether it was compressed.
       Received = Struct.new(:message, :compressed)
 
-      # A method of a server with AS_SENT. It refuses requests that did not come as they say they do, and gives its
-      # handler the call itself, whose write flag the views that handlers are given leave out
+      # A method of a server with AS_SENT. It refuses a request whose compression differs from its expect_compressed. It
+      # passes the whole call to the handler, because the views that grpc passes have no write flag
       # (https://github.com/grpc/grpc/blob/v1.51.1/src/ruby/lib/grpc/generic/active_call.rb).
       class RpcDesc < GRPC::RpcDesc
         def unmarshal_proc(target)
@@ -48,7 +49,7 @@ module Samehost
         end
       end
 
-      # A call that is its own view.
+      # Replaces the views of a call by the call.
       module WholeCall
         def single_req_view
           self
@@ -62,31 +63,31 @@ module Samehost
 
       module_function
 
-      # Has the methods of these classes of services, which a server with AS_SENT serves, see the compression.
-      def see(*services)
+      # Replaces the methods of service classes by RpcDesc. Call it for each service of a server with AS_SENT.
+      def extend_services(*services)
         services.each { |service| service.rpc_descs.transform_values! { |method| RpcDesc.new(*method.to_a) } }
       end
 
-      # Lets the messages of a server's call be compressed, unless its headers, which say so, have gone.
+      # Allows compressed messages in a call of a server, unless its headers were already sent.
       def allow(call)
         call.merge_metadata_to_send(GZIP) unless call.metadata_sent
       end
 
-      # Reads a message as it came over the wire.
+      # Decodes a message as it was sent.
       def receive(bytes, unmarshal)
         compressed = bytes.start_with?(*HEADERS)
         Received.new(unmarshal.call(compressed ? inflate(bytes) : bytes), compressed)
       rescue Google::Protobuf::ParseError => e
-        raise GRPC::Internal, "a message of #{bytes.bytesize} bytes is broken: #{e.message}"
+        raise GRPC::Internal, "cannot decode a message of #{bytes.bytesize} bytes: #{e.message}"
       end
 
-      # Gives the message of a request, or refuses it.
+      # Returns the message of a request. Raises INVALID_ARGUMENT if its compression is not the expected one.
       def check(received)
         request = received.message
         expected = request.expect_compressed&.value if request.respond_to?(:expect_compressed)
         return request if expected.nil? || expected == received.compressed
 
-        raise GRPC::InvalidArgument, "expect_compressed is #{expected} and the message came " \
+        raise GRPC::InvalidArgument, "expect_compressed is #{expected}, but the message was " \
                                      "#{received.compressed ? 'compressed' : 'uncompressed'}"
       end
 
@@ -94,11 +95,11 @@ module Samehost
         message = String.new(encoding: Encoding::BINARY)
         inflater = Zlib::Inflate.new(ANY_HEADER)
         inflater.inflate(bytes) { |chunk| append(message, chunk) }
-        raise Zlib::BufError, 'it is cut short' unless inflater.finished?
+        raise Zlib::BufError, 'the data is incomplete' unless inflater.finished?
 
         message
       rescue Zlib::Error => e
-        raise GRPC::Internal, "a compressed message of #{bytes.bytesize} bytes is broken: #{e.message}"
+        raise GRPC::Internal, "cannot decompress a message of #{bytes.bytesize} bytes: #{e.message}"
       ensure
         inflater&.close
       end

@@ -4,9 +4,9 @@ require 'samehost/interop/checks'
 
 module Samehost
   module Interop
-    # A FullDuplexCall whose requests are sent one by one.
+    # A FullDuplexCall that sends requests one at a time.
     class Duplex
-      # Makes the call, yields it, and ends it.
+      # Starts the call, yields it, and ends it.
       def self.open(stub, **options)
         duplex = new(stub, **options)
         yield duplex
@@ -24,12 +24,12 @@ module Samehost
         @queue << request
       end
 
-      # Says that no request follows.
+      # Ends the requests.
       def half_close
         @queue.close
       end
 
-      # Waits for a response; nil is the end.
+      # Waits for a response. Returns nil at the end of the stream.
       def receive
         @responses.next
       rescue StopIteration

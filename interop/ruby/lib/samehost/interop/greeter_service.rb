@@ -4,7 +4,7 @@ require 'samehost/greeter/v1/greeter_services_pb'
 
 module Samehost
   module Interop
-    # The example service of the contract: one method of each of gRPC's four kinds.
+    # GreeterService, with one method for each of gRPC's four kinds of call.
     class GreeterService < Greeter::V1::GreeterService::Service
       GREETINGS = {
         'de' => 'Hallo, %s!',
@@ -23,7 +23,7 @@ module Samehost
         Greeter::V1::GreetResponse.new(message: greeting('en', request.name))
       end
 
-      # Greets one person in several languages, one after the other.
+      # Greets one person in several languages. Each response has one language.
       def greet_in_languages(request, call)
         return enum_for(:greet_in_languages, request, call) unless block_given?
 
@@ -35,7 +35,7 @@ module Samehost
         end
       end
 
-      # Greets all names of the stream at once.
+      # Greets all names of the stream in one response.
       def greet_together(call)
         names = call.each_remote_read.map do |request|
           refuse(name_fault(request.name))
@@ -45,7 +45,7 @@ module Samehost
         Greeter::V1::GreetTogetherResponse.new(message: greeting('en', everyone(names)), count: names.size)
       end
 
-      # Answers each message as it comes.
+      # Answers each message when it arrives.
       def converse(requests)
         return enum_for(:converse, requests) unless block_given?
 

@@ -6,9 +6,9 @@ require 'samehost/interop/status'
 
 module Samehost
   module Interop
-    # The four kinds of call of the example service, made one after the other.
+    # Makes the four kinds of call of GreeterService, one after the other.
     class Greetings
-      # What one call sent and received, in order.
+      # The messages that one call sent and received, in order.
       Exchange = Struct.new(:call, :sent, :received) do
         def to_s
           [call, *sent.map { |text| "  > #{text}" }, *received.map { |text| "  < #{text}" }].join("\n")
@@ -17,9 +17,9 @@ module Samehost
 
       GUESTS = %w[Grace Edsger].freeze
 
-      # Waits for the server, and yields each exchange as soon as it is there.
+      # Waits for the server, and yields each exchange as soon as its call has ended.
       #
-      # @param timeout [Float] seconds to wait for the server, and that each call may take
+      # @param timeout [Float] seconds to wait for the server, and the deadline of each call
       def self.each(address, name, timeout, &block)
         Samehost.channel(address, wait: timeout, wait_for_ready: true) do |channel|
           new(channel, name, timeout).each(&block)
@@ -58,30 +58,30 @@ module Samehost
         Exchange.new('GreetTogether', party, [response.message])
       end
 
-      # What is said next depends on what was heard, so the requests come from a queue that the responses fill.
+      # The next text depends on the last response, so the requests come from a queue that the responses fill.
       def converse
         exchange = Exchange.new('Converse', [], [])
-        said = Queue.new
-        say(exchange, said, "#{@name} here.")
-        @stub.converse(requests(said)).each do |response|
+        texts = Queue.new
+        send_text(exchange, texts, "#{@name} here.")
+        @stub.converse(requests(texts)).each do |response|
           exchange.received << response.text
           reply = ["I heard: #{response.text}", 'Goodbye!'][exchange.received.size - 1]
-          reply ? say(exchange, said, reply) : said.close
+          reply ? send_text(exchange, texts, reply) : texts.close
         end
         exchange
       ensure
-        said&.close
+        texts&.close
       end
 
-      def say(exchange, said, text)
+      def send_text(exchange, texts, text)
         exchange.sent << text
-        said << text
+        texts << text
       end
 
-      # One request for each text, until the queue is closed.
-      def requests(said)
+      # Returns a request for each text, until the queue is closed.
+      def requests(texts)
         Enumerator.new do |call|
-          while (text = said.pop)
+          while (text = texts.pop)
             call << Greeter::V1::ConverseRequest.new(text:)
           end
         end

@@ -4,12 +4,12 @@ require 'samehost/interop/orca_load_report_pb'
 
 module Samehost
   module Interop
-    # The server's load report out of band: one, which TestService sets and OpenRcaService sends.
+    # The out-of-band load report of the server. TestService sets it, and OpenRcaService sends it.
     class LoadReports
       # The trailer with one call's serialized report (gRFC A51).
       TRAILER = 'endpoint-load-metrics-bin'
 
-      # The report on the wire for the one that a test asks for.
+      # Converts the report of a test to the message that a server sends.
       def self.report(test_report)
         Xds::Data::Orca::V3::OrcaLoadReport.new(
           cpu_utilization: test_report.cpu_utilization, mem_utilization: test_report.memory_utilization,
@@ -24,8 +24,8 @@ module Samehost
         @turn = Mutex.new
       end
 
-      # Sets the report. It is then this call's turn until it leaves: the server has one report, and each client expects
-      # its own.
+      # Sets the report. Other calls wait until this call leaves, because the server has one report, and each client
+      # expects its own.
       def set(report)
         @turn.lock unless @turn.owned?
         @current = report

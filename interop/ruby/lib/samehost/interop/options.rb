@@ -4,11 +4,11 @@ require 'optparse'
 
 module Samehost
   module Interop
-    # Wrong usage: a program that ends with it exits with 2.
+    # Wrong usage. The program exits with 2.
     class UsageError < StandardError
     end
 
-    # The options of the three commands, and what their values mean.
+    # The options of the three commands and their values.
     module Options
       COMMANDS = {
         'serve' => ['--socket PATH', '--mode OCTAL', '--group NAME', '--grace SECONDS', '--trust-folder',
@@ -17,27 +17,27 @@ module Samehost
         'interop' => ['--socket PATH', '--case NAME']
       }.freeze
 
-      # The greatest number of seconds: grpc's clock has an end.
+      # The greatest number of seconds, because grpc's clock is limited.
       DAY = 86_400
 
       module_function
 
-      # Puts the values of the options that are given into a Hash, by name; where that has a list, they are added to it.
+      # Adds the options to a Hash by name. If the Hash has a list for an option, the values are added to the list.
       def parse(command, arguments, given)
         rest = parser(command, given).parse(arguments)
-        raise UsageError, "an argument too many: #{rest.first.inspect}" unless rest.empty?
+        raise UsageError, "unexpected argument #{rest.first.inspect}; see --help" unless rest.empty?
       rescue OptionParser::ParseError => e
         raise UsageError, "#{e.message}; see --help"
       end
 
       def mode(text)
         return 0o660 unless text
-        raise UsageError, "mode '#{text}' is not octal; write it as in 0660" unless text.match?(/\A(0o)?[0-7]+\z/)
+        raise UsageError, "invalid --mode '#{text}': use 0000 to 0777, in octal" unless text.match?(/\A(0o)?[0-7]+\z/)
 
         text.to_i(8)
       end
 
-      # A name, or the number that is given.
+      # A name or a number.
       def group(text)
         text&.match?(/\A\d+\z/) ? text.to_i : text
       end
@@ -50,7 +50,7 @@ module Samehost
 
         seconds
       rescue ArgumentError
-        raise UsageError, "#{name} is '#{text}' and must be a number of seconds from #{least} to #{DAY}"
+        raise UsageError, "invalid --#{name} '#{text}': use seconds from #{least} to #{DAY}"
       end
 
       def parser(command, given)

@@ -5,10 +5,10 @@ require 'samehost/interop/orca_service_services_pb'
 
 module Samehost
   module Interop
-    # Backend metrics out of band (ORCA, gRFC A51), for as long as one listens.
+    # Sends load reports out of band (ORCA, gRFC A51).
     class OrcaService < Xds::Service::Orca::V3::OpenRcaService::Service
-      # How often a report is sent at most. gRFC A51 has 30 s for production and lets tests have less; with 0.1 s a case
-      # is done the sooner, and ten small messages a second cost nothing.
+      # The least time between two reports. gRFC A51 requires 30 s for production and allows less for tests. 0.1 s makes
+      # the case fast, and ten small messages a second are cheap.
       MIN_INTERVAL_SECONDS = 0.1
 
       def initialize(reports)
@@ -16,7 +16,7 @@ module Samehost
         @reports = reports
       end
 
-      # Sends the report at once, then once in each interval; ends when a report can't be sent.
+      # Sends the report at once and then in each interval. Ends when a send fails.
       def stream_core_metrics(request, call)
         return enum_for(:stream_core_metrics, request, call) unless block_given?
 
@@ -29,8 +29,8 @@ module Samehost
       private
 
       def interval(request)
-        asked = request.report_interval
-        [asked ? asked.seconds + (asked.nanos / 1e9) : 0, MIN_INTERVAL_SECONDS].max
+        requested = request.report_interval
+        [requested ? requested.seconds + (requested.nanos / 1e9) : 0, MIN_INTERVAL_SECONDS].max
       end
     end
   end

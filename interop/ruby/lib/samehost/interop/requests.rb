@@ -6,7 +6,7 @@ require 'samehost/interop/testing_pb'
 
 module Samehost
   module Interop
-    # What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it.
+    # The requests of the official cases (grpc/grpc doc/interop-test-descriptions.md).
     module Requests
       include Grpc::Testing
 
@@ -16,13 +16,13 @@ module Samehost
       RESPONSE_BYTES = [31_415, 9, 2653, 58_979].freeze
       COMPRESSED_REQUEST_BYTES = [27_182, 45_904].freeze
 
-      # The two sizes of server_compressed_streaming, in order, by whether they are to come compressed.
+      # The two sizes of server_compressed_streaming, in order. The keys select compression.
       COMPRESSED_RESPONSE_BYTES = { true => 31_415, false => 92_653 }.freeze
 
       ECHO_INITIAL = { 'x-grpc-test-echo-initial' => 'test_initial_metadata_value' }.freeze
       ECHO_TRAILING = { 'x-grpc-test-echo-trailing-bin' => "\xab\xab\xab".b }.freeze
 
-      # What cacheable_unary sends along, as some proxies keep nothing for callers on their own host.
+      # Metadata of cacheable_unary, because some proxies cache nothing for callers on their own host.
       USER_IP = { 'x-user-ip' => '1.2.3.4' }.freeze
 
       STATUS = EchoStatus.new(code: 2, message: 'test status message')
@@ -54,17 +54,17 @@ module Samehost
         SimpleRequest.new(response_size: LARGE_RESPONSE_BYTES, payload: payload(LARGE_REQUEST_BYTES), **fields)
       end
 
-      # A large request that says whether it comes compressed.
+      # A large request with expect_compressed, which states whether the request is compressed.
       def large_expecting(compressed)
         large(expect_compressed: BoolValue.new(value: compressed))
       end
 
-      # A large request that says how the response is to come.
+      # A large request with response_compressed, which selects a compressed response.
       def large_response(compressed)
         large(response_compressed: BoolValue.new(value: compressed))
       end
 
-      # A request like no other before: its payload is the time.
+      # A unique request: its payload is the current time.
       def cacheable
         SimpleRequest.new(payload: Payload.new(body: Process.clock_gettime(Process::CLOCK_REALTIME, :nanosecond).to_s))
       end
@@ -73,7 +73,7 @@ module Samehost
         REQUEST_BYTES.map { |size| StreamingInputCallRequest.new(payload: payload(size)) }
       end
 
-      # A request of client_compressed_streaming, that says whether it comes compressed.
+      # A request of client_compressed_streaming with expect_compressed.
       def input_expecting(compressed, size)
         StreamingInputCallRequest.new(payload: payload(size), expect_compressed: BoolValue.new(value: compressed))
       end
@@ -92,24 +92,24 @@ module Samehost
         StreamingOutputCallRequest.new(response_parameters: parameters)
       end
 
-      # The requests of ping_pong, each of which is sent when the one before is answered.
+      # The requests of ping_pong. Send each after the response to the previous one.
       def ping_pong
         REQUEST_BYTES.zip(RESPONSE_BYTES).map do |request_bytes, response_bytes|
           output(response_bytes, payload: payload(request_bytes))
         end
       end
 
-      # The request of custom_metadata's stream.
+      # The request of the stream of custom_metadata.
       def large_output
         output(LARGE_RESPONSE_BYTES, payload: payload(LARGE_REQUEST_BYTES))
       end
 
-      # A request that is never answered, as it asks for nothing.
+      # A request without an answer, because it selects no response.
       def sleeper
         output(payload: payload(REQUEST_BYTES.first))
       end
 
-      # A request that sets the report out of band, and for one response that says that it is set.
+      # A request that sets the out-of-band report and selects one response as a confirmation.
       def reporting(report)
         output(1, orca_oob_report: report)
       end

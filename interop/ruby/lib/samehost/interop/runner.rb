@@ -8,9 +8,9 @@ require 'samehost/interop/status'
 
 module Samehost
   module Interop
-    # Runs cases one after the other, each on a channel of its own, and prints of each how it went.
+    # Runs cases one after the other, each on a new channel, and prints their results.
     class Runner
-      # The official cases that this client does not know: they take an account of Google's cloud.
+      # Official cases that this client does not know, because they need a Google Cloud account.
       NEED_GOOGLE_CREDENTIALS = %w[
         compute_engine_channel_credentials compute_engine_creds google_default_credentials
         jwt_token_creds oauth2_auth_token per_rpc_creds
@@ -36,7 +36,7 @@ module Samehost
 
       def check(names)
         unknown = names.find { |name| !NAMES.include?(name) } or return
-        raise UsageError, "no case #{unknown.inspect}; the cases are #{NAMES.join(', ')}"
+        raise UsageError, "invalid --case #{unknown.inspect}: use #{NAMES.join(', ')}"
       end
 
       def report(name)

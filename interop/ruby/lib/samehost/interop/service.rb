@@ -9,19 +9,19 @@ require 'samehost'
 
 module Samehost
   module Interop
-    # grpc.testing.TestService (grpc/grpc doc/interop-test-descriptions.md). UnimplementedCall is the generated one,
-    # which answers UNIMPLEMENTED: it is part of the contract that no server writes its own.
+    # grpc.testing.TestService (grpc/grpc doc/interop-test-descriptions.md). It keeps the generated UnimplementedCall,
+    # which returns UNIMPLEMENTED, because servers must not implement it.
     class Service < Grpc::Testing::TestService::Service
       ECHO_INITIAL = 'x-grpc-test-echo-initial'
       ECHO_TRAILING = 'x-grpc-test-echo-trailing-bin'
 
-      # What lets a proxy keep a response, for as long as the official description has it.
+      # Allows a proxy to cache a response. The official description has this time.
       CACHEABLE = { 'cache-control' => 'max-age=60, public' }.freeze
 
-      # This server's own name, the same for its whole life.
+      # The name of this server, which never changes.
       SERVER_ID = "#{Socket.gethostname}-#{Process.pid}-#{SecureRandom.hex}".freeze
 
-      # The status codes that gRPC knows; a test may ask for any number.
+      # The status codes of gRPC. A test may request any number.
       CODES = (GRPC::Core::StatusCodes::OK..GRPC::Core::StatusCodes::UNAUTHENTICATED)
 
       def initialize(reports)
@@ -29,12 +29,11 @@ module Samehost
         @reports = reports
       end
 
-      # Answers nothing with nothing.
       def empty_call(_request, _call)
         Grpc::Testing::Empty.new
       end
 
-      # Answers with a payload, a status, metadata or a load report, as the request asks.
+      # Returns the payload, status, metadata and load report that the request selects.
       def unary_call(request, call)
         echo_metadata(call)
         report(request, call)
@@ -46,26 +45,26 @@ module Samehost
         )
       end
 
-      # Answers with the request's own payload, and lets a proxy keep the answer.
+      # Returns the payload of the request and allows a proxy to cache the answer.
       def cacheable_unary_call(request, call)
         call.merge_metadata_to_send(CACHEABLE)
         Grpc::Testing::SimpleResponse.new(payload: request.payload)
       end
 
-      # Answers one request with all that it asks for.
+      # Sends all responses that the request selects.
       def streaming_output_call(request, call, &block)
         return enum_for(:streaming_output_call, request, call) unless block_given?
 
         respond(request, call, &block)
       end
 
-      # Sums up the sizes of the payloads.
+      # Returns the sum of the payload sizes.
       def streaming_input_call(call)
         size = call.each_remote_read.sum { |request| body_size(request) }
         Grpc::Testing::StreamingInputCallResponse.new(aggregated_payload_size: size)
       end
 
-      # Answers each request as it comes.
+      # Answers each request when it arrives.
       def full_duplex_call(requests, call, &block)
         return enum_for(:full_duplex_call, requests, call) unless block_given?
 
@@ -78,7 +77,7 @@ module Samehost
         @reports.leave
       end
 
-      # Answers the requests when all have come.
+      # Answers the requests when all have arrived.
       def half_duplex_call(requests, call, &block)
         return enum_for(:half_duplex_call, requests, call) unless block_given?
 
@@ -115,12 +114,12 @@ module Samehost
       end
 
       def report(request, call)
-        asked = request.orca_per_query_report or return
-        report = LoadReports.report(asked)
+        requested = request.orca_per_query_report or return
+        report = LoadReports.report(requested)
         call.output_metadata[LoadReports::TRAILER] = Xds::Data::Orca::V3::OrcaLoadReport.encode(report)
       end
 
-      # Ends a call with a status instead of a response: because it is asked for, or can't be answered.
+      # Raises the status that the request selects, or INVALID_ARGUMENT if it cannot be answered.
       def refuse(request, sizes, call)
         status = request.response_status
         if status && !status.code.zero?
@@ -132,13 +131,13 @@ module Samehost
       end
 
       def type_fault(type)
-        "response_type is #{type}; 0 is the one there is" unless type == :COMPRESSABLE
+        "invalid response_type #{type}; use 0" unless type == :COMPRESSABLE
       end
 
       def size_fault(sizes)
         most = Transport::MAX_MESSAGE_BYTES
         size = sizes.find { |each| !each.between?(0, most) }
-        "a size is #{size} bytes; ask for 0 to #{most}" if size
+        "invalid size #{size}; use 0 to #{most} bytes" if size
       end
 
       def payload(size)

@@ -5,13 +5,13 @@ require 'samehost/interop/status'
 
 module Samehost
   module Interop
-    # Times the iterations of a soak test, and counts those that fail.
+    # Runs a soak test and counts failed iterations.
     class Soak
-      # The defaults of the official clients; and no failure is allowed.
+      # The defaults of the official clients. No failure is allowed.
       ITERATIONS = 10
       ITERATION_SECONDS = 1.0
 
-      # Runs the block for each iteration; fails unless all were made in time, and none of them failed.
+      # Runs the block for each iteration. Raises CaseFailure unless all iterations finished in time without an error.
       def self.run(&block)
         new.run(&block)
       end
@@ -31,7 +31,7 @@ module Samehost
 
       private
 
-      # What was wrong with an iteration, if anything.
+      # Runs one iteration. Returns its error, or nil.
       def iteration
         started = Checks.now
         yield

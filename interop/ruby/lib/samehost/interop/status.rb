@@ -4,25 +4,26 @@ require 'samehost'
 
 module Samehost
   module Interop
-    # What the status of a failed call says, in one line.
+    # Explains the status of a failed call in one line.
     module Status
       NAMES = GRPC::Core::StatusCodes.constants.to_h { |name| [GRPC::Core::StatusCodes.const_get(name), name] }
 
       module_function
 
-      # Why the server can't be reached, or else what it answered.
+      # Returns the reason why the client cannot connect, or else the status of the call.
       def explain(error, address)
         cause = Samehost.diagnose(address) if [GRPC::Unavailable, GRPC::DeadlineExceeded].include?(error.class)
         cause || Error.new(
           case error
           when GRPC::DeadlineExceeded
-            "no answer from #{address} before the deadline: #{details(error)}; give it more time, or see what keeps it"
-          else "#{address} answered #{code_name(error)}: #{details(error)}"
+            "no answer from #{address} before the deadline: #{details(error)}; " \
+            'use a longer deadline, or check the server'
+          else "#{address} returned #{code_name(error)}: #{details(error)}"
           end
         )
       end
 
-      # One that was not expected.
+      # Describes an unexpected status.
       def unexpected(error)
         "status: expected OK, got #{code_name(error)} #{details(error)}"
       end
@@ -31,7 +32,7 @@ module Samehost
         NAMES.fetch(error.code, error.code)
       end
 
-      # The message; grpc gives bytes.
+      # The message as UTF-8, because grpc returns bytes.
       def details(error)
         text = error.details.dup.force_encoding(Encoding::UTF_8).scrub.split.join(' ')
         text.empty? ? 'no details' : text
