@@ -8,6 +8,11 @@ module Samehost
     def self.reason(system_error)
       system_error.class.new.message.sub(/\A./, &:downcase)
     end
+
+    # The error of a socket that cannot be bound.
+    def self.cannot_bind(path, reason)
+      new("cannot listen on #{path}: cannot bind a socket: #{reason}; use a file system that has sockets and space")
+    end
   end
 
   # The address is relative, too long, or has characters that gRPC libraries read differently.

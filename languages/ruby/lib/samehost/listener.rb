@@ -61,15 +61,6 @@ module Samehost
       # Send this last: the predecessor may then remove or rename the files beside the path.
       @predecessor&.send_published
       @successors = Takeover::Successors.new(@path, @control, self, @logger, &taken_over) if @control
-    rescue SystemCallError => e
-      raise Error, "cannot listen on #{@path}: cannot move the socket there: #{Error.reason(e)}: " \
-                   "#{PathState.describe_permissions(@path)}; give this process write permission"
-    end
-
-    # The error if the system cannot bind a socket.
-    def bind_error(reason)
-      Error.new("cannot listen on #{@path}: cannot bind a socket: #{reason}; " \
-                'use a file system that has sockets and space')
     end
 
     # Removes the path if it still names the socket of this server, and releases the lock. Can be called again.
@@ -149,11 +140,7 @@ module Samehost
 
     def give_control_name
       private_path = @private.new_path
-      begin
-        @control = Takeover.listen(private_path)
-      rescue SystemCallError => e
-        raise bind_error(Error.reason(e))
-      end
+      @control = Takeover.listen(private_path, @path)
       @names.give(File.basename(@control_path), private_path)
     end
 

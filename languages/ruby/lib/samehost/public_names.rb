@@ -17,6 +17,9 @@ module Samehost
     def give(name, private_path)
       @own[name] = identity(private_path)
       File.rename(private_path, @folder.at(name))
+    rescue SystemCallError => e
+      raise Error, "cannot listen on #{@socket_path}: cannot move the socket there: #{Error.reason(e)}: " \
+                   "#{PathState.describe_permissions(@socket_path)}; give this process write permission"
     end
 
     # Whether this server has any public name.

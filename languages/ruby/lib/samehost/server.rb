@@ -160,13 +160,14 @@ module Samehost
     def check(name, value, allowed)
       return value if allowed.include?(value)
 
-      raise ArgumentError, "invalid #{name} #{value.inspect}: use #{allowed.inspect}"
+      remedy = allowed.is_a?(Range) ? "#{allowed.min} to #{allowed.max}" : allowed.map(&:inspect).join(' or ')
+      raise ArgumentError, "invalid #{name} #{value.inspect}: use #{remedy}"
     end
 
     def bind
       @server.add_http2_port("unix:#{@bound}", :this_port_is_insecure)
     rescue RuntimeError
-      raise @listener.bind_error('gRPC reports no reason')
+      raise Error.cannot_bind(@listener.path, 'gRPC reports no reason')
     end
 
     def serve

@@ -36,8 +36,10 @@ module Samehost
     end
 
     # Listens on a private path with a mode that lets only the user of the server connect.
-    def listen(private_path)
+    def listen(private_path, path)
       UNIXServer.new(private_path).tap { File.chmod(0o600, private_path) }
+    rescue SystemCallError => e
+      raise Error.cannot_bind(path, Error.reason(e))
     end
 
     def send_line(connection, message)

@@ -47,7 +47,7 @@ module Samehost
         return help if @arguments.intersect?(%w[--help -h])
 
         command, *arguments = @arguments
-        raise UsageError, "invalid command #{command.inspect}: use #{Options::COMMANDS.keys.join(', ')}" unless
+        raise UsageError, "invalid command #{command.to_s.inspect}: use serve, greet or interop, or --help" unless
           Options::COMMANDS.key?(command)
 
         Options.parse(command, arguments, @given)
