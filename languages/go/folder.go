@@ -51,7 +51,7 @@ func (f *folder) at(name string) string { return filepath.Join(f.path, name) }
 func (f *folder) close() { f.file.Close() }
 
 // openSocketFolder opens the folder of a socket. It refuses a folder in which every user can replace the socket, unless
-// options trust it. Every user with write permission on a folder can replace its files, unless it has the sticky bit
+// TrustFolder allows it. Every user with write permission on a folder can replace its files, unless it has the sticky bit
 // (unlink(2)).
 func openSocketFolder(socket string, options Options) (*folder, error) {
 	path := filepath.Dir(socket)

@@ -44,8 +44,8 @@ type Options struct {
 
 // Listener is a [net.Listener] on the path of a Unix socket.
 //
-// The socket is bound in a private folder beside the path, and renamed to the path when it is ready. So a file at the path
-// always means that a server listens, and it never has a wider mode than Options.Mode.
+// The socket is bound in a private folder beside the path, and renamed to the path when it is ready. So clients never find
+// a socket that does not accept connections yet, or that has a wider mode than Options.Mode.
 type Listener struct {
 	unix      *net.UnixListener
 	path      string

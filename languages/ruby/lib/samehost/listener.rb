@@ -7,8 +7,8 @@ module Samehost
   # end.
   #
   # The socket is bound in a private folder that no other user can enter. It gets its mode and group there, and is
-  # renamed to the path when it is ready. So a file at the path always means that a server listens, and it never has a
-  # wider mode. With grpc alone, a second server replaces a running one without an error, and the first that stops
+  # renamed to the path when it is ready. So clients never find a socket that does not accept connections yet, or that
+  # has a wider mode. With grpc alone, a second server replaces a running one without an error, and the first that stops
   # removes the file of the other (https://github.com/grpc/grpc/issues/17122).
   #
   # All paths are relative to open folders. Another user who may write to the folder can replace files in it, but cannot
