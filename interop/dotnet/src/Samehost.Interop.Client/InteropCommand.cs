@@ -22,7 +22,7 @@ internal static class InteropCommand
         {
             foreach (var name in result.Tokens.Select(token => token.Value).Where(name => !CaseRunner.Knows(name)))
             {
-                result.AddError($"--case '{name}' is no official case; give one of {string.Join(", ", CaseRunner.Names)}");
+                result.AddError($"invalid --case '{name}': use one of {string.Join(", ", CaseRunner.Names)}");
             }
         });
         var command = new Command("interop", "Runs official cases; the exit code is 0 if all passed.") { socket, cases };

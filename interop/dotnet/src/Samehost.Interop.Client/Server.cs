@@ -34,8 +34,10 @@ internal static class Server
             StatusCode.Unavailable or StatusCode.DeadlineExceeded
                 when await SocketDiagnosis.DiagnoseAsync(address) is { } reason => reason,
             StatusCode.DeadlineExceeded => new IOException(
-                $"no answer from {address} before the deadline: {details}; give it more time, or see what keeps it", error),
-            var code => new IOException($"{address} answered {NameOf(code)}: {details}", error),
+                $"the call to {address} exceeded its deadline: {details}; "
+                + "allow more time, or check that the server is not blocked",
+                error),
+            var code => new IOException($"the call to {address} failed with {NameOf(code)}: {details}", error),
         };
     }
 

@@ -38,14 +38,16 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
         {
             Refuse(
                 !Greetings.ContainsKey(language),
-                $"languages has '{language}'; the server knows {string.Join(", ", Greetings.Keys)}");
+                $"invalid languages: '{language}' is unknown; use {string.Join(", ", Greetings.Keys)}");
         }
 
         // Not ToTimeSpan(), which throws where a Duration is out of its own bounds.
         var interval = request.Interval is { } duration ? duration.Seconds + (duration.Nanos / 1e9) : 0;
         Refuse(
             interval is < 0 or > MaxIntervalSeconds,
-            string.Create(CultureInfo.InvariantCulture, $"interval is {interval:0.0########} seconds; give 0 to {MaxIntervalSeconds}"));
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"invalid interval: {interval:0.0########} seconds; use 0 to {MaxIntervalSeconds} seconds"));
         RefuseName(request.Name);
 
         var pause = TimeSpan.Zero;
@@ -69,7 +71,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
             names.Add(request.Name);
         }
 
-        Refuse(names.Count == 0, "the stream has no request; send at least one name");
+        Refuse(names.Count == 0, "invalid stream: it has no request; send at least one name");
         var everyone = names is [.. var others, var last] && others.Count > 0
             ? $"{string.Join(", ", others)} and {last}"
             : names[0];
@@ -86,7 +88,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
         await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
         {
             var length = CharactersOf(request.Text);
-            Refuse(length > MaxText, $"text has {length} characters; give at most {MaxText}");
+            Refuse(length > MaxText, $"invalid text: {length} characters; use at most {MaxText}");
             var text = length > 0 ? $"You said: {request.Text}" : "You said nothing.";
             await responseStream.WriteAsync(new ConverseResponse { Text = text, Turn = ++turn });
         }
@@ -98,7 +100,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
     private static void RefuseName(string name)
     {
         var length = CharactersOf(name);
-        Refuse(length is < 1 or > MaxName, $"name has {length} characters; give 1 to {MaxName}");
+        Refuse(length is < 1 or > MaxName, $"invalid name: {length} characters; use 1 to {MaxName}");
     }
 
     /// <summary>Characters as the contract counts them: a string's length would count some of them twice.</summary>

@@ -185,14 +185,14 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
 
         if (type != PayloadType.Compressable)
         {
-            throw Invalid($"response_type is {(int)type}; 0 is the one there is");
+            throw Invalid($"invalid response_type: {(int)type}; use 0");
         }
 
         foreach (var size in sizes)
         {
             if (size is < 0 or > MaxMessageBytes)
             {
-                throw Invalid($"a size is {size} bytes; ask for 0 to {MaxMessageBytes}");
+                throw Invalid($"invalid size: {size} bytes; use 0 to {MaxMessageBytes}");
             }
         }
     }

@@ -20,9 +20,9 @@ internal static class RequestCompression
         var compressed = context.GetHttpContext().Items.Remove(CameCompressed);
         if (expected is not null && expected.Value != compressed)
         {
-            var came = compressed ? "compressed" : "uncompressed";
+            var actual = compressed ? "compressed" : "uncompressed";
             throw new RpcException(new Status(
-                StatusCode.InvalidArgument, $"expect_compressed is {expected.Value} and the message came {came}"));
+                StatusCode.InvalidArgument, $"expect_compressed is {expected.Value}, but the message is {actual}"));
         }
     }
 }

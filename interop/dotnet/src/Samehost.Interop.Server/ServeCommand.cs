@@ -90,8 +90,7 @@ internal static class ServeCommand
         }
         catch (SamehostException error) when (error.Error is SamehostError.UnsafeFolder)
         {
-            throw new IOException(
-                $"{error.Message}, or serve with --trust-folder if you trust everyone who can reach it", error);
+            throw new IOException($"{error.Message}, or use --trust-folder", error);
         }
 
         Console.WriteLine(new ReadyLine(
@@ -173,6 +172,6 @@ internal static class ServeCommand
             // said below
         }
 
-        throw new FormatException($"--mode is '{text}'; give permissions in octal, 0000 to 0777, as in 0660");
+        throw new FormatException($"invalid --mode '{text}': use octal permissions from 0000 to 0777, such as 0660");
     }
 }

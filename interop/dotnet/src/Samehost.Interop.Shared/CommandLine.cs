@@ -93,8 +93,8 @@ public static class CommandLine
         var isNumber = double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds);
         if (!isNumber || !(seconds <= MaxSeconds) || seconds < 0 || (seconds == 0 && !zeroAllowed))
         {
-            var least = zeroAllowed ? "from 0" : "above 0";
-            throw new FormatException($"{name} is '{text}'; give seconds {least} to {MaxSeconds}");
+            var least = zeroAllowed ? "0" : "more than 0, up";
+            throw new FormatException($"invalid {name} '{text}': use {least} to {MaxSeconds} seconds");
         }
 
         return TimeSpan.FromSeconds(seconds);

@@ -9,9 +9,9 @@ public sealed class ServerTests
     private static readonly UnixSocketAddress Nowhere = UnixSocketAddress.Parse("/nonexistent/app.sock");
 
     [Theory]
-    [InlineData(StatusCode.Unavailable, "no socket at /nonexistent/app.sock: there is no folder /nonexistent")]
-    [InlineData(StatusCode.NotFound, "unix:/nonexistent/app.sock answered NOT_FOUND: no details")]
-    public async Task SaysWhatAFailedCallMeans(StatusCode code, string expected)
+    [InlineData(StatusCode.Unavailable, "cannot connect to /nonexistent/app.sock: ")]
+    [InlineData(StatusCode.NotFound, "the call to unix:/nonexistent/app.sock failed with NOT_FOUND: ")]
+    public async Task ExplainsAFailedCall(StatusCode code, string expected)
     {
         var error = await Server.ExplainAsync(new RpcException(new Status(code, "")), Nowhere);
         Assert.StartsWith(expected, error.Message, StringComparison.Ordinal);

@@ -11,9 +11,6 @@ namespace Samehost.AspNetCore;
 /// </remarks>
 internal sealed partial class Folder : IDisposable
 {
-    private const int NoSuchFile = 2; // ENOENT
-    private const int NotAFolder = 20; // ENOTDIR
-
     private readonly SafeFileHandle _handle;
     private readonly string _heldPath;
 
@@ -51,9 +48,10 @@ internal sealed partial class Folder : IDisposable
         }
 
         folder.Dispose();
-        throw new SamehostException(
+        throw SamehostException.CannotListen(
             SamehostError.UnsafeFolder,
-            $"every user can replace the socket {socket.Path}: {folder.FullName} has mode {SocketProbe.Octal(mode)}; "
+            socket,
+            $"every user can replace the socket, because {folder.FullName} has mode {SocketProbe.Octal(mode)}; "
             + $"run chmod o-w {folder.FullName}");
     }
 
@@ -96,10 +94,6 @@ internal sealed partial class Folder : IDisposable
     /// <summary>Looks at a name and, where it is a socket, dials it.</summary>
     public SocketState Look(string name) => SocketProbe.Look(Path.Combine(FullName, name), At(name));
 
-    /// <summary>A message of the system with paths that people know.</summary>
-    public string Explain(string message) =>
-        message.Replace(_heldPath, FullName.TrimEnd('/') + "/", StringComparison.Ordinal);
-
     public void Dispose() => _handle.Dispose();
 
     private static Folder OpenFolderOf(UnixSocketAddress socket)
@@ -110,16 +104,19 @@ internal sealed partial class Folder : IDisposable
         }
         catch (DirectoryNotFoundException error)
         {
-            throw new SamehostException(
+            throw SamehostException.CannotListen(
                 SamehostError.NoFolder,
-                $"no folder {socket.Folder} for the socket {socket.Path}; create it or mount it", error);
+                socket,
+                $"the folder {socket.Folder} does not exist; create it or mount it",
+                error);
         }
         catch (IOException error)
         {
-            throw new SamehostException(
+            throw SamehostException.CannotListen(
                 SamehostError.System,
-                $"cannot open the folder of {socket.Path}: {error.Message}; "
-                + SocketProbe.DescribePermissions(socket.Folder),
+                socket,
+                $"cannot open its folder: {Errno.Describe(error)}: {SocketProbe.DescribePermissions(socket.Folder)}; "
+                + "give this process search permission",
                 error);
         }
     }
@@ -133,10 +130,12 @@ internal sealed partial class Folder : IDisposable
         }
 
         var error = Marshal.GetLastPInvokeError();
-        var message = Marshal.GetPInvokeErrorMessage(error);
-        throw error is NoSuchFile or NotAFolder ? new DirectoryNotFoundException(message) : new IOException(message);
+        var message = Errno.Describe(error);
+        throw error is Errno.NoSuchFile or Errno.NotAFolder
+            ? new DirectoryNotFoundException(message)
+            : new IOException(message);
     }
 
-    [LoggerMessage(LogLevel.Warning, "every user can replace the socket {Path}: {Folder} has mode {Mode}")]
+    [LoggerMessage(LogLevel.Warning, "every user can replace the socket {Path}, because {Folder} has mode {Mode}")]
     private static partial void LogOpenToAll(ILogger logger, string path, string folder, string mode);
 }

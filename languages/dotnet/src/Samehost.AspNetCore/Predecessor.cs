@@ -8,6 +8,8 @@ internal sealed class Predecessor : IDisposable
     /// <summary>How long a server may take to release its lock, which takes it less than a millisecond.</summary>
     private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(5);
 
+    private const string Remedy = "stop its server and start this one";
+
     private readonly Socket _connection = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
 
     private Predecessor()
@@ -18,9 +20,8 @@ internal sealed class Predecessor : IDisposable
     /// <exception cref="SamehostException">It can't be asked, or does not release its lock.</exception>
     public static async Task<Predecessor> AskAsync(UnixSocketAddress address, CancellationToken cancellationToken)
     {
-        var path = SocketTakeover.ControlPathOf(address) ?? throw new SamehostException(
-            SamehostError.InUse,
-            $"{address.Path} can't be taken over: its name leaves no room for .takeover; stop its server");
+        var path = SocketTakeover.ControlPathOf(address) ?? throw SamehostException.CannotTakeOver(
+            address, $"its name leaves no room for .takeover; {Remedy}");
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(AnswerTime);
         var predecessor = new Predecessor();
@@ -31,17 +32,15 @@ internal sealed class Predecessor : IDisposable
             return await SocketTakeover.ReceiveAsync(predecessor._connection, deadline.Token).ConfigureAwait(false)
                     == TakeoverMessage.Released
                 ? predecessor
-                : throw new SamehostException(
-                    SamehostError.InUse,
-                    $"{address.Path} can't be taken over: its server goes, or another takes over; try again");
+                : throw SamehostException.CannotTakeOver(
+                    address, "its server is stopping, or another server is taking over; try again");
         }
         catch (Exception error)
         {
             predecessor.Dispose();
             var reason = error switch
             {
-                SocketException { SocketErrorCode: SocketError.AddressNotAvailable } => "no such file", // as .NET calls it
-                SocketException => error.Message,
+                SocketException => Errno.Describe(error),
                 OperationCanceledException when !cancellationToken.IsCancellationRequested => "timed out",
                 _ => null,
             };
@@ -50,9 +49,7 @@ internal sealed class Predecessor : IDisposable
                 throw;
             }
 
-            throw new SamehostException(
-                SamehostError.InUse,
-                $"{address.Path} can't be taken over: nobody answers at {path}: {reason}; stop its server", error);
+            throw SamehostException.CannotTakeOver(address, $"no server answers on {path}: {reason}; {Remedy}", error);
         }
     }
 

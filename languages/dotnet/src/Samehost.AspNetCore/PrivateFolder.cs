@@ -33,7 +33,7 @@ internal sealed class PrivateFolder : IDisposable
         {
             if (!IsPrivate(_folder))
             {
-                throw new IOException($"someone replaced {_folder.FullName}");
+                throw new IOException($"another user replaced {_folder.FullName}");
             }
 
             var mode = _folder.Status().Mode;
@@ -59,9 +59,6 @@ internal sealed class PrivateFolder : IDisposable
     /// number of the descriptor in it may be another folder's.
     /// </remarks>
     public string NewPath() => _folder.At(Token());
-
-    /// <summary>A message of the system with paths that people know.</summary>
-    public string Explain(string message) => _folder.Explain(message);
 
     /// <summary>Removes the folder and the sockets in it; doing it twice is harmless.</summary>
     public void Remove() => Remove(_folder, _parent, _name);

@@ -48,7 +48,7 @@ public sealed partial class SocketListener
         await _removed.CancelAsync().ConfigureAwait(false);
     }
 
-    [LoggerMessage(LogLevel.Warning, "someone has removed {Path}, or put another in its place: "
-        + "no new client finds this server; start it again, and leave the file alone")]
+    [LoggerMessage(LogLevel.Warning, "the socket {Path} was removed or replaced, "
+        + "and new clients cannot connect; start the server again")]
     private partial void LogRemoved(string path);
 }

@@ -90,10 +90,7 @@ public sealed partial class SocketListener
             && FileStatus.ReadLink(HeldFolder.At(Path.GetFileName(_controlPath)), out var control) == 0
             && !control.IsSocket)
         {
-            throw new SamehostException(
-                SamehostError.NotASocket,
-                $"{_controlPath} is needed to hand {Address.Path} over and is not a socket; "
-                + "move it away or choose another path");
+            throw NotASocket(_controlPath);
         }
     }
 
@@ -104,7 +101,15 @@ public sealed partial class SocketListener
         if (_controlPath is not null)
         {
             var privateControl = NewPrivatePath();
-            _control = Successors.Listen(privateControl);
+            try
+            {
+                _control = Successors.Listen(privateControl);
+            }
+            catch (Exception error) when (IsSystemError(error))
+            {
+                throw CannotBind(error);
+            }
+
             Rename(privateControl, Path.GetFileName(_controlPath));
         }
     }

@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -82,25 +81,19 @@ public sealed partial class SocketListener : IDisposable
         try
         {
             socket.Bind(new UnixDomainSocketEndPoint(_boundPath));
-            // The group first: chown(2) may clear bits of the mode.
-            if (_options.GroupId is { } groupId
-                && NativeMethods.ChangeOwner(_boundPath, NativeMethods.KeepUser, groupId) != 0)
-            {
-                throw new IOException(Marshal.GetLastPInvokeErrorMessage());
-            }
-
-            File.SetUnixFileMode(_boundPath, _options.Mode);
+            SetGroup(_boundPath);
+            SetMode(_boundPath); // after the group, because chown(2) may clear bits of the mode
             return socket;
         }
-        catch (Exception error) when (IsSystemError(error))
+        catch (Exception error)
         {
             socket.Dispose();
-            throw Cannot(
-                $"make the socket {Address.Path} with mode {SocketProbe.Octal(_options.Mode)} and group "
-                + (_options.GroupId?.ToString() ?? "its own"),
-                error,
-                Address.Path,
-                "only a group that this process is in can be given");
+            if (IsSystemError(error))
+            {
+                throw CannotBind(error);
+            }
+
+            throw;
         }
     }
 
@@ -120,7 +113,10 @@ public sealed partial class SocketListener : IDisposable
         }
         catch (Exception error) when (IsSystemError(error))
         {
-            throw Cannot($"publish {Address.Path}", error, Address.Path, "let this process write there");
+            throw CannotListen(
+                $"cannot move the socket there: {Errno.Describe(error)}: "
+                + $"{SocketProbe.DescribePermissions(Address.Path)}; give this process write permission",
+                error);
         }
 
         lock (_changing)
@@ -193,19 +189,15 @@ public sealed partial class SocketListener : IDisposable
         switch (HeldFolder.Look(_name))
         {
             case SocketState.NotASocket:
-                throw new SamehostException(
-                    SamehostError.NotASocket,
-                    $"{Address.Path} exists and is not a socket; move it away or choose another path");
+                throw NotASocket("it");
             case SocketState.Live when _predecessor is null:
-                throw new SamehostException(
-                    SamehostError.InUse,
-                    $"{Address.Path} has a server already: someone answers there without holding {Address.Path}.lock; "
-                    + "stop that server or choose another path");
+                throw InUse(
+                    $"a server that does not hold {Address.Path}.lock answers there; "
+                    + "stop that server or use another path");
             case SocketState.Forbidden:
-                throw new SamehostException(
-                    SamehostError.InUse,
-                    $"{Address.Path} may have a server: this process is not allowed to ask; "
-                    + $"{SocketProbe.DescribePermissions(Address.Path)}; remove the file if nobody serves there");
+                throw InUse(
+                    $"cannot check for a running server: {Errno.Describe(Errno.AccessDenied)}: "
+                    + $"{SocketProbe.DescribePermissions(Address.Path)}; remove the socket if no server uses it");
         }
     }
 
@@ -227,8 +219,34 @@ public sealed partial class SocketListener : IDisposable
         }
         catch (Exception error) when (IsSystemError(error))
         {
-            throw Cannot(
-                $"create a private folder beside {Address.Path}", error, Address.Folder, "let this process write there");
+            throw CannotListen(
+                $"cannot create a private folder beside it: {Errno.Describe(error)}: "
+                + $"{SocketProbe.DescribePermissions(Address.Folder)}; "
+                + "give this process write permission, and the file system space",
+                error);
+        }
+    }
+
+    private void SetGroup(string path)
+    {
+        if (_options.GroupId is { } groupId && NativeMethods.ChangeOwner(path, NativeMethods.KeepUser, groupId) != 0)
+        {
+            throw CannotListen($"cannot set the group {groupId}: {Errno.DescribeLast()}; use a group of this process");
+        }
+    }
+
+    private void SetMode(string path)
+    {
+        try
+        {
+            File.SetUnixFileMode(path, _options.Mode);
+        }
+        catch (Exception error) when (IsSystemError(error))
+        {
+            throw CannotListen(
+                $"cannot set the mode {SocketProbe.Octal(_options.Mode)}: {Errno.Describe(error)}; "
+                + "use a file system that has permissions",
+                error);
         }
     }
 
@@ -239,10 +257,7 @@ public sealed partial class SocketListener : IDisposable
     {
         if (HeldFolder.IdentityOf(_name) != _found)
         {
-            throw new SamehostException(
-                SamehostError.InUse,
-                $"someone put another file at {Address.Path} while this server started; it is kept: move it away or "
-                + "choose another path");
+            throw InUse("another file appeared there during the start; move it or use another path");
         }
     }
 
@@ -266,12 +281,15 @@ public sealed partial class SocketListener : IDisposable
     private static bool IsSystemError(Exception error) =>
         error is SocketException or UnauthorizedAccessException or IOException and not SamehostException;
 
-    private SamehostException Cannot(string what, Exception error, string path, string remedy)
-    {
-        var reason = HeldFolder.Explain(_private?.Explain(error.Message) ?? error.Message);
-        return new SamehostException(
-            SamehostError.System,
-            $"cannot {what}: {reason}; {SocketProbe.DescribePermissions(path)}; {remedy}",
-            error);
-    }
+    private SamehostException NotASocket(string file) => SamehostException.CannotListen(
+        SamehostError.NotASocket, Address, $"{file} exists and is not a socket; move it or use another path");
+
+    private SamehostException InUse(string reason) =>
+        SamehostException.CannotListen(SamehostError.InUse, Address, reason);
+
+    private SamehostException CannotBind(Exception error) =>
+        CannotListen($"cannot bind a socket: {Errno.Describe(error)}; use a file system that has sockets and space", error);
+
+    private SamehostException CannotListen(string reason, Exception? error = null) =>
+        SamehostException.CannotListen(SamehostError.System, Address, reason, error);
 }

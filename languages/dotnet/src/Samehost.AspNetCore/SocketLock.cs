@@ -30,11 +30,6 @@ namespace Samehost.AspNetCore;
 /// </remarks>
 internal sealed class SocketLock : IDisposable
 {
-    private const int WouldBlock = 11; // EAGAIN
-    private const int AccessDenied = 13; // EACCES, which POSIX lets a record lock say too
-    private const int IsFolder = 21; // EISDIR
-    private const int IsLink = 40; // ELOOP
-
     private const uint Root = 0;
 
     private const UnixFileMode OnlyUser = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -80,12 +75,12 @@ internal sealed class SocketLock : IDisposable
         }
 
         var error = Marshal.GetLastPInvokeError();
-        throw error is IsFolder or IsLink
+        throw error is Errno.IsAFolder or Errno.IsALink
             ? NotRegular()
-            : new SamehostException(
+            : CannotListen(
                 SamehostError.System,
-                $"cannot open the lock file {_path}: {Marshal.GetPInvokeErrorMessage(error)}; "
-                + $"{SocketProbe.DescribePermissions(_path)}; let this process write there");
+                $"cannot open {_path}: {Errno.Describe(error)}: {SocketProbe.DescribePermissions(_path)}; "
+                + "give this process write permission, and the file system space");
     }
 
     private void RefuseWhatOthersMayLock(uint folderOwner)
@@ -98,10 +93,10 @@ internal sealed class SocketLock : IDisposable
 
         if (!found.IsOwn && found.UserId != Root && found.UserId != folderOwner)
         {
-            throw new SamehostException(
+            throw CannotListen(
                 SamehostError.LockFile,
-                $"the lock file {_path} belongs to uid {found.UserId}, who could keep this server from starting; "
-                + "remove it, or choose a folder that only this user may write to");
+                $"{_path} belongs to uid {found.UserId}, who could block this server; "
+                + "remove it or use a folder that only this user can write to");
         }
 
         if (found.Mode != OnlyUser)
@@ -118,9 +113,10 @@ internal sealed class SocketLock : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new SamehostException(
+            throw CannotListen(
                 SamehostError.LockFile,
-                $"the lock file {_path} has mode {SocketProbe.Octal(mode)}, and others could hold it; run chmod 600 {_path}",
+                $"{_path} has mode {SocketProbe.Octal(mode)}, so that other users could lock it: "
+                + $"{Errno.Describe(error)}; run chmod 600 {_path}",
                 error);
         }
     }
@@ -135,20 +131,18 @@ internal sealed class SocketLock : IDisposable
         }
 
         var error = Marshal.GetLastPInvokeError();
-        if (error is not (WouldBlock or AccessDenied))
+        // POSIX allows both for a record lock that another process holds.
+        if (error is not (Errno.WouldBlock or Errno.AccessDenied))
         {
-            throw new SamehostException(
+            throw CannotListen(
                 SamehostError.System,
-                $"cannot lock {_path}: {Marshal.GetPInvokeErrorMessage(error)}; "
-                + "choose a folder on a file system that has locks");
+                $"cannot lock {_path}: {Errno.Describe(error)}; use a file system that has locks");
         }
 
         var owner = ReadOwner() is { } found
             ? $"{found.Implementation}, process {found.Pid} on host {found.Host},"
-            : "someone";
-        throw new SamehostException(
-            SamehostError.InUse,
-            $"{_address.Path} has a server already: {owner} holds {_path}; stop that server or choose another path");
+            : "another process";
+        throw CannotListen(SamehostError.InUse, $"{owner} holds {_path}; stop that server or use another path");
     }
 
     private LockOwner? ReadOwner()
@@ -161,7 +155,9 @@ internal sealed class SocketLock : IDisposable
     {
         if (RandomAccess.GetLength(_file) > 0 && ReadOwner() is null)
         {
-            throw Foreign();
+            throw CannotListen(
+                SamehostError.LockFile,
+                $"{_path} holds the data of another program; move it or use another path");
         }
 
         RandomAccess.SetLength(_file, 0);
@@ -171,19 +167,16 @@ internal sealed class SocketLock : IDisposable
         }
         catch (IOException error)
         {
-            throw new SamehostException(
+            throw CannotListen(
                 SamehostError.System,
-                $"cannot write the lock file {_path}: {error.Message}; make room on its file system", error);
+                $"cannot write {_path}: {Errno.Describe(error)}; free space on its file system",
+                error);
         }
     }
 
-    private SamehostException NotRegular() => new(
-        SamehostError.LockFile,
-        $"{_path} is needed as a lock file and is no regular file with one name; "
-        + "remove it, or choose another name for the socket");
+    private SamehostException NotRegular() => CannotListen(
+        SamehostError.LockFile, $"{_path} is not a regular file with one name; remove it or use another path");
 
-    private SamehostException Foreign() => new(
-        SamehostError.LockFile,
-        $"{_path} is needed as a lock file and holds something else; "
-        + "choose another name for the socket, or move that file away");
+    private SamehostException CannotListen(SamehostError kind, string reason, Exception? error = null) =>
+        SamehostException.CannotListen(kind, _address, reason, error);
 }

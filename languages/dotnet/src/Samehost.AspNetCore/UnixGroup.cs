@@ -22,7 +22,7 @@ public static class UnixGroup
 
         var found = NativeMethods.FindGroup(group);
         return found == 0
-            ? throw new FormatException($"no group is named '{group}' on this machine; create it, or give its number")
+            ? throw new FormatException($"invalid group '{group}': no group has this name; create it or use its number")
             : (uint)Marshal.ReadInt32(found, NumberOffset);
     }
 }

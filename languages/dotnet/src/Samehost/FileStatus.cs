@@ -54,7 +54,7 @@ internal readonly record struct FileStatus(
     public static FileStatus Read(SafeFileHandle file) =>
         NativeMethods.ReadStatus(file, "", NativeMethods.AtTheOpenFile, NativeMethods.BasicStatus, out var found) == 0
             ? new FileStatus(found)
-            : throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+            : throw new IOException(Errno.DescribeLast());
 
     private static int Read(string path, int flags, out FileStatus status)
     {

@@ -39,4 +39,17 @@ public sealed class SamehostException : IOException
 
     /// <summary>What went wrong.</summary>
     public SamehostError Error { get; }
+
+    internal static SamehostException CannotConnect(
+        SamehostError error, UnixSocketAddress address, string reason, Exception? innerException = null) =>
+        new(error, $"cannot connect to {address.Path}: {reason}", innerException);
+
+    internal static SamehostException CannotListen(
+        SamehostError error, UnixSocketAddress address, string reason, Exception? innerException = null) =>
+        new(error, $"cannot listen on {address.Path}: {reason}", innerException);
+
+    /// <summary>Another server keeps the path.</summary>
+    internal static SamehostException CannotTakeOver(
+        UnixSocketAddress address, string reason, Exception? innerException = null) =>
+        new(SamehostError.InUse, $"cannot take over {address.Path}: {reason}", innerException);
 }

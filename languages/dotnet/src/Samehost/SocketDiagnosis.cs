@@ -40,48 +40,59 @@ public static class SocketDiagnosis
         try
         {
             var answer = await ShakeHandsAsync(address, tooLate.Token).ConfigureAwait(false);
-            return answer.Length == FrameHeaderBytes && answer[FrameTypeOffset] == SettingsFrame
-                ? null
-                : NotGrpc(
-                    $"what listens on {address.Path} does not speak HTTP/2: it began with "
-                    + $"'{Encoding.Latin1.GetString(answer)}'; give the path of a gRPC server without TLS");
+            return answer switch
+            {
+                [] => Closed(address, ""),
+                { Length: FrameHeaderBytes } when answer[FrameTypeOffset] == SettingsFrame => null,
+                _ => NotGrpc(
+                    address,
+                    $"the server does not speak HTTP/2, its answer starts with '{Encoding.Latin1.GetString(answer)}'; "
+                    + "use the path of a gRPC server"),
+            };
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             return NotGrpc(
-                $"what listens on {address.Path} did not speak within {MaxHandshake.TotalSeconds} s; "
-                + "see whether it is a gRPC server, and whether it hangs");
+                address,
+                $"the server sent nothing within {MaxHandshake.TotalSeconds} s; "
+                + "check that it is a gRPC server and that it is not blocked");
         }
         catch (SocketException error)
         {
-            return NotGrpc(
-                $"what listens on {address.Path} hung up: {error.Message}; see whether it is a gRPC server", error);
+            return Closed(address, $": {Errno.Describe(error)}", error);
         }
     }
 
     /// <summary>Says why nobody can be reached at the path, by looking and dialling; null where someone listens.</summary>
     internal static SamehostException? WhyUnreachable(UnixSocketAddress address)
     {
-        var path = address.Path;
-        return SocketProbe.Look(path) switch
+        return SocketProbe.Look(address.Path) switch
         {
-            SocketState.Absent when !Directory.Exists(address.Folder) => new(SamehostError.NoServer,
-                $"no socket at {path}: there is no folder {address.Folder}; create it or mount it here"),
-            SocketState.Absent => new(SamehostError.NoServer,
-                $"no socket at {path}: start its server, or mount the folder that it serves in"),
-            SocketState.Stale => new(SamehostError.NoServer,
-                $"nobody listens on {path}: its server is gone; start it again and it replaces the file"),
-            SocketState.Forbidden => new(SamehostError.AccessDenied,
-                $"no permission to connect to {path}: {SocketProbe.DescribePermissions(path)}; connecting takes write "
-                + "permission: run in that group, or give the socket another group or mode"),
-            SocketState.NotASocket => new(SamehostError.NotASocket,
-                $"{path} is not a socket; give the path that the server was started with"),
+            SocketState.Absent when !Directory.Exists(address.Folder) => CannotConnect(
+                SamehostError.NoServer, $"the folder {address.Folder} does not exist; create it or mount it"),
+            SocketState.Absent => CannotConnect(
+                SamehostError.NoServer,
+                "no socket exists there; start the server, or mount the folder that it uses"),
+            SocketState.Stale => CannotConnect(
+                SamehostError.NoServer, "no server listens on it; start the server again, which replaces the file"),
+            SocketState.Forbidden => CannotConnect(
+                SamehostError.AccessDenied,
+                $"{Errno.Describe(Errno.AccessDenied)}: {SocketProbe.DescribePermissions(address.Path)}; "
+                + "join that group, or change the group or mode of the socket"),
+            SocketState.NotASocket => CannotConnect(
+                SamehostError.NotASocket, "it is not a socket; use the path that the server was started with"),
             _ => null,
         };
+
+        SamehostException CannotConnect(SamehostError error, string reason) =>
+            SamehostException.CannotConnect(error, address, reason);
     }
 
-    private static SamehostException NotGrpc(string message, SocketException? cause = null) =>
-        new(SamehostError.NotGrpc, message, cause);
+    private static SamehostException Closed(UnixSocketAddress address, string reason, SocketException? cause = null) =>
+        NotGrpc(address, $"the server closed the connection{reason}; check that it is a gRPC server", cause);
+
+    private static SamehostException NotGrpc(UnixSocketAddress address, string reason, SocketException? cause = null) =>
+        SamehostException.CannotConnect(SamehostError.NotGrpc, address, reason, cause);
 
     private static async Task<byte[]> ShakeHandsAsync(UnixSocketAddress address, CancellationToken cancellationToken)
     {

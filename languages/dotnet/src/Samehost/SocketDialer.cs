@@ -51,8 +51,8 @@ internal sealed class SocketDialer
                 if (waited.Elapsed + pause > _wait
                     || reason?.Error is SamehostError.NotASocket or SamehostError.AccessDenied)
                 {
-                    throw reason ?? new SamehostException(
-                        SamehostError.System, $"cannot connect to {_address.Path}: {error.Message}; try again", error);
+                    throw reason ?? SamehostException.CannotConnect(
+                        SamehostError.System, _address, $"{Errno.Describe(error)}; try again", error);
                 }
             }
             catch

@@ -26,10 +26,6 @@ internal enum SocketState
 /// <summary>Finds out about the path of a socket; both ends ask, each for its own errors.</summary>
 internal static class SocketProbe
 {
-    private const int NoSuchFile = 2; // ENOENT
-    private const int AccessDenied = 13; // EACCES
-    private const int NotAFolder = 20; // ENOTDIR
-
     /// <summary>Looks at the path and, where it is a socket, dials it; never waits, never changes anything.</summary>
     /// <remarks>
     /// A socket that is bound and does not listen yet looks stale, as connect(2) gives ECONNREFUSED for both; so servers
@@ -47,10 +43,10 @@ internal static class SocketProbe
 
         return Marshal.GetLastPInvokeError() switch
         {
-            NoSuchFile or NotAFolder => SocketState.Absent,
-            AccessDenied => SocketState.Forbidden,
-            var error => throw new SamehostException(SamehostError.System,
-                $"cannot look at {path}: {Marshal.GetPInvokeErrorMessage(error)}; check the folder it is in"),
+            Errno.NoSuchFile or Errno.NotAFolder => SocketState.Absent,
+            Errno.AccessDenied => SocketState.Forbidden,
+            var error => throw new SamehostException(
+                SamehostError.System, $"cannot inspect {path}: {Errno.Describe(error)}; check its folder"),
         };
     }
 

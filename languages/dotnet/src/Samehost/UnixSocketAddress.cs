@@ -42,7 +42,7 @@ public sealed record UnixSocketAddress
         }
 
         return FaultOf(path) is { } fault
-            ? throw new FormatException($"bad socket address '{text}': {fault}")
+            ? throw new FormatException($"invalid socket address '{text}': {fault}")
             : new UnixSocketAddress(path);
     }
 
@@ -50,17 +50,17 @@ public sealed record UnixSocketAddress
     {
         if (path.Length == 0)
         {
-            return "the path is empty; write unix:/absolute/path";
+            return "the path is empty; use unix:/absolute/path";
         }
 
         if (path.StartsWith("//", StringComparison.Ordinal))
         {
-            return "two slashes make the next word a host; write unix:/absolute/path or unix:///absolute/path";
+            return "a host follows two slashes; use unix:/absolute/path or unix:///absolute/path";
         }
 
         if (path[0] != '/')
         {
-            return "the path is not absolute; write unix:/absolute/path";
+            return "the path is not absolute; use unix:/absolute/path";
         }
 
         if (path[(path.LastIndexOf('/') + 1)..] is "" or "." or "..")
@@ -72,14 +72,14 @@ public sealed record UnixSocketAddress
         {
             if (Reserved.Contains(character) || char.IsControl(character))
             {
-                return $"the path contains U+{(int)character:X4} '{character}', which gRPC libraries do not all read alike; "
-                    + "choose a path without it";
+                return $"gRPC libraries read U+{(int)character:X4} '{character}' in a path differently; "
+                    + "use a path without it";
             }
         }
 
         var size = Encoding.UTF8.GetByteCount(path);
         return size > MaxPathBytes
-            ? $"the path has {size} bytes and a Unix socket's may have {MaxPathBytes}; choose a shorter one"
+            ? $"the path has {size} bytes, and a socket can have {MaxPathBytes}; use a shorter path"
             : null;
     }
 }

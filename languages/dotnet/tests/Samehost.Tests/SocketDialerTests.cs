@@ -24,7 +24,7 @@ public sealed class SocketDialerTests : IDisposable
     {
         var error = await Assert.ThrowsAsync<SamehostException>(() => DialAsync(TimeSpan.Zero));
         Assert.Equal(SamehostError.NoServer, error.Error);
-        Assert.StartsWith($"no socket at {_folder.Address.Path}", error.Message, StringComparison.Ordinal);
+        Assert.Contains(_folder.Address.Path, error.Message);
     }
 
     [Fact]

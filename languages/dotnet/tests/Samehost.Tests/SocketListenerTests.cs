@@ -54,7 +54,7 @@ public sealed class SocketListenerTests : IDisposable
         using var socket = await ServeAsync(first);
         using var second = NewListener();
         var error = await RefusedAsync(SamehostError.InUse, second);
-        Assert.Contains($"grpc-dotnet test, process {Environment.ProcessId}", error.Message);
+        Assert.Contains($"{_folder.Address.Path}: grpc-dotnet test, process {Environment.ProcessId}", error.Message);
         Assert.Equal(SocketState.Live, SocketProbe.Look(_folder.Address.Path));
     }
 
@@ -63,7 +63,7 @@ public sealed class SocketListenerTests : IDisposable
     {
         using var stranger = _folder.Listen();
         using var listener = NewListener();
-        Assert.Contains("has a server already", (await RefusedAsync(SamehostError.InUse, listener)).Message);
+        Assert.Contains("does not hold", (await RefusedAsync(SamehostError.InUse, listener)).Message);
     }
 
     [Theory]
@@ -74,7 +74,7 @@ public sealed class SocketListenerTests : IDisposable
         File.WriteAllText(_folder.At(name), "dear diary");
         using (var listener = NewListener())
         {
-            Assert.Contains("not a socket", (await RefusedAsync(SamehostError.NotASocket, listener)).Message);
+            await RefusedAsync(SamehostError.NotASocket, listener);
         }
 
         Assert.Equal("dear diary", File.ReadAllText(_folder.At(name)));
@@ -90,7 +90,7 @@ public sealed class SocketListenerTests : IDisposable
         File.WriteAllText(path, content);
         using (var listener = NewListener())
         {
-            Assert.Contains("holds something else", (await RefusedAsync(SamehostError.LockFile, listener)).Message);
+            Assert.Contains("holds the data", (await RefusedAsync(SamehostError.LockFile, listener)).Message);
         }
 
         Assert.Equal(content, File.ReadAllText(path));
@@ -166,7 +166,7 @@ public sealed class SocketListenerTests : IDisposable
             return;
         }
 
-        Assert.Contains($"chmod o-w {_folder.Address.Folder}", (await RefusedAsync(SamehostError.UnsafeFolder, listener)).Message);
+        await RefusedAsync(SamehostError.UnsafeFolder, listener);
         Assert.Empty(_folder.Names);
         using var trusting = NewListener(trustFolder: true);
         await trusting.ClaimAsync(Cancelled);
@@ -187,12 +187,12 @@ public sealed class SocketListenerTests : IDisposable
     {
         File.CreateSymbolicLink(LockPath, _folder.At("secret"));
         using var listener = NewListener();
-        Assert.Contains("no regular file with one name", (await RefusedAsync(SamehostError.LockFile, listener)).Message);
+        Assert.Contains("not a regular file", (await RefusedAsync(SamehostError.LockFile, listener)).Message);
         Assert.False(File.Exists(_folder.At("secret")));
 
         File.Delete(LockPath);
         Directory.CreateDirectory(LockPath);
-        Assert.Contains("no regular file with one name", (await RefusedAsync(SamehostError.LockFile, listener)).Message);
+        Assert.Contains("not a regular file", (await RefusedAsync(SamehostError.LockFile, listener)).Message);
     }
 
     [Fact]
@@ -318,7 +318,7 @@ public sealed class SocketListenerTests : IDisposable
         Assert.Equal(["app.sock", "app.sock.lock"], _folder.Names);
         using var successor = NewListener(takeOver: true);
         var error = await RefusedAsync(SamehostError.InUse, successor);
-        Assert.Contains("nobody answers at", error.Message);
+        Assert.Contains("no server answers", error.Message);
     }
 
     [Fact]
@@ -345,7 +345,7 @@ public sealed class SocketListenerTests : IDisposable
         using var socket = await ServeAsync(listener);
         Assert.False(await listener.HandOverAsync(Cancelled));
         using var successor = NewListener(longest, takeOver: true);
-        Assert.Contains("leaves no room for .takeover", (await RefusedAsync(SamehostError.InUse, successor)).Message);
+        Assert.Contains("leaves no room", (await RefusedAsync(SamehostError.InUse, successor)).Message);
     }
 
     private static void MakeStale(string path)
@@ -362,6 +362,7 @@ public sealed class SocketListenerTests : IDisposable
     {
         var error = await Assert.ThrowsAsync<SamehostException>(() => listener.ClaimAsync(Cancelled));
         Assert.Equal(reason, error.Error);
+        Assert.Contains(listener.Address.Path, error.Message);
         return error;
     }
 
