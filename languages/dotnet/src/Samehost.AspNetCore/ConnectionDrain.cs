@@ -5,26 +5,28 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>Moves clients off their connections before Kestrel stops, without refusing a call that was already sent.</summary>
+/// <summary>
+/// Moves clients off their connections before Kestrel stops, without refusing a call that was already sent.
+/// </summary>
 /// <remarks>
-/// When Kestrel stops, it closes each connection in the instant in which no call is in progress on it, and a call that is
-/// on its way then is refused (dotnet/aspnetcore Http2Connection.cs, UpdateConnectionState). A connection that is asked to
-/// close while a call is in progress gets a GOAWAY first that refuses nothing. So the next call on each connection asks, and
-/// is held until the client has heard.
+/// When Kestrel stops, it closes a connection as soon as no call is in progress on it, and refuses a call that the
+/// client has just sent (dotnet/aspnetcore Http2Connection.cs, UpdateConnectionState). If the close is requested while
+/// a call is in progress, Kestrel first sends a GOAWAY that refuses no call. Therefore the next call on each connection
+/// requests the close, and its response is delayed until the client has received the GOAWAY.
 /// </remarks>
 internal sealed class ConnectionDrain
 {
-    /// <summary>How long clients may go on to call on a connection; one that is silent for so long is just closed.</summary>
+    /// <summary>How long to wait for clients to move. Connections that are still idle then are closed.</summary>
     private static readonly TimeSpan MaxDrain = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long a call is held; a client hears of the GOAWAY within a millisecond, unless the machine is busy.</summary>
+    /// <summary>How long a response is delayed. The GOAWAY takes less than 1 ms unless the machine is busy.</summary>
     private static readonly TimeSpan Hold = TimeSpan.FromMilliseconds(100);
 
     private readonly TaskCompletionSource _noConnection = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _connections;
     private volatile bool _draining;
 
-    /// <summary>Counts a connection for as long as it lasts.</summary>
+    /// <summary>Counts a connection while it is open.</summary>
     public ConnectionDelegate Count(ConnectionDelegate next) => async connection =>
     {
         Interlocked.Increment(ref _connections);
@@ -41,7 +43,7 @@ internal sealed class ConnectionDrain
         }
     };
 
-    /// <summary>Waits until clients have moved.</summary>
+    /// <summary>Waits until all connections are closed, for at most <see cref="MaxDrain"/>.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         _draining = true;
@@ -51,7 +53,7 @@ internal sealed class ConnectionDrain
         }
     }
 
-    /// <summary>Answers a request, and asks its client to move while the server drains.</summary>
+    /// <summary>Answers a request and, during a drain, moves its client to another connection.</summary>
     public async Task RespondAsync(HttpContext context, RequestDelegate next)
     {
         await next(context).ConfigureAwait(false);

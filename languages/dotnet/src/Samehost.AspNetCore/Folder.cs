@@ -4,11 +4,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>A folder that is held open, so that nobody can put another in its place between two steps.</summary>
-/// <remarks>
-/// Linux resolves <c>/proc/self/fd/N/name</c> from the open descriptor, so every method that takes a path takes one that is
-/// relative to it.
-/// </remarks>
+/// <summary>An open folder, so that another user cannot replace it between two operations.</summary>
+/// <remarks>Linux resolves <c>/proc/self/fd/N/name</c> relative to the open descriptor.</remarks>
 internal sealed partial class Folder : IDisposable
 {
     private readonly SafeFileHandle _handle;
@@ -21,16 +18,16 @@ internal sealed partial class Folder : IDisposable
         FullName = fullName;
     }
 
-    /// <summary>The path by which people know the folder, for messages.</summary>
+    /// <summary>The path of the folder, for messages.</summary>
     public string FullName { get; }
 
     /// <summary>Opens the folder of a socket.</summary>
     /// <param name="socket">The address of the socket.</param>
-    /// <param name="trusted">Accept a folder that every user may write to, and log a warning.</param>
-    /// <param name="logger">Hears the warning.</param>
+    /// <param name="trusted">Accepts a folder that every user can write to, with a warning.</param>
+    /// <param name="logger">Receives the warning.</param>
     /// <exception cref="SamehostException">
-    /// The system refuses it, or every user may write to it. Whoever may write to a folder may replace the sockets in it,
-    /// unless its sticky bit is set (unlink(2)).
+    /// The folder cannot be opened, or every user can write to it. A user who can write to a folder can replace the
+    /// sockets in it, unless its sticky bit is set (unlink(2)).
     /// </exception>
     public static Folder OpenFor(UnixSocketAddress socket, bool trusted, ILogger logger)
     {
@@ -55,26 +52,28 @@ internal sealed partial class Folder : IDisposable
             + $"run chmod o-w {folder.FullName}");
     }
 
-    /// <summary>Opens a folder in this one, unless a symbolic link is in its place.</summary>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="IOException">The system refuses it.</exception>
+    /// <summary>Opens a folder in this one. Does not follow a symbolic link.</summary>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="IOException">The folder cannot be opened.</exception>
     public Folder OpenOwn(string name) =>
         Open(At(name), Path.Combine(FullName, name), NativeMethods.OpenFolder | NativeMethods.DoNotFollowLinks);
 
-    /// <summary>The path of a name in the folder.</summary>
-    /// <exception cref="ObjectDisposedException">The folder is closed, so that the path could be in another one.</exception>
+    /// <summary>Returns the path of a name in the folder, relative to the open descriptor.</summary>
+    /// <exception cref="ObjectDisposedException">
+    /// The folder is closed, and its descriptor may name another one.
+    /// </exception>
     public string At(string name)
     {
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
         return _heldPath + name;
     }
 
-    /// <summary>Owner and mode.</summary>
+    /// <summary>Reads the owner and the mode.</summary>
     public FileStatus Status() => FileStatus.Read(_handle);
 
     public void SetMode(UnixFileMode mode) => File.SetUnixFileMode(At(""), mode);
 
-    /// <summary>The names that begin so; none where the folder may not be read.</summary>
+    /// <summary>Lists the names with a prefix. The list is empty if this process cannot read the folder.</summary>
     public IReadOnlyList<string> NamesFrom(string prefix)
     {
         try
@@ -87,11 +86,11 @@ internal sealed partial class Folder : IDisposable
         }
     }
 
-    /// <summary>Which file has a name; null where none has.</summary>
+    /// <summary>Returns the identity of the file with a name, or null if it does not exist.</summary>
     public FileIdentity? IdentityOf(string name) =>
         FileStatus.ReadLink(At(name), out var status) == 0 ? status.Identity : null;
 
-    /// <summary>Looks at a name and, where it is a socket, dials it.</summary>
+    /// <summary>Returns the state of a name, as <see cref="SocketProbe.Look"/> does.</summary>
     public SocketState Look(string name) => SocketProbe.Look(Path.Combine(FullName, name), At(name));
 
     public void Dispose() => _handle.Dispose();

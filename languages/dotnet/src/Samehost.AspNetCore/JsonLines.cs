@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>Who holds the lock of a path.</summary>
+/// <summary>The content of a lock file: the server that holds the lock.</summary>
 internal sealed record LockOwner(int Pid, string Host, string Implementation)
 {
-    /// <summary>Reads what a server wrote; null where no server did.</summary>
+    /// <summary>Parses the content of a lock file. Returns null if no server wrote it.</summary>
     public static LockOwner? Parse(ReadOnlySpan<byte> json)
     {
         try
@@ -23,16 +23,16 @@ internal sealed record LockOwner(int Pid, string Host, string Implementation)
     public override string ToString() => JsonSerializer.Serialize(this, JsonLines.Default.LockOwner);
 }
 
-/// <summary>What two servers say to each other when one takes over from the other.</summary>
+/// <summary>A message between two servers during a takeover.</summary>
 internal sealed record TakeoverMessage(string Event)
 {
-    /// <summary>The lock is free for the successor.</summary>
+    /// <summary>The server has released the lock for its successor.</summary>
     public static TakeoverMessage Released { get; } = new("released");
 
-    /// <summary>The path is the successor's.</summary>
+    /// <summary>The successor has published its socket at the path.</summary>
     public static TakeoverMessage Published { get; } = new("published");
 
-    /// <summary>Reads a line; null where it is no message.</summary>
+    /// <summary>Parses a line. Returns null if it is not a message.</summary>
     public static TakeoverMessage? Parse(ReadOnlySpan<byte> json)
     {
         try
@@ -45,11 +45,11 @@ internal sealed record TakeoverMessage(string Event)
         }
     }
 
-    /// <summary>The line as it is sent.</summary>
+    /// <summary>Returns the line to send.</summary>
     public byte[] ToBytes() => [.. JsonSerializer.SerializeToUtf8Bytes(this, JsonLines.Default.TakeoverMessage), (byte)'\n'];
 }
 
-/// <summary>Serializers made when this is compiled, so that no line waits for reflection.</summary>
+/// <summary>Serializers that the compiler generates, because reflection would delay the first line.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     RespectRequiredConstructorParameters = true,

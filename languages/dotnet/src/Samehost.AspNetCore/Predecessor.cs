@@ -2,10 +2,10 @@ using System.Net.Sockets;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>The server that has the path, as its successor meets it; it has released its lock.</summary>
+/// <summary>A successor's connection to the running server, which has released its lock.</summary>
 internal sealed class Predecessor : IDisposable
 {
-    /// <summary>How long a server may take to release its lock, which takes it less than a millisecond.</summary>
+    /// <summary>How long a server may take to release its lock. It usually takes less than 1 ms.</summary>
     private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(5);
 
     private const string Remedy = "stop its server and start this one";
@@ -16,8 +16,8 @@ internal sealed class Predecessor : IDisposable
     {
     }
 
-    /// <summary>Asks the server that has the path to release its lock.</summary>
-    /// <exception cref="SamehostException">It can't be asked, or does not release its lock.</exception>
+    /// <summary>Requests the lock from the running server.</summary>
+    /// <exception cref="SamehostException">The server does not answer, or does not release its lock.</exception>
     public static async Task<Predecessor> AskAsync(UnixSocketAddress address, CancellationToken cancellationToken)
     {
         var path = SocketTakeover.ControlPathOf(address) ?? throw SamehostException.CannotTakeOver(
@@ -53,7 +53,9 @@ internal sealed class Predecessor : IDisposable
         }
     }
 
-    /// <summary>Says that the path is its successor's now, so that it drains and goes, and hangs up.</summary>
+    /// <summary>
+    /// Tells the server that the socket is published, and closes the connection. The server then drains and stops.
+    /// </summary>
     public void TellPublished()
     {
         try
@@ -65,10 +67,12 @@ internal sealed class Predecessor : IDisposable
         }
         catch (SocketException)
         {
-            // It has gone already.
+            // The server has already stopped.
         }
     }
 
-    /// <summary>Hangs up; where it was not told that the path has gone, it takes its lock again and goes on.</summary>
+    /// <summary>
+    /// Closes the connection. If the socket was not published, the server takes its lock again and continues.
+    /// </summary>
     public void Dispose() => _connection.Dispose();
 }

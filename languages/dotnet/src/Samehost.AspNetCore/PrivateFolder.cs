@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>A new folder in another one, which only this user may enter.</summary>
+/// <summary>A new folder in another one, to which only this user has access.</summary>
 internal sealed class PrivateFolder : IDisposable
 {
     private const UnixFileMode OnlyUser = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
@@ -11,18 +11,20 @@ internal sealed class PrivateFolder : IDisposable
         UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
         | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
-    /// <summary>Hexadecimal digits: so many names that nobody can make all of them first.</summary>
+    /// <summary>Hexadecimal digits: nobody can create all 4 billion names in advance.</summary>
     private const int TokenLength = 8;
 
     private readonly Folder _parent;
     private readonly string _name;
     private readonly Folder _folder;
 
-    /// <summary>Makes the folder.</summary>
+    /// <summary>Creates the folder.</summary>
     /// <param name="parent">The other folder.</param>
-    /// <param name="prefix">How the name begins, so that <see cref="Sweep"/> finds it when its server was killed.</param>
-    /// <exception cref="IOException">The system refuses it, or someone put another folder in its place.</exception>
-    /// <exception cref="UnauthorizedAccessException">The other folder can't be written to.</exception>
+    /// <param name="prefix">
+    /// The start of the name. <see cref="Sweep"/> finds the folders of killed servers by it.
+    /// </param>
+    /// <exception cref="IOException">The folder cannot be created, or another user replaced it.</exception>
+    /// <exception cref="UnauthorizedAccessException">This process cannot write to the other folder.</exception>
     public PrivateFolder(Folder parent, string prefix)
     {
         _parent = parent;
@@ -39,7 +41,7 @@ internal sealed class PrivateFolder : IDisposable
             var mode = _folder.Status().Mode;
             if ((mode & OnlyUser) != OnlyUser)
             {
-                // The umask has taken some. chmod(2) may clear the bit by which the folder's group is inherited.
+                // The umask removed permissions. Keep the set-group-ID bit: files inherit their group by it.
                 _folder.SetMode(OnlyUser | (mode & UnixFileMode.SetGroup));
             }
         }
@@ -50,23 +52,23 @@ internal sealed class PrivateFolder : IDisposable
         }
     }
 
-    /// <summary>The path of a name in the folder.</summary>
+    /// <summary>Returns the path of a name in the folder.</summary>
     public string At(string name) => _folder.At(name);
 
-    /// <summary>The path of a new name in the folder.</summary>
+    /// <summary>Returns the path of a new name in the folder.</summary>
     /// <remarks>
-    /// A random one: a socket that is disposed of unlinks the path it was bound to, whatever is there by then, and the
-    /// number of the descriptor in it may be another folder's.
+    /// The name is random, because .NET removes the path of a socket that is disposed of without checking what is
+    /// there, and the descriptor number in the path may belong to another folder by then.
     /// </remarks>
     public string NewPath() => _folder.At(Token());
 
-    /// <summary>Removes the folder and the sockets in it; doing it twice is harmless.</summary>
+    /// <summary>Removes the folder and the sockets in it. A second call has no effect.</summary>
     public void Remove() => Remove(_folder, _parent, _name);
 
-    /// <summary>Closes the folder, which stays unless it was removed.</summary>
+    /// <summary>Closes the folder without removing it.</summary>
     public void Dispose() => _folder.Dispose();
 
-    /// <summary>Removes the private folders of servers that were killed; called with the lock of the path held.</summary>
+    /// <summary>Removes the private folders of killed servers. The caller must hold the lock of the path.</summary>
     public static void Sweep(Folder parent, string prefix)
     {
         foreach (var name in parent.NamesFrom(prefix))
@@ -81,7 +83,7 @@ internal sealed class PrivateFolder : IDisposable
             }
             catch (IOException)
             {
-                // No folder, or one of somebody else.
+                // It is not a folder, or it belongs to another user.
             }
         }
     }
@@ -94,14 +96,14 @@ internal sealed class PrivateFolder : IDisposable
         }
         catch (IOException)
         {
-            NativeMethods.RemoveFolder(_parent.At(_name)); // as where no descriptor is left: it is empty
+            NativeMethods.RemoveFolder(_parent.At(_name)); // it is empty; opening fails if no descriptor is left
             throw;
         }
     }
 
     private static string Token() => RandomNumberGenerator.GetHexString(TokenLength, lowercase: true);
 
-    /// <summary>Whether a folder is this user's, and nobody else can have put anything there.</summary>
+    /// <summary>Whether a folder belongs to this user, and no other user can have put files into it.</summary>
     private static bool IsPrivate(Folder folder) =>
         folder.Status() is { IsOwn: true } status && (status.Mode & Others) == 0;
 
@@ -115,6 +117,6 @@ internal sealed class PrivateFolder : IDisposable
             }
         }
 
-        NativeMethods.RemoveFolder(parent.At(name)); // Directory.Delete would remove a symbolic link, too
+        NativeMethods.RemoveFolder(parent.At(name)); // Directory.Delete would also remove a symbolic link
     }
 }

@@ -2,20 +2,22 @@ using System.Net.Sockets;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>The names in a folder that a server gives its sockets, and takes back while they are still its own.</summary>
+/// <summary>The public names of a server's sockets in a folder.</summary>
 internal sealed class PublishedNames(Folder folder, string privatePrefix) : IDisposable
 {
     private readonly Dictionary<string, FileIdentity> _identities = [];
 
-    /// <summary>Has further names of the sockets, while a successor may take or remove the public ones.</summary>
+    /// <summary>
+    /// Contains additional names of the sockets while a successor may replace or remove the public ones.
+    /// </summary>
     private PrivateFolder? _kept;
 
-    /// <summary>Whether there are any.</summary>
+    /// <summary>Whether a name has been published.</summary>
     public bool Any => _identities.Count > 0;
 
     /// <summary>Renames a socket onto a public name.</summary>
-    /// <exception cref="IOException">The system refuses the name.</exception>
-    /// <exception cref="UnauthorizedAccessException">The folder can't be written to.</exception>
+    /// <exception cref="IOException">The socket cannot be renamed.</exception>
+    /// <exception cref="UnauthorizedAccessException">This process cannot write to the folder.</exception>
     public void Publish(string privatePath, string name)
     {
         if (FileStatus.ReadLink(privatePath, out var status) == 0)
@@ -26,10 +28,10 @@ internal sealed class PublishedNames(Folder folder, string privatePrefix) : IDis
         File.Move(privatePath, folder.At(name), overwrite: true);
     }
 
-    /// <summary>Whether a file is the one that this server has published.</summary>
+    /// <summary>Whether a file is the one that this server published under the name.</summary>
     public bool IsOwn(string name, FileIdentity? found) => _identities.TryGetValue(name, out var own) && found == own;
 
-    /// <summary>Removes the names that are still this server's own.</summary>
+    /// <summary>Removes the names that still belong to this server.</summary>
     public void Remove()
     {
         foreach (var name in _identities.Keys)
@@ -41,10 +43,10 @@ internal sealed class PublishedNames(Folder folder, string privatePrefix) : IDis
         }
     }
 
-    /// <summary>Gives the sockets further names, before a successor has the lock.</summary>
+    /// <summary>Gives the sockets additional names, before a successor gets the lock.</summary>
     /// <remarks>
-    /// Where the file system has no hard links, and a successor dies with the public names, the server serves on and is
-    /// lost, which it notices.
+    /// On a file system without hard links, the public names are lost if a successor takes them and dies.
+    /// <see cref="SocketListener.WatchAsync"/> then reports the loss.
     /// </remarks>
     public void Keep()
     {
@@ -66,7 +68,7 @@ internal sealed class PublishedNames(Folder folder, string privatePrefix) : IDis
         }
     }
 
-    /// <summary>Gives the sockets their public names again where a successor that took them has died.</summary>
+    /// <summary>Gives the sockets their public names again after a successor took them and died.</summary>
     public void Restore()
     {
         if (_kept is null)
@@ -82,7 +84,7 @@ internal sealed class PublishedNames(Folder folder, string privatePrefix) : IDis
         Forget();
     }
 
-    /// <summary>Removes the further names.</summary>
+    /// <summary>Removes the additional names.</summary>
     public void Forget()
     {
         _kept?.Remove();
@@ -105,7 +107,7 @@ internal sealed class PublishedNames(Folder folder, string privatePrefix) : IDis
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SocketException)
         {
-            // The link was not made, or somebody else's is there: WatchAsync says that the file is lost.
+            // The link was not created, or another program's file is there. WatchAsync reports the loss.
         }
     }
 }

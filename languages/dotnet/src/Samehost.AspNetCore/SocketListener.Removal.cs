@@ -2,39 +2,41 @@ using Microsoft.Extensions.Logging;
 
 namespace Samehost.AspNetCore;
 
-/// <content>Notices that someone has removed the socket.</content>
+/// <content>Detects that the socket was removed or replaced.</content>
 public sealed partial class SocketListener
 {
-    /// <summary>How often to look for the file: clients that wait dial about as often, and a look takes microseconds.</summary>
+    /// <summary>
+    /// How often to check the file. Waiting clients retry about as often, and a check takes microseconds.
+    /// </summary>
     private static readonly TimeSpan WatchPace = TimeSpan.FromSeconds(1);
 
     private readonly CancellationTokenSource _removed = new();
 
     /// <summary>
-    /// Triggered when someone has removed the socket or put another in its place, so that no new client finds this server.
-    /// It is logged, and the server goes on for those that are connected. To stop instead, register
+    /// Triggered when the socket was removed or replaced, so that new clients cannot connect. The listener logs a
+    /// warning and continues to serve connected clients. To stop instead, register
     /// <see cref="Microsoft.Extensions.Hosting.IHostApplicationLifetime.StopApplication"/>.
     /// </summary>
     public CancellationToken Removed => _removed.Token;
 
-    /// <summary>Whether someone removed the file or put another in its place, and did not take the path over.</summary>
+    /// <summary>Whether the socket was removed or replaced, but not by a successor.</summary>
     internal bool IsLost
     {
         get
         {
             lock (_changing)
             {
-                // By the path and not in the open folder, which may have been replaced too.
+                // By its path, because the open folder may have been replaced too.
                 return _lock is not null && _names is not null && !_names.IsOwn(
                     _name, FileStatus.ReadLink(Address.Path, out var status) == 0 ? status.Identity : null);
             }
         }
     }
 
-    /// <summary>Watches the file, once it is published, until it is lost.</summary>
+    /// <summary>Watches the published socket until it is removed or replaced.</summary>
     /// <remarks>
-    /// A FileSystemWatcher would say so at once, but takes one of the 128 inotify instances that a user has, and hears
-    /// nothing of what the other side of a network mount does (inotify(7)).
+    /// A FileSystemWatcher would react at once. But it takes one of the 128 inotify instances of a user, and it does
+    /// not report changes that the other side of a network mount makes (inotify(7)).
     /// </remarks>
     internal async Task WatchAsync(CancellationToken cancellationToken)
     {

@@ -3,31 +3,33 @@ using System.Net.Sockets;
 
 namespace Samehost.AspNetCore;
 
-/// <content>Hands the path over to a successor, and takes it over from a predecessor, as PROTOCOL.md has it.</content>
+/// <content>
+/// Hands the path over to a successor, and takes it over from a predecessor, as PROTOCOL.md specifies.
+/// </content>
 public sealed partial class SocketListener
 {
     /// <summary>
-    /// How long to try for a lock that was just released: a third server may hold it while it finds the path live.
+    /// How long to retry after the lock was released: a third server may hold it briefly while it checks the path.
     /// </summary>
     private static readonly TimeSpan LockTime = TimeSpan.FromSeconds(2);
 
-    /// <summary>How often to try: the system tells no one when a lock is released but whoever waits without a deadline.</summary>
+    /// <summary>
+    /// How often to retry. The system reports the release of a lock only to a wait that has no deadline.
+    /// </summary>
     private static readonly TimeSpan LockPace = TimeSpan.FromMilliseconds(5);
 
     private readonly CancellationTokenSource _takenOver = new();
 
-    /// <summary>Where successors dial; null where there can be none.</summary>
+    /// <summary>Where successors connect. Null if takeover is not allowed, or the path would be too long.</summary>
     private readonly string? _controlPath;
     private Socket? _control;
     private Predecessor? _predecessor;
 
-    /// <summary>
-    /// Triggered when a successor has the path. The host then stops, as it does on SIGTERM.
-    /// </summary>
+    /// <summary>Triggered when a successor has taken over the path. The host then stops, as on SIGTERM.</summary>
     public CancellationToken TakenOver => _takenOver.Token;
 
-    /// <summary>Waits for a successor, and hands the path over to it; for one that gives up, the next.</summary>
-    /// <returns>Whether a successor has the path; otherwise there will be none.</returns>
+    /// <summary>Waits for successors until one has taken over the path.</summary>
+    /// <returns>False if no successor can take over the path anymore.</returns>
     internal async Task<bool> HandOverAsync(CancellationToken cancellationToken)
     {
         if (_control is null)
@@ -35,7 +37,7 @@ public sealed partial class SocketListener
             return false;
         }
 
-        using (_control) // nobody may wait for an answer that does not come
+        using (_control) // closed at the end, so that no other successor waits for an answer
         {
             var successors = new Successors(Address, _control, Release, Retake, _logger);
             if (!await successors.HandOverAsync(cancellationToken).ConfigureAwait(false))
@@ -48,7 +50,7 @@ public sealed partial class SocketListener
         }
     }
 
-    /// <summary>Takes the lock, if need be from the server that holds it.</summary>
+    /// <summary>Takes the lock. If a server holds it, requests it from that server.</summary>
     private async Task TakeLockOverAsync(CancellationToken cancellationToken)
     {
         try
@@ -63,7 +65,7 @@ public sealed partial class SocketListener
 
         if (_predecessor is null && HeldFolder.Look(_name) == SocketState.Live)
         {
-            // Someone has removed the lock file that it holds.
+            // The server runs, but its lock file was removed.
             _predecessor = await Predecessor.AskAsync(Address, cancellationToken).ConfigureAwait(false);
         }
     }
@@ -79,12 +81,12 @@ public sealed partial class SocketListener
             }
             catch (SamehostException error) when (error.Error is SamehostError.InUse && waited.Elapsed < LockTime)
             {
-                // The next try may do.
+                // Retry.
             }
         }
     }
 
-    private void RefuseControlThatIsNoSocket()
+    private void CheckControlPath()
     {
         if (_controlPath is not null
             && FileStatus.ReadLink(HeldFolder.At(Path.GetFileName(_controlPath)), out var control) == 0
@@ -94,8 +96,11 @@ public sealed partial class SocketListener
         }
     }
 
-    /// <summary>Lets successors dial, before the path is public and the predecessor is told.</summary>
-    /// <remarks>As the predecessor goes, it removes the file that is there while it is its own.</remarks>
+    /// <summary>Listens for successors, before the socket is published and the predecessor is told.</summary>
+    /// <remarks>
+    /// A predecessor that stops removes its own control socket. It is replaced first, so that the new one is not
+    /// removed.
+    /// </remarks>
     private void PublishControl()
     {
         if (_controlPath is not null)
@@ -114,7 +119,7 @@ public sealed partial class SocketListener
         }
     }
 
-    /// <summary>Lets a successor have the lock; false where this server has none, as it goes.</summary>
+    /// <summary>Releases the lock for a successor. Returns false if this server is stopping and has no lock.</summary>
     private bool Release()
     {
         lock (_changing)
@@ -131,7 +136,9 @@ public sealed partial class SocketListener
         }
     }
 
-    /// <summary>Tries to take the lock again when a successor gave up; true also where it is needed no more.</summary>
+    /// <summary>
+    /// Tries to take the lock again after a failed takeover. Returns true also if this server no longer needs it.
+    /// </summary>
     private bool Retake()
     {
         lock (_changing)

@@ -6,17 +6,18 @@ using Microsoft.Extensions.Logging;
 namespace Samehost.AspNetCore;
 
 /// <summary>
-/// A server's hold on a path. <see cref="SocketListenerExtensions.ListenOnSocket"/> adds it to the services as a singleton.
+/// Owns the socket at a path. <see cref="SocketListenerExtensions.ListenOnSocket"/> adds it to the services as a
+/// singleton.
 /// </summary>
 /// <remarks>
-/// The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
-/// there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
-/// never one with a wider mode. All is named relative to folders that are held open: another user who may write to the
-/// folder can replace what is there, and can't make the server change or remove a file of somebody else.
+/// The socket is bound in a private folder beside the path and gets its mode and group there. When the server accepts
+/// connections, the socket is renamed to the path. A socket at the path therefore always serves, and never has a wider
+/// mode. All files are named relative to open folders. Another user who can write to the folder can replace files
+/// there, but cannot make the server change or remove files elsewhere.
 /// </remarks>
 public sealed partial class SocketListener : IDisposable
 {
-    /// <summary>Hexadecimal digits: two paths of one folder find each other's private folders once in 4 billion.</summary>
+    /// <summary>Hexadecimal digits: two paths in one folder share a prefix once in 4 billion times.</summary>
     private const int DigestLength = 8;
 
     private readonly SocketListenerOptions _options;
@@ -24,7 +25,7 @@ public sealed partial class SocketListener : IDisposable
     private readonly string _name;
     private readonly string _privatePrefix;
 
-    /// <summary>Held while names and the lock change hands: successors and signals come when they like.</summary>
+    /// <summary>Protects the names and the lock, because successors and signals arrive on other threads.</summary>
     private readonly Lock _changing = new();
     private bool _withdrawn;
 
@@ -35,7 +36,7 @@ public sealed partial class SocketListener : IDisposable
     private string? _boundPath;
     private PublishedNames? _names;
 
-    /// <summary>Prepares to hold a path; nothing is touched yet.</summary>
+    /// <summary>Creates the listener without changing any file.</summary>
     internal SocketListener(UnixSocketAddress address, SocketListenerOptions options, ILogger<SocketListener> logger)
     {
         Address = address;
@@ -46,14 +47,15 @@ public sealed partial class SocketListener : IDisposable
         _privatePrefix = $".{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_name)))[..DigestLength]}";
     }
 
-    /// <summary>Where the server listens.</summary>
+    /// <summary>The address of the socket.</summary>
     public UnixSocketAddress Address { get; }
 
     private Folder HeldFolder => _folder ?? throw new InvalidOperationException("the path is not claimed");
 
-    /// <summary>Locks the path, refuses one that is in use or takes it over, and makes the private folder.</summary>
+    /// <summary>Locks the path, or takes it over, and creates the private folder.</summary>
     /// <exception cref="SamehostException">
-    /// Another server holds the path, something else is there, or the folder can't be written to, or by every user.
+    /// Another server uses the path, a file that is not a socket exists there, this process cannot write to the folder,
+    /// or every user can.
     /// </exception>
     internal async Task ClaimAsync(CancellationToken cancellationToken = default)
     {
@@ -67,13 +69,13 @@ public sealed partial class SocketListener : IDisposable
             TakeLock();
         }
 
-        RefuseWhatIsNotStale();
-        RefuseControlThatIsNoSocket();
+        CheckPath();
+        CheckControlPath();
         MakePrivateFolder();
     }
 
-    /// <summary>Binds the socket where nobody else can reach it, and gives it its group and mode.</summary>
-    /// <exception cref="SamehostException">The system refuses the socket, the group or the mode.</exception>
+    /// <summary>Binds the socket in the private folder, and sets its group and mode.</summary>
+    /// <exception cref="SamehostException">The socket cannot be bound, or its group or mode cannot be set.</exception>
     internal Socket Bind()
     {
         _boundPath = NewPrivatePath();
@@ -97,18 +99,19 @@ public sealed partial class SocketListener : IDisposable
         }
     }
 
-    /// <summary>Renames the socket, which serves by now, onto the path: from here on it is found.</summary>
+    /// <summary>Renames the socket to the path, so that clients can connect. The server must already listen.</summary>
     /// <exception cref="SamehostException">
-    /// The system refuses the name, or someone has put something there since <see cref="ClaimAsync"/>.
+    /// The socket cannot be renamed, or another file appeared at the path after <see cref="ClaimAsync"/>.
     /// </exception>
     internal void Publish()
     {
         var boundPath = _boundPath
-            ?? throw new InvalidOperationException($"no server has bound {Address.Path}: ListenOnSocket needs Kestrel");
+            ?? throw new InvalidOperationException(
+                $"cannot listen on {Address.Path}: no server has bound it; use a host with Kestrel");
         try
         {
             PublishControl();
-            RefuseWhatIsNew();
+            CheckForNewFile();
             Rename(boundPath, _name);
         }
         catch (Exception error) when (IsSystemError(error))
@@ -128,8 +131,9 @@ public sealed partial class SocketListener : IDisposable
     }
 
     /// <summary>
-    /// Removes the path if it is still this server's own, and releases the lock. The host does it when it stops; a program
-    /// that ends without the host calls it before. It is safe to call from any thread, and more than once.
+    /// Removes the socket if it still belongs to this server, and releases the lock. The host calls it when it stops. A
+    /// program that exits without stopping the host calls it before it exits. It can be called from any thread, and
+    /// more than once.
     /// </summary>
     public void Withdraw()
     {
@@ -137,13 +141,13 @@ public sealed partial class SocketListener : IDisposable
         {
             if (_names is { Any: true } && !TakenOver.IsCancellationRequested)
             {
-                Retake(); // a successor that was told it may have the lock need not have it yet
+                Retake(); // a successor to which the lock was released may not have taken it yet
             }
 
             _withdrawn = true;
             if (_lock is not null)
             {
-                // Without the lock, a successor may put its own there between a look and a removal.
+                // Without the lock, a successor could publish its socket between the check and the removal.
                 _names?.Remove();
             }
 
@@ -176,14 +180,14 @@ public sealed partial class SocketListener : IDisposable
     {
         lock (_changing)
         {
-            RefuseWhenWithdrawn();
+            ThrowIfWithdrawn();
             _lock = NewLock();
         }
     }
 
     private SocketLock NewLock() => new(HeldFolder, Address, _options.Owner ?? "");
 
-    private void RefuseWhatIsNotStale()
+    private void CheckPath()
     {
         _found = HeldFolder.IdentityOf(_name);
         switch (HeldFolder.Look(_name))
@@ -203,7 +207,7 @@ public sealed partial class SocketListener : IDisposable
 
     private void MakePrivateFolder()
     {
-        if (_predecessor is null) // which keeps further names of its sockets in one
+        if (_predecessor is null) // a predecessor keeps additional names of its sockets in such a folder
         {
             PrivateFolder.Sweep(HeldFolder, _privatePrefix);
         }
@@ -212,7 +216,7 @@ public sealed partial class SocketListener : IDisposable
         {
             lock (_changing)
             {
-                RefuseWhenWithdrawn();
+                ThrowIfWithdrawn();
                 _private = new PrivateFolder(HeldFolder, _privatePrefix);
                 _names = new PublishedNames(HeldFolder, _privatePrefix);
             }
@@ -253,7 +257,7 @@ public sealed partial class SocketListener : IDisposable
     private string NewPrivatePath() =>
         _private?.NewPath() ?? throw new InvalidOperationException("the path is not claimed");
 
-    private void RefuseWhatIsNew()
+    private void CheckForNewFile()
     {
         if (HeldFolder.IdentityOf(_name) != _found)
         {
@@ -261,11 +265,12 @@ public sealed partial class SocketListener : IDisposable
         }
     }
 
-    private void RefuseWhenWithdrawn()
+    private void ThrowIfWithdrawn()
     {
         if (_withdrawn)
         {
-            throw new OperationCanceledException($"the server of {Address.Path} was stopped while it started");
+            throw new OperationCanceledException(
+                $"cannot listen on {Address.Path}: the server was stopped during its start");
         }
     }
 
@@ -273,7 +278,7 @@ public sealed partial class SocketListener : IDisposable
     {
         lock (_changing)
         {
-            RefuseWhenWithdrawn();
+            ThrowIfWithdrawn();
             _names!.Publish(privatePath, name);
         }
     }
@@ -287,8 +292,8 @@ public sealed partial class SocketListener : IDisposable
     private SamehostException InUse(string reason) =>
         SamehostException.CannotListen(SamehostError.InUse, Address, reason);
 
-    private SamehostException CannotBind(Exception error) =>
-        CannotListen($"cannot bind a socket: {Errno.Describe(error)}; use a file system that has sockets and space", error);
+    private SamehostException CannotBind(Exception error) => CannotListen(
+        $"cannot bind a socket: {Errno.Describe(error)}; use a file system that has sockets and space", error);
 
     private SamehostException CannotListen(string reason, Exception? error = null) =>
         SamehostException.CannotListen(SamehostError.System, Address, reason, error);

@@ -11,31 +11,32 @@ using Microsoft.Extensions.Options;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>Lets Kestrel serve gRPC on Unix domain sockets.</summary>
+/// <summary>Adds Unix domain sockets to a host with Kestrel.</summary>
 public static class SocketListenerExtensions
 {
     /// <summary>
-    /// Listens on a socket whose file is there exactly while the server serves. It replaces the file of a server that was
-    /// killed. A host may listen on several sockets, and beside them on what Kestrel is told otherwise.
+    /// Listens on a Unix domain socket. The socket exists only while the server accepts connections. It replaces the
+    /// socket of a server that was killed. A host can listen on several sockets, and on other endpoints of Kestrel.
     /// </summary>
     /// <example>
     /// <code>builder.ListenOnSocket(UnixSocketAddress.Parse("/run/app/app.sock"));</code>
     /// </example>
     /// <remarks>
     /// <para>
-    /// Starting the host throws <see cref="SamehostException"/> if the path cannot be served. With
-    /// <see cref="SocketListenerOptions.TakeOver"/> it may wait for seconds; the token of the start cancels that.
+    /// Starting the host throws <see cref="SamehostException"/> if it cannot listen on the path. With
+    /// <see cref="SocketListenerOptions.TakeOver"/>, the start may wait for up to 7 s. Its cancellation token cancels
+    /// the wait.
     /// </para>
     /// <para>
-    /// Stopping the host removes the file first, then moves clients off their connections, and lets calls in progress finish
-    /// within <see cref="HostOptions.ShutdownTimeout"/>. Kestrel's minimum data rates are turned off, also for its other
-    /// endpoints.
+    /// Stopping the host removes the socket, moves clients off their connections, and lets calls in progress finish
+    /// within <see cref="HostOptions.ShutdownTimeout"/>. Kestrel's minimum data rates are turned off, also for its
+    /// other endpoints.
     /// </para>
     /// </remarks>
-    /// <param name="builder">The builder of a web application, or of another host with Kestrel.</param>
-    /// <param name="address">Where to listen.</param>
+    /// <param name="builder">The builder of a web application or another host with Kestrel.</param>
+    /// <param name="address">The address of the socket.</param>
     /// <param name="configure">
-    /// Sets the options, which are <see cref="IOptionsMonitor{TOptions}"/>'s by the name of the path.
+    /// Sets the options. In <see cref="IOptionsMonitor{TOptions}"/> they have the path as their name.
     /// </param>
     public static TBuilder ListenOnSocket<TBuilder>(
         this TBuilder builder, UnixSocketAddress address, Action<SocketListenerOptions>? configure = null)
@@ -71,17 +72,17 @@ public static class SocketListenerExtensions
     {
         kestrel.ListenUnixSocket(address.Path, listen =>
         {
-            // By default HTTP/2 is agreed on by TLS, and without TLS it is HTTP/1.1.
+            // By default, Kestrel uses HTTP/2 only if TLS negotiates it.
             listen.Protocols = HttpProtocols.Http2;
             listen.Use(drain.Count);
         });
-        // By default Kestrel cuts the connection, and so every call on it, when one peer reads or writes less than
-        // 240 bytes a second; a gRPC stream may pause for as long as it likes.
+        // By default, Kestrel closes a connection, with all its calls, when a client reads or writes less than 240
+        // bytes per second. A gRPC stream may pause for any time.
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
     }
 
-    /// <summary>Puts the drain ahead of all that answers requests.</summary>
+    /// <summary>Adds the drain in front of all other middleware.</summary>
     private sealed class DrainFilter(ConnectionDrain drain) : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => application =>

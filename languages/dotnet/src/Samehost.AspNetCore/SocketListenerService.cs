@@ -2,14 +2,14 @@ using Microsoft.Extensions.Hosting;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>Keeps the files of all sockets in step with the host around them.</summary>
+/// <summary>Publishes the sockets when the host starts, and removes them when it stops.</summary>
 internal sealed class SocketListenerService(
     IEnumerable<SocketListener> listeners, ConnectionDrain drain, IHostApplicationLifetime host)
     : BackgroundService, IHostedLifecycleService
 {
     private readonly TaskCompletionSource _published = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Before Kestrel binds.</summary>
+    /// <summary>Claims the paths, before Kestrel binds.</summary>
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
         foreach (var listener in listeners)
@@ -18,7 +18,7 @@ internal sealed class SocketListenerService(
         }
     }
 
-    /// <summary>When Kestrel has started.</summary>
+    /// <summary>Publishes the sockets, after Kestrel has started.</summary>
     public Task StartedAsync(CancellationToken cancellationToken)
     {
         foreach (var listener in listeners)
@@ -30,7 +30,7 @@ internal sealed class SocketListenerService(
         return Task.CompletedTask;
     }
 
-    /// <summary>Before Kestrel stops: no client may find a server that goes, and those that have found it move.</summary>
+    /// <summary>Removes the sockets and moves the clients, before Kestrel stops.</summary>
     public Task StoppingAsync(CancellationToken cancellationToken)
     {
         foreach (var listener in listeners)
@@ -43,7 +43,7 @@ internal sealed class SocketListenerService(
 
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    /// <summary>While the server serves.</summary>
+    /// <summary>Waits for successors and watches the sockets, while the host runs.</summary>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, host.ApplicationStopping);
@@ -57,11 +57,10 @@ internal sealed class SocketListenerService(
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
-            // The server goes by itself.
+            // The host is stopping.
         }
     }
 
-    /// <summary>A successor that has a path is as good a reason to stop as SIGTERM is.</summary>
     private async Task StopWhenTakenOverAsync(SocketListener listener, CancellationToken cancellationToken)
     {
         if (await listener.HandOverAsync(cancellationToken).ConfigureAwait(false))

@@ -5,27 +5,26 @@ using Microsoft.Win32.SafeHandles;
 namespace Samehost.AspNetCore;
 
 /// <summary>
-/// The exclusive lock on <c>PATH.lock</c> that keeps two servers off one path; the system releases it when the process
-/// dies.
+/// The exclusive lock on <c>PATH.lock</c>, which prevents two servers on one path. The system releases it when the
+/// process exits.
 /// </summary>
 /// <remarks>
 /// <para>
-/// Two locks are taken, because neither kind stops the other: flock(2), which most languages use, and a record lock, which
-/// is all that Java has. The record lock is Linux's open file description lock: a POSIX one would be lost as soon as this
-/// process closed any other descriptor of the file (fcntl(2)).
+/// It takes two locks, because the two kinds do not exclude each other: flock(2), which most languages use, and a
+/// record lock, because Java has no other. The record lock is an open file description lock of Linux. A POSIX lock
+/// would be lost as soon as this process closed any other descriptor of the file (fcntl(2)).
 /// </para>
 /// <para>
-/// A FileStream with <see cref="FileShare.None"/> is an flock too, but then nobody could say who has the path: whatever .NET
-/// opens it locks, if only shared, so it can't read a file that another process has locked (dotnet/runtime
-/// SafeFileHandle.Unix.cs).
+/// A FileStream with <see cref="FileShare.None"/> is an flock too. But .NET locks every file that it opens, at least
+/// shared, so a second server could not read the owner from the locked file (dotnet/runtime SafeFileHandle.Unix.cs).
 /// </para>
 /// <para>
-/// The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
-/// locks a new one.
+/// The file stays when the lock is released. If it were removed, one server could lock the removed file while another
+/// server locks a new one.
 /// </para>
 /// <para>
-/// Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode 0600, of
-/// this user, of root or of the folder's owner.
+/// Every user who can open the file can lock it. It must therefore be a regular file with one name and mode 0600 that
+/// belongs to this user, root or the owner of the folder.
 /// </para>
 /// </remarks>
 internal sealed class SocketLock : IDisposable
@@ -40,10 +39,9 @@ internal sealed class SocketLock : IDisposable
     private readonly string _path;
     private readonly SafeFileHandle _file;
 
-    /// <summary>Takes the lock, and writes down who has it.</summary>
-    /// <exception cref="SamehostException">Someone else holds it.</exception>
+    /// <summary>Takes the lock, and writes its owner into the file.</summary>
     /// <exception cref="SamehostException">
-    /// The file can't be opened, is no lock file, or is another user's.
+    /// Another process holds the lock, the file cannot be opened, is not a lock file, or belongs to another user.
     /// </exception>
     public SocketLock(Folder folder, UnixSocketAddress address, string implementation)
     {
@@ -52,7 +50,7 @@ internal sealed class SocketLock : IDisposable
         _file = Open(folder.At(Path.GetFileName(_path)));
         try
         {
-            RefuseWhatOthersMayLock(folder.Status().UserId);
+            CheckFile(folder.Status().UserId);
             Take();
             Write(new LockOwner(Environment.ProcessId, Environment.MachineName, implementation));
         }
@@ -83,7 +81,7 @@ internal sealed class SocketLock : IDisposable
                 + "give this process write permission, and the file system space");
     }
 
-    private void RefuseWhatOthersMayLock(uint folderOwner)
+    private void CheckFile(uint folderOwner)
     {
         var found = FileStatus.Read(_file);
         if (!found.IsRegularFile || found.Links != 1)
@@ -101,11 +99,11 @@ internal sealed class SocketLock : IDisposable
 
         if (found.Mode != OnlyUser)
         {
-            Narrow(found.Mode);
+            RestrictMode(found.Mode);
         }
     }
 
-    private void Narrow(UnixFileMode mode)
+    private void RestrictMode(UnixFileMode mode)
     {
         try
         {

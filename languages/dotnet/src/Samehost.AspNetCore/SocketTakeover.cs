@@ -4,25 +4,27 @@ using System.Text;
 namespace Samehost.AspNetCore;
 
 /// <summary>
-/// What both sides share when a server hands its path over to its <see cref="Successors"/> or takes it over from its
-/// <see cref="Predecessor"/>, as PROTOCOL.md has it under Takeover.
+/// The part of the takeover protocol that both sides share: the running server with its <see cref="Successors"/>, and
+/// the new server with its <see cref="Predecessor"/>. PROTOCOL.md specifies it under Takeover.
 /// </summary>
 /// <remarks>
-/// Both talk over a socket beside the path, which is its owner's alone to dial: whoever could dial it could make the server
-/// go. A line of JSON says what has happened; a connection that ends says that the other one is gone.
+/// They communicate over a socket beside the path. Only its owner can connect to it, because a connection can stop the
+/// server. Each message is a line of JSON. The end of the connection means that the other server has failed or stopped.
 /// </remarks>
 internal static class SocketTakeover
 {
     private const int MaxLineBytes = 4096;
 
-    /// <summary>Where a server listens for its successor; null where the name would be too long for a socket.</summary>
+    /// <summary>
+    /// Returns where a server listens for its successor, or null if that path is too long for a socket.
+    /// </summary>
     public static string? ControlPathOf(UnixSocketAddress address)
     {
         var path = address.Path + ".takeover";
         return Encoding.UTF8.GetByteCount(path) <= UnixSocketAddress.MaxPathBytes ? path : null;
     }
 
-    /// <summary>The next line; null where the connection ends or says something else.</summary>
+    /// <summary>Receives a message. Returns null if the connection ends, or the line is not a message.</summary>
     public static async Task<TakeoverMessage?> ReceiveAsync(Socket connection, CancellationToken cancellationToken)
     {
         var line = new byte[MaxLineBytes];

@@ -3,28 +3,28 @@ using Microsoft.Extensions.Logging;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>Those that want to take the path over, as the server that has it meets them: one at a time.</summary>
-/// <param name="address">What is handed over.</param>
+/// <summary>Hands the path of the running server over to a successor. It answers one successor at a time.</summary>
+/// <param name="address">The address of the socket.</param>
 /// <param name="listener">A socket that listens at the control path.</param>
-/// <param name="release">Releases the lock; false where there is none, as this server goes already.</param>
+/// <param name="release">Releases the lock. Returns false if this server is stopping and has no lock.</param>
 /// <param name="retake">
-/// Tries to take the lock again when a successor has given up; true where it is there, or needed no more.
+/// Tries to take the lock again after a failed takeover. Returns true if this server has it, or no longer needs it.
 /// </param>
-/// <param name="logger">Hears of successors that fail.</param>
+/// <param name="logger">Receives a warning about each failed takeover.</param>
 internal sealed partial class Successors(
     UnixSocketAddress address, Socket listener, Func<bool> release, Func<bool> retake, ILogger logger)
 {
-    /// <summary>How long a successor may be silent without the lock, for which it tries for 2 s.</summary>
+    /// <summary>How long a successor without the lock may send nothing. Successors try to lock for 2 s.</summary>
     private static readonly TimeSpan MaxSilence = TimeSpan.FromSeconds(5);
 
-    /// <summary>How often to try for the lock or a connection again.</summary>
+    /// <summary>How often to retry the lock or a connection.</summary>
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>2 s: a third server may hold the lock for a moment, while it finds the path live.</summary>
+    /// <summary>2 s: a third server may hold the lock briefly while it checks the path.</summary>
     private const int TriesBeforeWarning = 40;
 
-    /// <summary>A socket that only this server's own user may dial, and that listens before it gets its public name.</summary>
-    /// <exception cref="SocketException">The system refuses it.</exception>
+    /// <summary>Listens on a socket to which only this user can connect.</summary>
+    /// <exception cref="SocketException">The socket cannot be bound.</exception>
     public static Socket Listen(string privatePath)
     {
         var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -42,8 +42,8 @@ internal sealed partial class Successors(
         }
     }
 
-    /// <summary>Answers successors until one has published.</summary>
-    /// <returns>Whether the path is a successor's now; otherwise this server goes.</returns>
+    /// <summary>Answers successors until one has published its socket.</summary>
+    /// <returns>False if this server is stopping.</returns>
     public async Task<bool> HandOverAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -63,7 +63,7 @@ internal sealed partial class Successors(
         }
     }
 
-    /// <summary>Waits for a connection; where no descriptor is left for one, that passes.</summary>
+    /// <summary>Waits for a connection. Retries if no descriptor is left.</summary>
     private async Task<Socket> AcceptAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -86,7 +86,7 @@ internal sealed partial class Successors(
         {
             await successor.SendAsync(TakeoverMessage.Released.ToBytes(), cancellationToken).ConfigureAwait(false);
             var answer = SocketTakeover.ReceiveAsync(successor, hangUp.Token);
-            // With the lock it may take as long to start as it likes, and one that dies hangs up.
+            // A successor that holds the lock may take any time to start. If it dies, its connection ends.
             while (await Task.WhenAny(answer, Task.Delay(MaxSilence, hangUp.Token)).ConfigureAwait(false) != answer)
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -101,7 +101,7 @@ internal sealed partial class Successors(
         }
         catch (SocketException)
         {
-            return false; // a successor that dies has given up
+            return false; // the successor died
         }
         finally
         {
@@ -109,7 +109,9 @@ internal sealed partial class Successors(
         }
     }
 
-    /// <summary>Takes the lock again, however long another holds it: without it, others still find the path live.</summary>
+    /// <summary>
+    /// Retries until this server has the lock again. Meanwhile other servers see that the path is in use.
+    /// </summary>
     private async Task RetakeAsync(CancellationToken cancellationToken)
     {
         for (var tries = 1; !retake(); tries++)
@@ -123,9 +125,9 @@ internal sealed partial class Successors(
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "a successor that wanted to take {Path} over said nothing more")]
+    [LoggerMessage(LogLevel.Warning, "a takeover of {Path} failed: the successor sent nothing")]
     private partial void LogSilent(string path);
 
-    [LoggerMessage(LogLevel.Warning, "a takeover of {Path} failed, and another process holds its lock")]
+    [LoggerMessage(LogLevel.Warning, "a takeover of {Path} failed, and another process holds the lock")]
     private partial void LogNotRetaken(string path);
 }

@@ -3,18 +3,18 @@ using System.Runtime.InteropServices;
 
 namespace Samehost.AspNetCore;
 
-/// <summary>A group of users, by name or number.</summary>
+/// <summary>Finds groups of users.</summary>
 public static class UnixGroup
 {
-    /// <summary>Where <c>struct group</c> has the number: after the pointers to name and password.</summary>
+    /// <summary>The offset of the number in <c>struct group</c>, after the pointers to name and password.</summary>
     private static readonly int NumberOffset = 2 * nint.Size;
 
-    /// <summary>Returns the number (gid) of a group on this machine.</summary>
-    /// <param name="group">Its name, or its number.</param>
+    /// <summary>Returns the number (gid) of a group.</summary>
+    /// <param name="group">The name or the number of the group.</param>
     /// <exception cref="FormatException">No group has this name.</exception>
     public static uint Parse(string group)
     {
-        // The highest number is what chown(2) takes for "leave it as it is".
+        // For chown(2), the highest number means "do not change".
         if (uint.TryParse(group, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < uint.MaxValue)
         {
             return number;

@@ -1,11 +1,12 @@
 namespace Samehost;
 
-/// <summary>Tells grpc-dotnet of a connection that broke before it took its first call: the call is UNAVAILABLE.</summary>
+/// <summary>Makes a call UNAVAILABLE if its connection broke before the first call.</summary>
 /// <remarks>
-/// Where a server hangs up between the handshake and the first call, <see cref="SocketsHttpHandler"/> fails with an exception
-/// that has no cause (dotnet/runtime HttpConnectionPool.Http2.cs, ReturnHttp2Connection). grpc-dotnet says UNAVAILABLE only
-/// where an <see cref="IOException"/> is among the causes (grpc/grpc-dotnet HttpExceptionResolver.cs), and else INTERNAL, which
-/// no retry policy should name. So the cause is put in.
+/// If a server closes a connection between the handshake and the first call, <see cref="SocketsHttpHandler"/> throws an
+/// exception without an inner one (dotnet/runtime HttpConnectionPool.Http2.cs, ReturnHttp2Connection). grpc-dotnet
+/// reports UNAVAILABLE only if an <see cref="IOException"/> is among the inner exceptions (grpc/grpc-dotnet
+/// HttpExceptionResolver.cs). Otherwise it reports INTERNAL, which no retry policy should include. This handler adds
+/// the inner exception.
 /// </remarks>
 internal sealed class BrokenConnectionHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
 {
@@ -22,7 +23,8 @@ internal sealed class BrokenConnectionHandler(HttpMessageHandler inner) : Delega
             InnerException: null, HttpRequestError: HttpRequestError.Unknown
         })
         {
-            throw new HttpRequestException(error.Message, new IOException("the connection took no call", error));
+            throw new HttpRequestException(
+                error.Message, new IOException("the server closed the connection before the first call", error));
         }
     }
 }

@@ -24,7 +24,9 @@ internal static class Errno
     public static string DescribeLast() => Describe(Marshal.GetLastPInvokeError());
 
     /// <summary>Describes the system error behind an exception, without the paths that .NET adds to it.</summary>
-    /// <remarks>.NET keeps the error number in <see cref="Exception.HResult"/>, where its own codes are negative.</remarks>
+    /// <remarks>
+    /// .NET keeps the error number in <see cref="Exception.HResult"/>, where its own codes are negative.
+    /// </remarks>
     public static string Describe(Exception error) => error switch
     {
         // .NET reports ENOENT of a socket as AddressNotAvailable.

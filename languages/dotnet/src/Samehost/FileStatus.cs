@@ -3,14 +3,14 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Samehost;
 
-/// <summary>Which file is at a path, of what kind, and whose.</summary>
-/// <param name="Identity">Device and inode: the same as long as it is the same file, under whatever name.</param>
+/// <summary>The identity, kind, mode and owner of a file.</summary>
+/// <param name="Identity">Device and inode, which do not depend on the name of the file.</param>
 /// <param name="IsSocket">Whether it is a Unix domain socket.</param>
-/// <param name="IsRegularFile">Whether it is an ordinary file.</param>
-/// <param name="Links">How many names it has.</param>
-/// <param name="Mode">Who may do what with it.</param>
-/// <param name="UserId">Whose it is.</param>
-/// <param name="GroupId">Which group it belongs to.</param>
+/// <param name="IsRegularFile">Whether it is a regular file.</param>
+/// <param name="Links">The number of its names.</param>
+/// <param name="Mode">Its permissions.</param>
+/// <param name="UserId">The number of its user.</param>
+/// <param name="GroupId">The number of its group.</param>
 internal readonly record struct FileStatus(
     FileIdentity Identity,
     bool IsSocket,
@@ -37,20 +37,20 @@ internal readonly record struct FileStatus(
     {
     }
 
-    /// <summary>Whether it belongs to the user that this process acts for.</summary>
+    /// <summary>Whether it belongs to the effective user of this process.</summary>
     public bool IsOwn => UserId == NativeMethods.EffectiveUserId();
 
-    /// <summary>Looks at a path, following symbolic links.</summary>
+    /// <summary>Reads the status of a path. Follows symbolic links.</summary>
     /// <returns>0, or the number of the system's error (errno).</returns>
     public static int Read(string path, out FileStatus status) => Read(path, 0, out status);
 
-    /// <summary>Looks at a path itself, be it a symbolic link or not.</summary>
+    /// <summary>Reads the status of a path. Does not follow a symbolic link.</summary>
     /// <returns>0, or the number of the system's error (errno).</returns>
     public static int ReadLink(string path, out FileStatus status) =>
         Read(path, NativeMethods.AtDoNotFollowLinks, out status);
 
-    /// <summary>Looks at an open file.</summary>
-    /// <exception cref="IOException">The file system fails.</exception>
+    /// <summary>Reads the status of an open file.</summary>
+    /// <exception cref="IOException">The file system reports an error.</exception>
     public static FileStatus Read(SafeFileHandle file) =>
         NativeMethods.ReadStatus(file, "", NativeMethods.AtTheOpenFile, NativeMethods.BasicStatus, out var found) == 0
             ? new FileStatus(found)

@@ -6,17 +6,17 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Samehost;
 
-/// <summary>What .NET has no method for: owners and inodes, groups, links, and locks of one's own choice.</summary>
+/// <summary>System calls for which .NET has no method: owners, inodes, groups, links and locks.</summary>
 internal static unsafe partial class NativeMethods
 {
     public const int AtCurrentFolder = -100;
     public const int AtDoNotFollowLinks = 0x100;
     public const int AtTheOpenFile = 0x1000; // AT_EMPTY_PATH
 
-    /// <summary>O_PATH | O_CLOEXEC: the file itself, be it a socket, without the permission to read it.</summary>
+    /// <summary>O_PATH | O_CLOEXEC, which opens any file, also a socket, and needs no read permission.</summary>
     public const int OnlyPath = 0x200000 | 0x80000;
 
-    /// <summary>The fields up to the inode, STATX_BASIC_STATS.</summary>
+    /// <summary>STATX_BASIC_STATS.</summary>
     public const uint BasicStatus = 0x7FF;
 
     public const uint KeepUser = uint.MaxValue;
@@ -33,16 +33,16 @@ internal static unsafe partial class NativeMethods
     /// <summary>F_WRLCK.</summary>
     public const short WriteLock = 1;
 
-    /// <summary>O_NOFOLLOW, which is one bit on ARM and PowerPC, and another elsewhere.</summary>
+    /// <summary>O_NOFOLLOW, which has another value on ARM and PowerPC than elsewhere.</summary>
     public static readonly int DoNotFollowLinks = IsArmOrPower ? 0x8000 : 0x20000;
 
-    /// <summary>O_PATH | O_DIRECTORY | O_CLOEXEC: without the permission to read the folder.</summary>
+    /// <summary>O_PATH | O_DIRECTORY | O_CLOEXEC, which needs no read permission.</summary>
     public static readonly int OpenFolder = 0x200000 | (IsArmOrPower ? 0x4000 : 0x10000) | 0x80000;
 
     private static bool IsArmOrPower => RuntimeInformation.ProcessArchitecture
         is Architecture.Arm or Architecture.Armv6 or Architecture.Arm64 or Architecture.Ppc64le;
 
-    /// <summary>statx(2) and not stat(2), whose structure is another one on each processor.</summary>
+    /// <summary>Calls statx(2), because the structure of stat(2) differs between processors.</summary>
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int ReadStatus(int folder, string path, int flags, uint wanted, out ExtendedStatus status);
 
@@ -84,7 +84,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int ControlFile(SafeFileHandle file, int command, in FileLock fileLock);
 
-    /// <summary><c>struct statx</c>, the fields of it that are used here.</summary>
+    /// <summary>The fields of <c>struct statx</c> that are used here.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     public struct ExtendedStatus
     {
@@ -110,7 +110,9 @@ internal static unsafe partial class NativeMethods
         public uint DeviceMinor;
     }
 
-    /// <summary><c>struct flock</c> of fcntl(2) on 64-bit Linux; a length of 0 is "to the end".</summary>
+    /// <summary>
+    /// <c>struct flock</c> of fcntl(2) on 64-bit Linux. A length of 0 means "to the end of the file".
+    /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct FileLock
     {

@@ -3,28 +3,28 @@ using System.Text;
 
 namespace Samehost;
 
-/// <summary>Finds out why a server cannot be reached.</summary>
+/// <summary>Finds the cause of a failed connection.</summary>
 public static class SocketDiagnosis
 {
     private const int FrameHeaderBytes = 9;
     private const int FrameTypeOffset = 3;
     private const byte SettingsFrame = 4;
 
-    /// <summary>How long a server may take to send its first frame; on one machine it takes less than a millisecond.</summary>
+    /// <summary>How long a server may take to send its first frame. It usually takes less than 1 ms.</summary>
     private static readonly TimeSpan MaxHandshake = TimeSpan.FromSeconds(1);
 
     /// <summary>RFC 9113, 3.4: the client's preface, and an empty SETTINGS frame.</summary>
     private static readonly byte[] Preface = [.. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, 0, 0, 0, SettingsFrame, 0, 0, 0, 0, 0];
 
     /// <summary>
-    /// Returns why calls to the socket are UNAVAILABLE, or null if a gRPC server answers. It connects, and waits up to 1 s
-    /// for the server.
+    /// Returns why calls to the socket are UNAVAILABLE, or null if a gRPC server answers. Waits up to 1 s for its
+    /// answer.
     /// </summary>
     /// <returns>
     /// An exception to read or throw: <see cref="SamehostError.NoServer"/>, <see cref="SamehostError.NotASocket"/>,
     /// <see cref="SamehostError.AccessDenied"/> or <see cref="SamehostError.NotGrpc"/>.
     /// </returns>
-    /// <exception cref="SamehostException">The operating system refuses to look.</exception>
+    /// <exception cref="SamehostException">The operating system cannot inspect the path.</exception>
     /// <exception cref="OperationCanceledException">The token was canceled.</exception>
     public static async Task<SamehostException?> DiagnoseAsync(
         UnixSocketAddress address, CancellationToken cancellationToken = default)
@@ -63,7 +63,7 @@ public static class SocketDiagnosis
         }
     }
 
-    /// <summary>Says why nobody can be reached at the path, by looking and dialling; null where someone listens.</summary>
+    /// <summary>Inspects the path and connects to it. Returns null if a server listens.</summary>
     internal static SamehostException? WhyUnreachable(UnixSocketAddress address)
     {
         return SocketProbe.Look(address.Path) switch

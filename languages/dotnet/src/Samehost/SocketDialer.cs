@@ -4,13 +4,14 @@ using System.Net.Sockets;
 namespace Samehost;
 
 /// <summary>
-/// Dials a server's socket: the <see cref="SocketsHttpHandler.ConnectCallback"/> of a handler for gRPC.
+/// Connects to a socket and waits for its server: the <see cref="SocketsHttpHandler.ConnectCallback"/> of a gRPC
+/// channel.
 /// </summary>
 /// <remarks>
-/// With a callback of its own, a channel of grpc-dotnet has no connectivity state and knows no <em>wait for ready</em>
-/// (learn.microsoft.com, "Transient fault handling with gRPC retries": wait for ready): a call fails at once where no
-/// server is there yet, with "Cannot assign requested address (localhost:80)", which names neither the socket nor the
-/// reason. So waiting, and an error that says both, are done here. A call waits no longer than its deadline.
+/// With a connect callback, a channel of grpc-dotnet has no connectivity state and does not support <em>wait for
+/// ready</em> (learn.microsoft.com, "Transient fault handling with gRPC retries": wait for ready). A call fails at once
+/// if no server runs yet, and its error, "Cannot assign requested address (localhost:80)", names neither the socket nor
+/// the cause. This class waits, and reports both. A call waits no longer than its deadline.
 /// </remarks>
 internal sealed class SocketDialer
 {
@@ -20,7 +21,7 @@ internal sealed class SocketDialer
     private readonly UnixSocketAddress _address;
     private readonly TimeSpan _wait;
 
-    /// <summary>Prepares to dial; see <see cref="SocketChannel.ForAddress"/>.</summary>
+    /// <summary>Creates a dialer. <see cref="SocketChannel.ForAddress"/> describes the parameters.</summary>
     public SocketDialer(UnixSocketAddress address, TimeSpan wait)
     {
         ArgumentNullException.ThrowIfNull(address);
@@ -29,8 +30,8 @@ internal sealed class SocketDialer
         ArgumentOutOfRangeException.ThrowIfLessThan(_wait, TimeSpan.Zero, nameof(wait));
     }
 
-    /// <summary>Connects to the socket; of the context, which has a host and a port, nothing is needed.</summary>
-    /// <exception cref="SamehostException">There was no server in time, or waiting would not help.</exception>
+    /// <summary>Connects to the socket. Ignores the context, which has a host and a port.</summary>
+    /// <exception cref="SamehostException">No server listened in time, or waiting would not help.</exception>
     public async ValueTask<Stream> ConnectAsync(
         SocketsHttpConnectionContext context, CancellationToken cancellationToken)
     {

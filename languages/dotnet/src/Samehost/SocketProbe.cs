@@ -4,35 +4,35 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Samehost;
 
-/// <summary>What is at the path of a socket.</summary>
+/// <summary>The state of a socket's path.</summary>
 internal enum SocketState
 {
-    /// <summary>Nothing is there.</summary>
+    /// <summary>No file exists.</summary>
     Absent,
 
-    /// <summary>Something other than a socket is there.</summary>
+    /// <summary>A file that is not a socket exists.</summary>
     NotASocket,
 
-    /// <summary>A socket is there and nobody listens on it.</summary>
+    /// <summary>A socket exists, and no server listens on it.</summary>
     Stale,
 
-    /// <summary>A socket is there, or may be, and this process may not connect to it.</summary>
+    /// <summary>A socket exists or may exist, and this process does not have permission to connect to it.</summary>
     Forbidden,
 
-    /// <summary>A socket is there and someone listens on it.</summary>
+    /// <summary>A socket exists, and a server listens on it.</summary>
     Live,
 }
 
-/// <summary>Finds out about the path of a socket; both ends ask, each for its own errors.</summary>
+/// <summary>Inspects the path of a socket, for the errors of both ends.</summary>
 internal static class SocketProbe
 {
-    /// <summary>Looks at the path and, where it is a socket, dials it; never waits, never changes anything.</summary>
+    /// <summary>Inspects a path and, if it is a socket, connects to it. Does not wait, and changes nothing.</summary>
     /// <remarks>
-    /// A socket that is bound and does not listen yet looks stale, as connect(2) gives ECONNREFUSED for both; so servers
-    /// are kept apart by a lock and not by this.
+    /// A socket that is bound but does not listen yet looks stale, because connect(2) returns ECONNREFUSED for both.
+    /// Therefore servers use a lock, not this method, to exclude each other.
     /// </remarks>
-    /// <param name="path">The path.</param>
-    /// <param name="heldPath">Another path to the same file, by which it is found, as from a folder that is held open.</param>
+    /// <param name="path">The path, for messages.</param>
+    /// <param name="heldPath">The path to open, relative to an open folder. The default is the path itself.</param>
     public static SocketState Look(string path, string? heldPath = null)
     {
         using var file = NativeMethods.OpenFile(heldPath ?? path, NativeMethods.OnlyPath, UnixFileMode.None);
@@ -51,7 +51,7 @@ internal static class SocketProbe
     }
 
     /// <summary>
-    /// Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.
+    /// Describes the owner and mode of a path, or of the first visible folder above it, and the user of this process.
     /// </summary>
     public static string DescribePermissions(string path)
     {
@@ -68,12 +68,12 @@ internal static class SocketProbe
         return $"nothing above {path} can be seen";
     }
 
-    /// <summary>A mode as chmod(1) writes it, as in 0660.</summary>
+    /// <summary>Formats a mode in octal, such as 0660.</summary>
     public static string Octal(UnixFileMode mode) => Convert.ToString((int)mode, 8).PadLeft(4, '0');
 
     private static SocketState Dial(SafeFileHandle file)
     {
-        // By its descriptor it is this very file, and a path that is never too long.
+        // The path of the descriptor always names the file that was inspected, and is never too long for a socket.
         var path = $"/proc/self/fd/{file.DangerousGetHandle()}";
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         socket.Blocking = false;
@@ -88,7 +88,7 @@ internal static class SocketProbe
             {
                 SocketError.ConnectionRefused => SocketState.Stale,
                 SocketError.AccessDenied => SocketState.Forbidden,
-                _ => SocketState.Live, // EAGAIN: its queue is full, so someone listens
+                _ => SocketState.Live, // EAGAIN: a server listens, and its queue is full
             };
         }
     }

@@ -2,13 +2,13 @@ using System.Net.Sockets;
 
 namespace Samehost;
 
-/// <summary>The bytes of a connection, whose answers can be read to the end.</summary>
+/// <summary>The stream of a connection. It can be read to the end after the server has closed the connection.</summary>
 /// <remarks>
-/// A server that has moved its client away closes a connection as soon as the last answer is written, while the client still
-/// sends a WINDOW_UPDATE or a call. Such a write fails, although the answers wait to be read, and
-/// <see cref="SocketsHttpHandler"/> then aborts the connection and loses them. So a write that nobody will read is taken as
-/// done: reading goes on, and its end says the same to every call that got no answer. (Over TCP this can't be mended so: a
-/// reset there throws away what was not read.)
+/// After a GOAWAY, a server closes a connection as soon as it has written the last response. The client may still be
+/// sending a WINDOW_UPDATE or a call. That write fails although responses are waiting to be read, and
+/// <see cref="SocketsHttpHandler"/> then aborts the connection and loses them. This stream ignores the failed write.
+/// Reading continues, and the end of the stream fails every call that got no response. (This does not help over TCP,
+/// where a reset discards unread data.)
 /// </remarks>
 internal sealed class SocketStream(Socket socket) : NetworkStream(socket, ownsSocket: true)
 {
@@ -25,7 +25,7 @@ internal sealed class SocketStream(Socket socket) : NetworkStream(socket, ownsSo
             SocketErrorCode: SocketError.Shutdown or SocketError.ConnectionReset
         })
         {
-            // EPIPE or ECONNRESET: the server has closed.
+            // EPIPE or ECONNRESET: the server has closed the connection.
         }
     }
 }

@@ -3,19 +3,19 @@ using System.Text;
 namespace Samehost;
 
 /// <summary>
-/// Where a server listens, as PROTOCOL.md has it: an absolute path of at most 107 bytes, written <c>unix:/absolute/path</c>.
+/// The address of a Unix domain socket: an absolute path of at most 107 bytes, written <c>unix:/absolute/path</c>.
 /// </summary>
 public sealed record UnixSocketAddress
 {
-    /// <summary>The longest path in bytes: <c>sun_path</c> of unix(7) has 108, one of them the final NUL.</summary>
+    /// <summary>The longest path in bytes. <c>sun_path</c> of unix(7) has 108 bytes, including a final NUL.</summary>
     public const int MaxPathBytes = 107;
 
     private const string Scheme = "unix:";
 
     /// <summary>
-    /// A URI has these for an escape, a query, a fragment and, in gRPC, the next of several addresses; libraries differ in
-    /// whether they undo it (grpc/grpc doc/naming.md), so a path with one of them would not be one path. A replacement
-    /// character stands for bytes that were not UTF-8.
+    /// In a URI, these characters start an escape, a query, a fragment and, in gRPC, another address. gRPC libraries
+    /// differ in how they read them (grpc/grpc doc/naming.md), so an address with one of them would not name one path.
+    /// The replacement character results from bytes that are not UTF-8.
     /// </summary>
     private const string Reserved = "%?#,\uFFFD";
 
@@ -24,14 +24,14 @@ public sealed record UnixSocketAddress
     /// <summary>The absolute path of the socket.</summary>
     public string Path { get; }
 
-    /// <summary>The folder that the socket is in.</summary>
+    /// <summary>The folder of the socket.</summary>
     internal string Folder => System.IO.Path.GetDirectoryName(Path)!;
 
-    /// <summary>The address as every gRPC library takes it for a target.</summary>
+    /// <summary>Returns the address in the form that every gRPC library accepts as a target.</summary>
     public override string ToString() => Scheme + Path;
 
-    /// <summary>Reads <c>unix:/absolute/path</c>, <c>unix:///absolute/path</c> or a plain absolute path.</summary>
-    /// <exception cref="FormatException">The text is no address; the message says why, with the remedy.</exception>
+    /// <summary>Parses <c>unix:/absolute/path</c>, <c>unix:///absolute/path</c> or a plain absolute path.</summary>
+    /// <exception cref="FormatException">The address is invalid. The message has the cause and the remedy.</exception>
     public static UnixSocketAddress Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
