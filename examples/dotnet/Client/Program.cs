@@ -23,7 +23,7 @@ using var handler = new SocketsHttpHandler
     },
 };
 
-// The host of this address is what is sent as :authority; the connection is the callback's.
+// The host of this address becomes the :authority. The callback opens the connection.
 using var channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
 var greeter = new GreeterService.GreeterServiceClient(channel);
 var response = await greeter.GreetAsync(new GreetRequest { Name = name }, deadline: DateTime.UtcNow.AddSeconds(5));

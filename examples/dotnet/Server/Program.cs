@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Samehost.Greeter.V1;
 
 var path = args is [var given, ..] ? given : "/tmp/greeter.sock";
-File.Delete(path); // Kestrel does not remove what a killed server has left.
+File.Delete(path); // Kestrel does not remove the socket of a killed server.
 
 var builder = WebApplication.CreateBuilder();
 builder.Logging.ClearProviders();

@@ -4,15 +4,15 @@ using Samehost.Greeter.V1;
 
 namespace Samehost.Interop.Client;
 
-/// <summary>The command <c>greet</c>: makes all four kinds of call of Greeter and prints what was said.</summary>
+/// <summary>The command <c>greet</c>: makes all four kinds of call of Greeter and prints the messages.</summary>
 internal static class GreetCommand
 {
     public static Command Create()
     {
         var socket = CommandLine.SocketOption();
-        var name = new Option<string>("--name") { Description = "Who is greeted.", HelpName = "NAME", Required = true };
-        var timeout = CommandLine.SecondsOption("--timeout", "Seconds that a call may take.", 5, zeroAllowed: false);
-        var command = new Command("greet", "Makes all four kinds of call of Greeter and prints what was said.")
+        var name = new Option<string>("--name") { Description = "Name to greet.", HelpName = "NAME", Required = true };
+        var timeout = CommandLine.SecondsOption("--timeout", "Timeout of each call in seconds.", 5, zeroAllowed: false);
+        var command = new Command("greet", "Make all four kinds of call of Greeter and print the messages.")
         {
             socket, name, timeout,
         };

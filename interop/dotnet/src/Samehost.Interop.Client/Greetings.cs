@@ -3,15 +3,15 @@ using Samehost.Greeter.V1;
 
 namespace Samehost.Interop.Client;
 
-/// <summary>What one call sent and received, in order.</summary>
+/// <summary>The messages that a call sent and received, in order.</summary>
 internal sealed record Exchange(string Method, IReadOnlyList<string> Sent, IReadOnlyList<string> Received);
 
-/// <summary>The four kinds of call of the example service, made one after the other.</summary>
+/// <summary>Makes the four kinds of call of the example service.</summary>
 internal static class Greetings
 {
     private static readonly string[] Guests = ["Grace", "Edsger"];
 
-    /// <summary>Makes the calls, each within the timeout, and says of each what was said.</summary>
+    /// <summary>Makes the calls one after the other, each within the timeout, and returns their messages.</summary>
     public static async IAsyncEnumerable<Exchange> GreetAsync(
         GreeterService.GreeterServiceClient greeter, string name, TimeSpan timeout)
     {
@@ -49,9 +49,9 @@ internal static class Greetings
         using var conversation = greeter.Converse(deadline: deadline);
         List<string> sent = [];
         List<string> received = [];
-        await SayAsync($"{name} here.");
-        await SayAsync($"I heard: {received[^1]}"); // what is said next depends on what was heard
-        await SayAsync("Goodbye!");
+        await SendAsync($"{name} here.");
+        await SendAsync($"I heard: {received[^1]}"); // depends on the previous answer
+        await SendAsync("Goodbye!");
         await conversation.RequestStream.CompleteAsync();
         await foreach (var answer in conversation.ResponseStream.ReadAllAsync())
         {
@@ -60,7 +60,7 @@ internal static class Greetings
 
         return new Exchange("Converse", sent, received);
 
-        async Task SayAsync(string text)
+        async Task SendAsync(string text)
         {
             sent.Add(text);
             await conversation.RequestStream.WriteUnlessEndedAsync(new ConverseRequest { Text = text });

@@ -3,7 +3,7 @@ using Samehost.Interop.Client.Cases;
 
 namespace Samehost.Interop.Client;
 
-/// <summary>The command <c>interop</c>: runs official cases and prints a line of JSON for each.</summary>
+/// <summary>The command <c>interop</c>: runs official cases and prints a line of JSON for each of them.</summary>
 internal static class InteropCommand
 {
     /// <summary>How long to wait for the server before the first case.</summary>
@@ -14,7 +14,7 @@ internal static class InteropCommand
         var socket = CommandLine.SocketOption();
         var cases = new Option<string[]>("--case")
         {
-            Description = "An official case; may be given again.",
+            Description = "Official case to run. Can be repeated.",
             HelpName = "NAME",
             Required = true,
         };
@@ -25,7 +25,7 @@ internal static class InteropCommand
                 result.AddError($"invalid --case '{name}': use one of {string.Join(", ", CaseRunner.Names)}");
             }
         });
-        var command = new Command("interop", "Runs official cases; the exit code is 0 if all passed.") { socket, cases };
+        var command = new Command("interop", "Run official cases. The exit code is 0 if all pass.") { socket, cases };
         command.SetAction((parsed, _) => RunAsync(parsed.GetRequiredValue(socket), parsed.GetRequiredValue(cases)));
         return command;
     }

@@ -2,13 +2,13 @@ using Grpc.Core;
 
 namespace Samehost.Interop.Client;
 
-/// <summary>Sends requests of a call that the server may end first.</summary>
+/// <summary>Sends the requests of a call that the server may end early.</summary>
 internal static class RequestStream
 {
-    /// <summary>Sends a request, or leaves it to the responses to say with which status the call has ended.</summary>
+    /// <summary>Sends a request. Ignores a failure to send, because reading the responses reports the status.</summary>
     /// <remarks>
-    /// Where the server resets the stream meanwhile, or the connection breaks, WriteAsync throws what the connection says, which
-    /// is no status: an HttpIOException (grpc/grpc-dotnet HttpContentClientStreamWriter.cs). Reading tells the status.
+    /// If the server resets the stream or the connection breaks, WriteAsync throws an HttpIOException, which has no
+    /// status (grpc/grpc-dotnet HttpContentClientStreamWriter.cs).
     /// </remarks>
     public static async Task WriteUnlessEndedAsync<TRequest>(this IClientStreamWriter<TRequest> requests, TRequest request)
     {

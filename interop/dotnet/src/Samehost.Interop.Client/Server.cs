@@ -4,13 +4,13 @@ using Grpc.Core;
 
 namespace Samehost.Interop.Client;
 
-/// <summary>The server, as a program waits for it and says what it answered.</summary>
+/// <summary>Waits for a server, and explains failed calls.</summary>
 internal static class Server
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Waits until a server answers: connecting is not enough where it may be lost again.</summary>
-    /// <exception cref="SamehostException">None answered in time, or waiting would not help.</exception>
+    /// <summary>Waits until a server answers. A connection alone is not enough, because it may break at once.</summary>
+    /// <exception cref="SamehostException">No server answered in time, or waiting would not help.</exception>
     public static async Task WaitAsync(UnixSocketAddress address, TimeSpan wait)
     {
         var waited = Stopwatch.StartNew();
@@ -25,22 +25,21 @@ internal static class Server
         }
     }
 
-    /// <summary>Says what a failed call means: why the server can't be reached, or else what it answered.</summary>
+    /// <summary>Returns the cause of a failed call: a failed connection, or the server's status.</summary>
     public static async Task<IOException> ExplainAsync(RpcException error, UnixSocketAddress address)
     {
         var details = error.Status.Detail.Length > 0 ? error.Status.Detail : "no details";
+        var reason = $"cannot complete the call to {address}: {NameOf(error.StatusCode)}: {details}";
         return error.StatusCode switch
         {
             StatusCode.Unavailable or StatusCode.DeadlineExceeded
-                when await SocketDiagnosis.DiagnoseAsync(address) is { } reason => reason,
+                when await SocketDiagnosis.DiagnoseAsync(address) is { } unreachable => unreachable,
             StatusCode.DeadlineExceeded => new IOException(
-                $"the call to {address} exceeded its deadline: {details}; "
-                + "allow more time, or check that the server is not blocked",
-                error),
-            var code => new IOException($"the call to {address} failed with {NameOf(code)}: {details}", error),
+                $"{reason}; allow more time, or check that the server is not blocked", error),
+            _ => new IOException(reason, error),
         };
     }
 
-    /// <summary>A status code as gRPC's documents write it, as in NOT_FOUND.</summary>
+    /// <summary>Returns a status code in gRPC's spelling, such as NOT_FOUND.</summary>
     public static string NameOf(StatusCode code) => JsonNamingPolicy.SnakeCaseUpper.ConvertName(code.ToString());
 }

@@ -5,7 +5,7 @@ using Samehost.Greeter.V1;
 
 namespace Samehost.Interop.Server;
 
-/// <summary>The example service of the contract, with all four kinds of call.</summary>
+/// <summary>The example service, with all four kinds of call.</summary>
 internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceBase
 {
     private const int MaxName = 256;
@@ -41,7 +41,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
                 $"invalid languages: '{language}' is unknown; use {string.Join(", ", Greetings.Keys)}");
         }
 
-        // Not ToTimeSpan(), which throws where a Duration is out of its own bounds.
+        // ToTimeSpan() would throw if the Duration is out of range.
         var interval = request.Interval is { } duration ? duration.Seconds + (duration.Nanos / 1e9) : 0;
         Refuse(
             interval is < 0 or > MaxIntervalSeconds,
@@ -78,7 +78,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
         return new GreetTogetherResponse { Message = Greeting("en", everyone), Count = (uint)names.Count };
     }
 
-    /// <summary>Answers each message as it comes.</summary>
+    /// <summary>Answers each message as it arrives.</summary>
     public override async Task Converse(
         IAsyncStreamReader<ConverseRequest> requestStream,
         IServerStreamWriter<ConverseResponse> responseStream,
@@ -103,7 +103,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
         Refuse(length is < 1 or > MaxName, $"invalid name: {length} characters; use 1 to {MaxName}");
     }
 
-    /// <summary>Characters as the contract counts them: a string's length would count some of them twice.</summary>
+    /// <summary>Counts characters. The length of a string would count some of them twice.</summary>
     private static int CharactersOf(string text) => text.EnumerateRunes().Count();
 
     private static void Refuse(bool faulty, string fault)

@@ -3,12 +3,12 @@ using Grpc.AspNetCore.Server;
 
 namespace Samehost.Interop.Server;
 
-/// <summary>The gRPC library that serves, as the ready line and the lock name it.</summary>
+/// <summary>The name and version of the gRPC library, for the ready line and the lock file.</summary>
 internal static class GrpcLibrary
 {
     public const string Name = "grpc-dotnet";
 
-    /// <summary>Its version, without the commit that follows in the assembly.</summary>
+    /// <summary>The version, without the commit that the assembly appends.</summary>
     public static readonly string Version = typeof(GrpcServiceOptions).Assembly
         .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 

@@ -5,11 +5,11 @@ using Grpc.Testing;
 namespace Samehost.Interop.Server;
 
 /// <summary>
-/// grpc.testing.TestService. UnimplementedCall is left out: it is part of the contract that no server implements it.
+/// The service grpc.testing.TestService, without UnimplementedCall, which no server may implement.
 /// </summary>
 internal sealed class InteropService(LoadReports reports) : TestService.TestServiceBase
 {
-    /// <summary>The longest message either way: gRPC's own default for what an end takes in.</summary>
+    /// <summary>The longest message to send or receive: gRPC's default limit for received messages.</summary>
     public const int MaxMessageBytes = 4 * 1024 * 1024;
 
     private const string EchoInitial = "x-grpc-test-echo-initial";
@@ -18,23 +18,23 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
     private static readonly WriteOptions Compressed = new();
 
     /// <summary>
-    /// For every response that isn't asked to come compressed. An empty one must not: its frame would say that it is
-    /// compressed, and GZipStream writes nothing, which no other language takes for a gzip (dotnet/runtime 66449).
+    /// For every response without requested compression. An empty response must not be compressed: GZipStream writes
+    /// nothing for it, and no other language accepts that as gzip (dotnet/runtime 66449).
     /// </summary>
     private static readonly WriteOptions Uncompressed = new(WriteFlags.NoCompress);
 
-    /// <summary>This server's own name, the same for its whole life.</summary>
+    /// <summary>The ID of this server process.</summary>
     private static readonly string ServerId =
         $"{Environment.MachineName}-{Environment.ProcessId}-{Guid.NewGuid():N}";
 
-    /// <summary>Answers nothing with nothing.</summary>
+    /// <summary>Returns an empty response.</summary>
     public override Task<Empty> EmptyCall(Empty request, ServerCallContext context)
     {
         context.WriteOptions = Uncompressed;
         return Task.FromResult(new Empty());
     }
 
-    /// <summary>Answers with a payload, a status, metadata or a load report, as the request asks.</summary>
+    /// <summary>Returns a payload, a status, metadata or a load report, as requested.</summary>
     public override async Task<SimpleResponse> UnaryCall(SimpleRequest request, ServerCallContext context)
     {
         RequestCompression.Check(context, request.ExpectCompressed);
@@ -54,7 +54,7 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
         };
     }
 
-    /// <summary>Answers with the request's own payload, and lets a proxy keep the answer.</summary>
+    /// <summary>Returns the payload of the request, and lets proxies cache the response.</summary>
     public override async Task<SimpleResponse> CacheableUnaryCall(SimpleRequest request, ServerCallContext context)
     {
         await context.WriteResponseHeadersAsync(new Metadata { { "cache-control", "max-age=60, public" } });
@@ -62,13 +62,13 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
         return new SimpleResponse { Payload = request.Payload };
     }
 
-    /// <summary>Answers one request with all that it asks for.</summary>
+    /// <summary>Sends the responses that the request asks for.</summary>
     public override Task StreamingOutputCall(
         StreamingOutputCallRequest request,
         IServerStreamWriter<StreamingOutputCallResponse> responseStream,
         ServerCallContext context) => RespondAsync(request, responseStream, context);
 
-    /// <summary>Sums up the sizes of the payloads.</summary>
+    /// <summary>Returns the sum of the payload sizes.</summary>
     public override async Task<StreamingInputCallResponse> StreamingInputCall(
         IAsyncStreamReader<StreamingInputCallRequest> requestStream, ServerCallContext context)
     {
@@ -79,11 +79,11 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
             size += request.Payload?.Body.Length ?? 0;
         }
 
-        context.WriteOptions = Uncompressed; // the sum of nothing is an empty message too
+        context.WriteOptions = Uncompressed; // a sum of 0 is an empty message
         return new StreamingInputCallResponse { AggregatedPayloadSize = size };
     }
 
-    /// <summary>Answers each request as it comes.</summary>
+    /// <summary>Answers each request as it arrives.</summary>
     public override async Task FullDuplexCall(
         IAsyncStreamReader<StreamingOutputCallRequest> requestStream,
         IServerStreamWriter<StreamingOutputCallResponse> responseStream,
@@ -118,7 +118,7 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
         }
     }
 
-    /// <summary>Answers the requests when all have come.</summary>
+    /// <summary>Answers the requests after all have arrived.</summary>
     public override async Task HalfDuplexCall(
         IAsyncStreamReader<StreamingOutputCallRequest> requestStream,
         IServerStreamWriter<StreamingOutputCallResponse> responseStream,
@@ -154,7 +154,7 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
         }
     }
 
-    /// <summary>Sends back the metadata that asks for it: one piece with the headers, one with the trailers.</summary>
+    /// <summary>Returns the echo metadata of the request, one entry in the headers and one in the trailers.</summary>
     private static async Task EchoAsync(ServerCallContext context)
     {
         foreach (var entry in context.RequestHeaders.GetAll(EchoTrailing))
@@ -174,7 +174,7 @@ internal sealed class InteropService(LoadReports reports) : TestService.TestServ
         }
     }
 
-    /// <summary>Ends the call without a response: because the request asks for it, or can't be answered.</summary>
+    /// <summary>Throws if the request asks for a status, or is invalid.</summary>
     private static void Refuse(EchoStatus? status, PayloadType type, IEnumerable<int> sizes)
     {
         if (status is { Code: not 0 })

@@ -4,20 +4,24 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Server;
 
-/// <summary>Whether requests came compressed as they say they do, message by message.</summary>
+/// <summary>Checks whether each request message is compressed as it states.</summary>
 internal static class RequestCompression
 {
-    private static readonly object CameCompressed = new();
+    private static readonly object Compressed = new();
 
-    /// <summary>Notes of each call whether the message at hand came compressed; needs an IHttpContextAccessor.</summary>
+    /// <summary>
+    /// Records for each call whether its current message is compressed. Needs an IHttpContextAccessor.
+    /// </summary>
     public static void Observe(this GrpcServiceOptions options, IHttpContextAccessor accessor) =>
         options.CompressionProviders = ObservedCompressionProvider.All(
-            () => accessor.HttpContext!.Items[CameCompressed] = true);
+            () => accessor.HttpContext!.Items[Compressed] = true);
 
-    /// <summary>Refuses the message that was read last if it did not come as it should; asked once for each.</summary>
+    /// <summary>
+    /// Rejects the last message if its compression differs from the expected. Call it once per message.
+    /// </summary>
     public static void Check(ServerCallContext context, BoolValue? expected)
     {
-        var compressed = context.GetHttpContext().Items.Remove(CameCompressed);
+        var compressed = context.GetHttpContext().Items.Remove(Compressed);
         if (expected is not null && expected.Value != compressed)
         {
             var actual = compressed ? "compressed" : "uncompressed";

@@ -10,8 +10,8 @@ namespace Samehost.Interop.Server;
 internal static class ServeCommand
 {
     /// <summary>
-    /// Kestrel's 100 would make the rest of the 1000 calls of concurrent_large_unary wait: over a socket, a client's calls
-    /// share one connection.
+    /// With Kestrel's default of 100, most of the 1000 calls of concurrent_large_unary would wait, because the calls of
+    /// a client share one connection.
     /// </summary>
     private const int MaxStreamsPerConnection = 1100;
 
@@ -22,33 +22,33 @@ internal static class ServeCommand
         var socket = CommandLine.SocketOption();
         var mode = new Option<UnixFileMode>("--mode")
         {
-            Description = "Permissions of the socket. [0660]",
+            Description = "Permissions of the socket in octal. [0660]",
             HelpName = "OCTAL",
             DefaultValueFactory = _ => new SocketListenerOptions().Mode,
             CustomParser = result => CommandLine.Parse(result, ParseMode),
         };
         var group = new Option<uint?>("--group")
         {
-            Description = "Group of the socket, a name or a number. [the process's]",
+            Description = "Group of the socket, by name or number. [group of the process]",
             HelpName = "NAME|GID",
             CustomParser = result => CommandLine.Parse<uint?>(result, text => UnixGroup.Parse(text)),
         };
         var trustFolder = new Option<bool>("--trust-folder")
         {
-            Description = "Serve in a folder that every user may write to.",
+            Description = "Serve in a folder that every user can write to.",
         };
         var takeover = new Option<bool>("--takeover")
         {
-            Description = "Take the path over from a server that serves there.",
+            Description = "Take over the path from a running server.",
         };
         var onRemoved = new Option<string>("--on-removed")
         {
-            Description = "When someone removes the socket, serve what is in progress on, or stop with code 1. [serve]",
+            Description = "When the socket was removed: continue to serve, or stop with exit code 1. [serve]",
             DefaultValueFactory = _ => "serve",
         }.AcceptOnlyFromAmong("serve", "stop");
-        var grace = CommandLine.SecondsOption("--grace", "Seconds that calls have to finish.", 5, zeroAllowed: true);
+        var grace = CommandLine.SecondsOption("--grace", "Time for calls to finish, in seconds.", 5, zeroAllowed: true);
 
-        var command = new Command("serve", "Serves Greeter, grpc.testing.TestService, health and reflection.")
+        var command = new Command("serve", "Serve Greeter, grpc.testing.TestService, health and reflection.")
         {
             socket, mode, group, trustFolder, takeover, onRemoved, grace,
         };
@@ -75,7 +75,7 @@ internal static class ServeCommand
         {
             server.Services.GetRequiredService<SocketListener>().Removed.Register(() =>
             {
-                Environment.ExitCode = CommandLine.Failed; // so that whoever supervises the process starts it again
+                Environment.ExitCode = CommandLine.Failed; // so that a supervisor restarts the program
                 server.Lifetime.StopApplication();
             });
         }
@@ -86,7 +86,7 @@ internal static class ServeCommand
         }
         catch (OperationCanceledException)
         {
-            return 0; // a signal came first
+            return 0; // a signal arrived during the start
         }
         catch (SamehostException error) when (error.Error is SamehostError.UnsafeFolder)
         {
@@ -102,7 +102,7 @@ internal static class ServeCommand
     private static WebApplication Build(
         UnixSocketAddress address, TimeSpan grace, Action<SocketListenerOptions> configure)
     {
-        // Empty, because the socket is all that this program listens on, whatever ASPNETCORE_URLS and appsettings.json say.
+        // Empty, so that the program listens only on the socket and ignores ASPNETCORE_URLS and appsettings.json.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.ListenOnSocket(address, configure).WebHost
             .UseKestrelCore()
@@ -111,9 +111,9 @@ internal static class ServeCommand
         builder.Logging
             .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace) // stdout is for the ready line
             .AddSimpleConsole(console => console.SingleLine = true)
-            .SetMinimumLevel(LogLevel.Warning) // the default log of each request costs more than the request
-            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None) // errors are said once, in one line
-            .AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None); // to stop is no error
+            .SetMinimumLevel(LogLevel.Warning) // logging each request costs more than the request
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None) // Program prints errors
+            .AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None); // stopping is not an error
 
         builder.Services.AddGrpc(grpc =>
         {
@@ -131,12 +131,12 @@ internal static class ServeCommand
                 health.Services.Map(service.FullName, _ => true);
             }
         }).AddCheck<ServingHealthCheck>("serving");
-        // Health.Watch is told by a publisher, which without this begins to do so after 5 s.
+        // Health.Watch gets its states from a publisher, which by default starts after 5 s.
         builder.Services.Configure<HealthCheckPublisherOptions>(publisher => publisher.Delay = TimeSpan.Zero);
 
         builder.Services
             .AddSingleton<IHostLifetime, SignalLifetime>()
-            // So long Kestrel waits for calls in progress; then it aborts their connections.
+            // Kestrel waits this long for calls in progress, and then aborts their connections.
             .Configure<HostOptions>(host => host.ShutdownTimeout = grace)
             .AddSingleton<LoadReports>()
             .AddHttpContextAccessor()
@@ -144,7 +144,7 @@ internal static class ServeCommand
             .Configure<IHttpContextAccessor>((service, accessor) =>
             {
                 service.Observe(accessor);
-                service.ResponseCompressionAlgorithm = "gzip"; // lets messages be compressed; each says whether it is
+                service.ResponseCompressionAlgorithm = "gzip"; // allows compression, which each message selects
             });
 
         var server = builder.Build();
@@ -169,7 +169,7 @@ internal static class ServeCommand
         }
         catch (Exception error) when (error is FormatException or OverflowException)
         {
-            // said below
+            // The error is thrown below.
         }
 
         throw new FormatException($"invalid --mode '{text}': use octal permissions from 0000 to 0777, such as 0660");

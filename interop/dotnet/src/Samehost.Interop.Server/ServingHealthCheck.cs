@@ -2,7 +2,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Samehost.Interop.Server;
 
-/// <summary>Healthy until the server is asked to stop.</summary>
+/// <summary>Reports healthy until the server starts to stop.</summary>
 internal sealed class ServingHealthCheck(IHostApplicationLifetime lifetime) : IHealthCheck
 {
     public Task<HealthCheckResult> CheckHealthAsync(

@@ -5,28 +5,28 @@ using Samehost.AspNetCore;
 namespace Samehost.Interop.Server;
 
 /// <summary>
-/// Stops the host at the first SIGTERM or SIGINT, and ends the program at the next one, or when the stop takes too long.
+/// Stops the host at the first SIGTERM or SIGINT. Exits at the second signal, or if the stop takes too long.
 /// </summary>
 /// <remarks>
-/// The usual lifetime takes no notice of the second signal, and leaves it to each hosted service how long a stop takes.
+/// The default lifetime ignores the second signal, and does not limit how long a hosted service takes to stop.
 /// </remarks>
 internal sealed class SignalLifetime(
     IHostApplicationLifetime host, SocketListener listener, IOptions<HostOptions> options)
     : IHostLifetime, IDisposable
 {
-    /// <summary>Kestrel waits for a second for connections that it has cut; PROTOCOL.md gives two in all.</summary>
+    /// <summary>Kestrel waits 1 s for connections that it has aborted. PROTOCOL.md allows 2 s in total.</summary>
     private static readonly TimeSpan BeyondGrace = TimeSpan.FromSeconds(1.5);
 
     private readonly List<PosixSignalRegistration> _registrations = [];
     private int _signals;
 
-    /// <summary>Listens to signals, before anything starts.</summary>
+    /// <summary>Registers for the signals, before anything starts.</summary>
     public Task WaitForStartAsync(CancellationToken cancellationToken)
     {
-        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, Hear));
-        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, Hear));
-        // Its own, as handlers may block all of the pool's.
-        new Thread(EndInTime) { IsBackground = true, Name = "samehost-watchdog" }.Start();
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal));
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal));
+        // A separate thread, because handlers may block all threads of the pool.
+        new Thread(ExitAfterGrace) { IsBackground = true, Name = "samehost-watchdog" }.Start();
         return Task.CompletedTask;
     }
 
@@ -34,26 +34,26 @@ internal sealed class SignalLifetime(
 
     public void Dispose() => _registrations.ForEach(registration => registration.Dispose());
 
-    private void Hear(PosixSignalContext context)
+    private void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
         if (Interlocked.Increment(ref _signals) > 1 || listener.TakenOver.IsCancellationRequested)
         {
-            End();
+            Exit();
         }
 
         host.StopApplication();
     }
 
-    /// <summary>Ends the program when it outlasts the beginning of its stop, by a signal or otherwise, by so much.</summary>
-    private void EndInTime()
+    /// <summary>Exits if a stop, by a signal or otherwise, takes longer than the grace period.</summary>
+    private void ExitAfterGrace()
     {
         host.ApplicationStopping.WaitHandle.WaitOne();
         Thread.Sleep(options.Value.ShutdownTimeout + BeyondGrace);
-        End();
+        Exit();
     }
 
-    private void End()
+    private void Exit()
     {
         listener.Withdraw();
         Environment.Exit(Environment.ExitCode);

@@ -5,21 +5,21 @@ using System.Globalization;
 
 namespace Samehost.Interop;
 
-/// <summary>What PROTOCOL.md asks of every program: options, exit codes, errors of one line.</summary>
+/// <summary>The options, exit codes and one-line errors that PROTOCOL.md requires of every program.</summary>
 public static class CommandLine
 {
     /// <summary>The exit code of a program that failed.</summary>
     public const int Failed = 1;
 
-    /// <summary>The exit code of a program that was used wrongly.</summary>
+    /// <summary>The exit code for wrong usage.</summary>
     public const int WrongUsage = 2;
 
-    /// <summary>A day is as good as for ever, and a timer of .NET takes no more than 49.</summary>
+    /// <summary>One day, because a timer of .NET cannot wait for more than 49 days.</summary>
     private const int MaxSeconds = 24 * 60 * 60;
 
     private const string SocketName = "--socket";
 
-    /// <summary>The option for the path of the socket.</summary>
+    /// <summary>Creates the option for the path of the socket.</summary>
     public static Option<UnixSocketAddress> SocketOption() => new(SocketName)
     {
         Description = "Absolute path of the socket.",
@@ -28,7 +28,7 @@ public static class CommandLine
         CustomParser = result => Parse(result, UnixSocketAddress.Parse),
     };
 
-    /// <summary>An option that takes seconds.</summary>
+    /// <summary>Creates an option with a value in seconds.</summary>
     public static Option<TimeSpan> SecondsOption(string name, string description, double byDefault, bool zeroAllowed) =>
         new(name)
         {
@@ -38,7 +38,7 @@ public static class CommandLine
             CustomParser = result => Parse(result, text => ParseSeconds(name, text, zeroAllowed)),
         };
 
-    /// <summary>Reads an option's one value; a <see cref="FormatException"/> is wrong usage.</summary>
+    /// <summary>Parses the value of an option. A <see cref="FormatException"/> becomes wrong usage.</summary>
     public static T? Parse<T>(ArgumentResult result, Func<string, T> parse)
     {
         try
@@ -52,7 +52,7 @@ public static class CommandLine
         }
     }
 
-    /// <summary>Runs a program's command, and returns its exit code.</summary>
+    /// <summary>Runs the command of a program, and returns the exit code.</summary>
     public static async Task<int> RunAsync(RootCommand command, string[] arguments)
     {
         var parsed = command.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
@@ -67,7 +67,7 @@ public static class CommandLine
             return await parsed.InvokeAsync(new InvocationConfiguration
             {
                 EnableDefaultExceptionHandler = false,
-                // The host hears signals; two who listen would end the program before calls have finished.
+                // The host handles signals. A second handler would end the program before calls have finished.
                 ProcessTerminationTimeout = null,
             });
         }
@@ -77,7 +77,7 @@ public static class CommandLine
         }
     }
 
-    /// <summary>The text on one line.</summary>
+    /// <summary>Puts a text on one line.</summary>
     public static string OneLine(string text) =>
         string.Join(' ', text.Split(null as char[], StringSplitOptions.RemoveEmptyEntries));
 

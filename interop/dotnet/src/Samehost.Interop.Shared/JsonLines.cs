@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace Samehost.Interop;
 
-/// <summary>What a server says on stdout when calls succeed.</summary>
+/// <summary>The line that a server prints on stdout when it accepts calls.</summary>
 public sealed record ReadyLine(string Address, int Pid, string Implementation, string Version)
 {
-    /// <summary>What has happened.</summary>
+    /// <summary>The name of the event.</summary>
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "ready";
 
@@ -14,14 +14,14 @@ public sealed record ReadyLine(string Address, int Pid, string Implementation, s
     public override string ToString() => JsonSerializer.Serialize(this, JsonLines.Default.ReadyLine);
 }
 
-/// <summary>How a case went: the detail is one line, empty for a pass.</summary>
+/// <summary>The result of a case. The detail is one line, and empty for a pass.</summary>
 public sealed record CaseResult(string Case, string Result, string Detail, double Ms)
 {
     /// <inheritdoc/>
     public override string ToString() => JsonSerializer.Serialize(this, JsonLines.Default.CaseResult);
 }
 
-/// <summary>Serializers made when this is compiled, so that the first line does not wait for reflection.</summary>
+/// <summary>Serializers that the compiler generates, because reflection would delay the first line.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(ReadyLine))]
 [JsonSerializable(typeof(CaseResult))]

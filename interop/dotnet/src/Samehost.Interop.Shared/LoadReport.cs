@@ -3,13 +3,13 @@ using Xds.Data.Orca.V3;
 
 namespace Samehost.Interop;
 
-/// <summary>Backend metrics (ORCA, gRFC A51), which have no library in .NET: a message, and the name of a trailer.</summary>
+/// <summary>Backend metrics (ORCA, gRFC A51), for which .NET has no library.</summary>
 public static class LoadReport
 {
-    /// <summary>The trailer with one call's serialized report.</summary>
+    /// <summary>The name of the trailer with the serialized report of a call.</summary>
     public const string Trailer = "endpoint-load-metrics-bin";
 
-    /// <summary>The report on the wire for the one that a test asks for.</summary>
+    /// <summary>Converts the report that a test requests to the report on the wire.</summary>
     public static OrcaLoadReport From(TestOrcaReport report) => new()
     {
         CpuUtilization = report.CpuUtilization,

@@ -4,8 +4,8 @@ using Grpc.Net.Compression;
 namespace Samehost.Interop;
 
 /// <summary>
-/// Tells of each message that came compressed, which neither end's library tells the application: both ask a provider
-/// for a stream to decompress a message exactly where its frame has the compressed flag, before they hand it over.
+/// Reports each compressed message, because grpc-dotnet does not tell the application. On both ends, it requests a
+/// stream from the provider for each message with the compressed flag, before it delivers the message.
 /// </summary>
 public sealed class ObservedCompressionProvider(ICompressionProvider provider, Action onDecompressing)
     : ICompressionProvider
@@ -13,7 +13,7 @@ public sealed class ObservedCompressionProvider(ICompressionProvider provider, A
     /// <inheritdoc/>
     public string EncodingName => provider.EncodingName;
 
-    /// <summary>The algorithms that the library has, observed.</summary>
+    /// <summary>Wraps all algorithms of the library.</summary>
     public static IList<ICompressionProvider> All(Action onDecompressing) =>
     [
         new ObservedCompressionProvider(new GzipCompressionProvider(CompressionLevel.Fastest), onDecompressing),

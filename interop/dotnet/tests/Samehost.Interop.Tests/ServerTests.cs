@@ -10,7 +10,7 @@ public sealed class ServerTests
 
     [Theory]
     [InlineData(StatusCode.Unavailable, "cannot connect to /nonexistent/app.sock: ")]
-    [InlineData(StatusCode.NotFound, "the call to unix:/nonexistent/app.sock failed with NOT_FOUND: ")]
+    [InlineData(StatusCode.NotFound, "cannot complete the call to unix:/nonexistent/app.sock: NOT_FOUND: ")]
     public async Task ExplainsAFailedCall(StatusCode code, string expected)
     {
         var error = await Server.ExplainAsync(new RpcException(new Status(code, "")), Nowhere);

@@ -6,7 +6,7 @@ namespace Samehost.Tests;
 
 public sealed class SocketChannelTests : IDisposable
 {
-    /// <summary>RFC 9113, 6.5: SETTINGS of one setting, MAX_CONCURRENT_STREAMS, of 0.</summary>
+    /// <summary>RFC 9113, 6.5: SETTINGS with MAX_CONCURRENT_STREAMS of 0.</summary>
     private static readonly byte[] NoCalls = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
 
     private static readonly Method<string, string> Echo = new(
@@ -17,14 +17,14 @@ public sealed class SocketChannelTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task IsUnavailableWhereAConnectionTakesNoCall()
+    public async Task IsUnavailableIfTheConnectionAllowsNoCall()
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var listener = _folder.Listen();
         using var channel = SocketChannel.ForAddress(_folder.Address);
         using var call = Call(channel);
 
-        // It hangs up too, as the client may call before it has read what it may not.
+        // Close the connection too, because the client may call before it has read the SETTINGS.
         using (var accepted = await listener.AcceptAsync(cancellation))
         {
             await accepted.SendAsync(NoCalls, cancellation);
@@ -35,7 +35,7 @@ public sealed class SocketChannelTests : IDisposable
     }
 
     [Fact]
-    public async Task SaysWhyACallIsUnavailable()
+    public async Task ReportsWhyACallIsUnavailable()
     {
         using var channel = SocketChannel.ForAddress(_folder.Address);
         using var call = Call(channel);

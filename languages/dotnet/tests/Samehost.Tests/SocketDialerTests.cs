@@ -20,7 +20,7 @@ public sealed class SocketDialerTests : IDisposable
     }
 
     [Fact]
-    public async Task NamesThePathAndTheReason()
+    public async Task NamesThePath()
     {
         var error = await Assert.ThrowsAsync<SamehostException>(() => DialAsync(TimeSpan.Zero));
         Assert.Equal(SamehostError.NoServer, error.Error);
@@ -28,7 +28,7 @@ public sealed class SocketDialerTests : IDisposable
     }
 
     [Fact]
-    public async Task DoesNotWaitForWhatIsNoSocket()
+    public async Task DoesNotWaitIfThePathIsNotASocket()
     {
         await File.WriteAllTextAsync(
             _folder.Address.Path, "dear diary", TestContext.Current.CancellationToken);
@@ -39,18 +39,18 @@ public sealed class SocketDialerTests : IDisposable
     }
 
     [Fact]
-    public async Task ReadsWhatCameBeforeTheServerClosed()
+    public async Task ReadsTheResponseAfterTheServerHasClosed()
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var listener = _folder.Listen();
         await using var connection = await DialAsync(Long);
         using (var accepted = await listener.AcceptAsync(cancellation))
         {
-            await connection.WriteAsync("a call that nobody reads"u8.ToArray(), cancellation);
+            await connection.WriteAsync("unread call"u8.ToArray(), cancellation);
             await accepted.SendAsync("answer"u8.ToArray(), cancellation);
         }
 
-        // ECONNRESET, for what was not read, then EPIPE.
+        // The first write fails with ECONNRESET, because of the unread call, and the second one with EPIPE.
         await connection.WriteAsync("window"u8.ToArray(), cancellation);
         await connection.WriteAsync("window"u8.ToArray(), cancellation);
         var answer = new byte["answer".Length];
@@ -58,7 +58,7 @@ public sealed class SocketDialerTests : IDisposable
         Assert.Equal("answer"u8.ToArray(), answer);
     }
 
-    /// <summary>What a handler does; its context has a host and a port, of which a socket has neither.</summary>
+    /// <summary>Connects as a handler does. The dialer ignores the context.</summary>
     private Task<Stream> DialAsync(TimeSpan wait) =>
         new SocketDialer(_folder.Address, wait).ConnectAsync(null!, TestContext.Current.CancellationToken).AsTask();
 }

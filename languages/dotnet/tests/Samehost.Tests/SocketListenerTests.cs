@@ -21,7 +21,7 @@ public sealed class SocketListenerTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task IsFoundOnlyWhilePublished()
+    public async Task CanBeReachedOnlyWhilePublished()
     {
         using var listener = NewListener();
         await listener.ClaimAsync(Cancelled);
@@ -59,7 +59,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task RefusesASocketOfAServerWithoutALock()
+    public async Task RefusesThePathOfAServerWithoutALock()
     {
         using var stranger = _folder.Listen();
         using var listener = NewListener();
@@ -69,7 +69,7 @@ public sealed class SocketListenerTests : IDisposable
     [Theory]
     [InlineData("app.sock")]
     [InlineData("app.sock.takeover")]
-    public async Task RefusesWhatIsNoSocket(string name)
+    public async Task RefusesAFileThatIsNotASocket(string name)
     {
         File.WriteAllText(_folder.At(name), "dear diary");
         using (var listener = NewListener())
@@ -84,7 +84,7 @@ public sealed class SocketListenerTests : IDisposable
     [InlineData("versions = 1\n")]
     [InlineData("{}")]
     [InlineData("[1]")]
-    public async Task RefusesALockFileThatIsSomebodysData(string content)
+    public async Task RefusesALockFileWithOtherData(string content)
     {
         var path = _folder.Address.Path + ".lock";
         File.WriteAllText(path, content);
@@ -97,7 +97,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task RemovesOnlyItsOwn()
+    public async Task RemovesOnlyItsOwnSocket()
     {
         using var listener = NewListener();
         using var socket = await ServeAsync(listener);
@@ -110,7 +110,7 @@ public sealed class SocketListenerTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task NoticesThatItIsRemoved(bool replaced)
+    public async Task NoticesThatItsSocketIsRemoved(bool replaced)
     {
         using var listener = NewListener();
         using var socket = await ServeAsync(listener);
@@ -127,7 +127,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task ClearsAwayWhatAKilledServerLeft()
+    public async Task RemovesThePrivateFolderOfAKilledServer()
     {
         Directory.CreateDirectory(PrivateFolder(), OnlyOwner);
         MakeStale(Path.Combine(PrivateFolder(), "s"));
@@ -138,7 +138,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task LeavesWhatIsSomebodyElsesBehindAPrivateName()
+    public async Task KeepsFoldersOfOthersWithAPrivateName()
     {
         var others = _folder.At("others");
         Directory.CreateDirectory(others, OnlyOwner);
@@ -156,7 +156,7 @@ public sealed class SocketListenerTests : IDisposable
     [Theory]
     [InlineData(UnixFileMode.None, false)]
     [InlineData(UnixFileMode.StickyBit, true)]
-    public async Task RefusesAFolderThatEveryUserMayWriteTo(UnixFileMode sticky, bool served)
+    public async Task RefusesAFolderThatEveryUserCanWriteTo(UnixFileMode sticky, bool served)
     {
         File.SetUnixFileMode(_folder.At(""), OnlyOwner | UnixFileMode.OtherWrite | sticky);
         using var listener = NewListener();
@@ -173,7 +173,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task SetsTheModeOfALockFileThatOthersCouldHold()
+    public async Task SetsTheModeOfALockFileThatOthersCouldLock()
     {
         File.WriteAllText(LockPath, "");
         File.SetUnixFileMode(LockPath, OnlyUser | UnixFileMode.OtherRead);
@@ -196,7 +196,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task KeepsWhatAppearsWhileItStarts()
+    public async Task KeepsAFileThatAppearsDuringTheStart()
     {
         using var listener = NewListener();
         await listener.ClaimAsync(Cancelled);
@@ -211,7 +211,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task NamesThePathWhereTheSystemRefusesTheSocket()
+    public async Task NamesThePathIfTheSocketCannotBeBound()
     {
         using var listener = NewListener();
         await listener.ClaimAsync(Cancelled);
@@ -254,7 +254,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task TakesTheLockAgainWhenItsSuccessorGivesUp()
+    public async Task TakesTheLockAgainIfItsSuccessorGivesUp()
     {
         using var listener = NewListener();
         using var socket = await ServeAsync(listener);
@@ -264,7 +264,7 @@ public sealed class SocketListenerTests : IDisposable
         using (var successor = NewListener(takeOver: true))
         {
             await successor.ClaimAsync(Cancelled);
-            claiming = next.ClaimAsync(Cancelled); // dials, and waits its turn
+            claiming = next.ClaimAsync(Cancelled); // connects, and waits until the first successor ends
         }
 
         await claiming;
@@ -275,7 +275,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task HandsOverWhereItsLockFileIsRemoved()
+    public async Task HandsOverIfItsLockFileIsRemoved()
     {
         using var listener = NewListener();
         using var socket = await ServeAsync(listener);
@@ -287,14 +287,14 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task TakesItsNamesBackWhenItsSuccessorDiesWithThem()
+    public async Task TakesItsNamesBackIfItsSuccessorDies()
     {
         using var listener = NewListener();
         using var socket = await ServeAsync(listener);
         var handingOver = listener.HandOverAsync(Cancelled);
-        using (var successor = DialAsSuccessor())
+        using (var successor = ConnectAsSuccessor())
         {
-            Assert.NotEqual(0, successor.Receive(new byte[64])); // the lock is released
+            Assert.NotEqual(0, successor.Receive(new byte[64])); // the server has released the lock
             MakeStale(_folder.At("dead"));
             File.Move(_folder.At("dead"), _folder.Address.Path, overwrite: true);
             File.Delete(_folder.At("app.sock.takeover"));
@@ -311,7 +311,7 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task CannotBeTakenOverUnlessItAllowsThat()
+    public async Task CannotBeTakenOverUnlessAllowed()
     {
         using var listener = NewListener(new SocketListenerOptions());
         using var socket = await ServeAsync(listener);
@@ -322,9 +322,9 @@ public sealed class SocketListenerTests : IDisposable
     }
 
     [Fact]
-    public void TakesRubbishForNoMessage()
+    public void RejectsInvalidMessages()
     {
-        foreach (var rubbish in new byte[][]
+        foreach (var line in new byte[][]
         {
             [],
             [.. "{}\n"u8],
@@ -333,12 +333,12 @@ public sealed class SocketListenerTests : IDisposable
             [.. Enumerable.Repeat((byte)'[', 4000)],
         })
         {
-            Assert.Null(TakeoverMessage.Parse(rubbish));
+            Assert.Null(TakeoverMessage.Parse(line));
         }
     }
 
     [Fact]
-    public async Task CannotBeTakenOverWhereItsNameLeavesNoRoom()
+    public async Task CannotBeTakenOverIfItsPathIsTooLong()
     {
         var longest = UnixSocketAddress.Parse(_folder.At("").PadRight(UnixSocketAddress.MaxPathBytes, 's'));
         using var listener = NewListener(longest);
@@ -350,7 +350,7 @@ public sealed class SocketListenerTests : IDisposable
 
     private static void MakeStale(string path)
     {
-        // A socket that is disposed of removes the file that it was bound to; one under another name, it does not find.
+        // A disposed socket removes the path that it was bound to. It does not find the renamed file.
         using (var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
         {
             socket.Bind(new UnixDomainSocketEndPoint($"{path}~"));
@@ -375,14 +375,14 @@ public sealed class SocketListenerTests : IDisposable
         return socket;
     }
 
-    private Socket DialAsSuccessor()
+    private Socket ConnectAsSuccessor()
     {
         var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         connection.Connect(new UnixDomainSocketEndPoint(_folder.At("app.sock.takeover")));
         return connection;
     }
 
-    /// <summary>Where a server that was killed may have left a socket, as PROTOCOL.md has it.</summary>
+    /// <summary>Returns the path of a private folder, as PROTOCOL.md specifies.</summary>
     private string PrivateFolder(string token = "0") =>
         _folder.At("." + Convert.ToHexStringLower(SHA256.HashData("app.sock"u8))[..8] + token);
 

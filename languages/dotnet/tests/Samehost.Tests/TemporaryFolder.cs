@@ -2,7 +2,7 @@ using System.Net.Sockets;
 
 namespace Samehost.Tests;
 
-/// <summary>A folder of a test's own, with a name short enough for a socket in it.</summary>
+/// <summary>A new folder for a test, with a path short enough for a socket.</summary>
 public sealed class TemporaryFolder : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("samehost-");
@@ -15,7 +15,7 @@ public sealed class TemporaryFolder : IDisposable
 
     public IEnumerable<string> Names => _folder.EnumerateFileSystemInfos().Select(each => each.Name).Order();
 
-    /// <summary>Listens at the address, as a server does.</summary>
+    /// <summary>Listens at the address without a lock.</summary>
     public Socket Listen()
     {
         var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);

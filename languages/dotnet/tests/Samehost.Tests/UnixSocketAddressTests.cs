@@ -8,7 +8,7 @@ public sealed class UnixSocketAddressTests
     [InlineData("/run/app.sock")]
     [InlineData("unix:/run/app.sock")]
     [InlineData("unix:///run/app.sock")]
-    public void ReadsEveryForm(string text) =>
+    public void ParsesEveryForm(string text) =>
         Assert.Equal("unix:/run/app.sock", UnixSocketAddress.Parse(text).ToString());
 
     [Theory]
@@ -21,11 +21,11 @@ public sealed class UnixSocketAddressTests
     [InlineData("/run/..", "names a folder")]
     [InlineData("/run/a?b.sock", "U+003F")]
     [InlineData("/run/a\nb.sock", "U+000A")]
-    public void RefusesWhatLibrariesDoNotReadAlike(string text, string fault) =>
+    public void RejectsInvalidAddresses(string text, string fault) =>
         Assert.Contains(fault, Assert.Throws<FormatException>(() => UnixSocketAddress.Parse(text)).Message);
 
     [Fact]
-    public void CountsBytes()
+    public void LimitsThePathInBytes()
     {
         var longest = "/" + new string('a', UnixSocketAddress.MaxPathBytes - 1);
         Assert.Equal(longest, UnixSocketAddress.Parse(longest).Path);

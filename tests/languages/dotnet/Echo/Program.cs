@@ -1,4 +1,4 @@
-// Serves and calls a service of its own through the library: Echo serve PATH, Echo call PATH TEXT.
+// Serves or calls its own service with the library: Echo serve PATH, or Echo call PATH TEXT.
 
 using System.Runtime.Versioning;
 using Echo.V1;

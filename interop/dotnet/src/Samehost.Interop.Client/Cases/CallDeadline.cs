@@ -2,22 +2,24 @@ using Grpc.Core;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Tells a call that a server ended at its deadline from one that was cancelled.</summary>
+/// <summary>Distinguishes a call that the server ended at its deadline from a canceled call.</summary>
 internal static class CallDeadline
 {
     /// <summary>HTTP/2's error code CANCEL (RFC 9113, section 7).</summary>
     private const long Cancel = 8;
 
     /// <summary>
-    /// grpc-dotnet sends what is left of the deadline in whole milliseconds, rounded down, so a server may be first by as
-    /// much (grpc/grpc-dotnet GrpcProtocolHelpers.cs).
+    /// grpc-dotnet sends the remaining time in whole milliseconds, rounded down. The server may therefore end the call
+    /// up to 1 ms before the deadline (grpc/grpc-dotnet GrpcProtocolHelpers.cs).
     /// </summary>
     private static readonly TimeSpan Rounding = TimeSpan.FromMilliseconds(1);
 
-    /// <summary>Makes a call that its caller does not cancel, and throws DEADLINE_EXCEEDED where that is why it ended.</summary>
+    /// <summary>
+    /// Makes a call that the caller does not cancel. Throws DEADLINE_EXCEEDED if the deadline ended it.
+    /// </summary>
     /// <remarks>
-    /// At the deadline a server may reset the stream, without a status, and before the client's own timer goes off;
-    /// grpc-dotnet says CANCELLED then.
+    /// At the deadline, a server may reset the stream without a status, before the client's timer fires. grpc-dotnet
+    /// then reports CANCELLED.
     /// </remarks>
     public static async Task ObserveAsync(DateTime deadline, Func<Task> call)
     {

@@ -3,7 +3,9 @@ using Grpc.Core;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Runs the official cases (grpc/grpc doc/interop-test-descriptions.md), each on a channel of its own.</summary>
+/// <summary>
+/// Runs the official cases (grpc/grpc doc/interop-test-descriptions.md), each on a channel of its own.
+/// </summary>
 internal static class CaseRunner
 {
     public const string Pass = "pass";
@@ -38,7 +40,9 @@ internal static class CaseRunner
         ["orca_oob"] = LoadReportCases.OrcaOutOfBandAsync,
     };
 
-    /// <summary>The official cases that this client does not know: they take an account of Google's cloud.</summary>
+    /// <summary>
+    /// The official cases that this client does not implement, because they need a Google Cloud account.
+    /// </summary>
     private static readonly string[] NeedGoogleCredentials =
     [
         "compute_engine_channel_credentials",
@@ -49,13 +53,13 @@ internal static class CaseRunner
         "per_rpc_creds",
     ];
 
-    /// <summary>All official cases.</summary>
+    /// <summary>The names of all official cases.</summary>
     public static IEnumerable<string> Names => Cases.Keys.Concat(NeedGoogleCredentials);
 
-    /// <summary>Whether a name is that of an official case.</summary>
+    /// <summary>Whether an official case has this name.</summary>
     public static bool Knows(string name) => Names.Contains(name);
 
-    /// <summary>Runs a case, and says how it went; whatever goes wrong is a result.</summary>
+    /// <summary>Runs a case and returns its result. Every exception becomes a failed result.</summary>
     public static async Task<CaseResult> RunAsync(UnixSocketAddress address, string name)
     {
         if (!Cases.TryGetValue(name, out var runCase))
@@ -80,7 +84,7 @@ internal static class CaseRunner
             name, detail.Length == 0 ? Pass : "fail", detail, Math.Round(watch.Elapsed.TotalMilliseconds, 1));
     }
 
-    /// <summary>What went wrong, where a case or an iteration of one ended with an exception.</summary>
+    /// <summary>Describes the exception that ended a case, or an iteration of a case.</summary>
     public static string Describe(Exception error) => error switch
     {
         CaseException => error.Message,

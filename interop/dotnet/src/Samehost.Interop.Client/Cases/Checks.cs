@@ -4,10 +4,10 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>A case that did not go as the description says: what was expected and what came instead, in one line.</summary>
+/// <summary>The failure of a case. The message has the expected and the actual value in one line.</summary>
 internal sealed class CaseException(string message) : Exception(message);
 
-/// <summary>What the official cases assert.</summary>
+/// <summary>The assertions of the official cases.</summary>
 internal static class Checks
 {
     /// <summary>Fails unless two values are equal.</summary>
@@ -35,11 +35,11 @@ internal static class Checks
         Equal($"payload size of {what}", size, got?.Body.Length ?? 0);
         if (got is not null && got.Body.Span.ContainsAnyExcept((byte)0))
         {
-            throw new CaseException($"payload of {what}: expected {size} zeros, got other bytes among them");
+            throw new CaseException($"payload of {what}: expected {size} zeros, got other bytes");
         }
     }
 
-    /// <summary>Fails unless a response is that of large_unary.</summary>
+    /// <summary>Fails unless a response is the one of large_unary.</summary>
     public static void Large(SimpleResponse response) =>
         Zeros("the response", Requests.LargeResponseBytes, response.Payload);
 
@@ -53,13 +53,13 @@ internal static class Checks
         }
     }
 
-    /// <summary>Fails unless the next response of a stream is there and of this size.</summary>
+    /// <summary>Fails unless a stream has another response, of this size.</summary>
     public static async Task NextAsync(int size, IAsyncStreamReader<StreamingOutputCallResponse> responses)
     {
         if (!await responses.MoveNext(CancellationToken.None))
         {
             throw new CaseException(
-                $"next response of the stream: expected one of {size} bytes, got the end of the stream");
+                $"next response of the stream: expected {size} bytes, got the end of the stream");
         }
 
         Zeros("the response", size, responses.Current.Payload);
@@ -71,11 +71,11 @@ internal static class Checks
         if (await responses.MoveNext(CancellationToken.None))
         {
             var size = responses.Current.Payload?.Body.Length ?? 0;
-            throw new CaseException($"end of the stream: expected no response, got one of {size} bytes");
+            throw new CaseException($"end of the stream: expected no response, got {size} bytes");
         }
     }
 
-    /// <summary>Fails unless metadata has a key once, with this value.</summary>
+    /// <summary>Fails unless metadata has a key exactly once, with this value.</summary>
     public static void Metadatum(string what, Metadata.Entry expected, Metadata got)
     {
         var found = got.GetAll(expected.Key).ToList();
@@ -91,7 +91,7 @@ internal static class Checks
         }
     }
 
-    /// <summary>Fails unless a call ends with this status, and this message where one is given.</summary>
+    /// <summary>Fails unless a call ends with this status and, if given, this message.</summary>
     public static async Task StatusAsync(StatusCode code, Func<Task> call, string? message = null)
     {
         try
@@ -108,7 +108,7 @@ internal static class Checks
         throw new CaseException($"status code: expected {Server.NameOf(code)}, got OK");
     }
 
-    /// <summary>Fails unless a call ends with the status that it asked for.</summary>
+    /// <summary>Fails unless a call ends with the status that it requested.</summary>
     public static Task EchoedStatusAsync(EchoStatus status, Func<Task> call) =>
         StatusAsync((StatusCode)status.Code, call, status.Message);
 

@@ -3,12 +3,13 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Which messages go compressed, and which came so.</summary>
+/// <summary>Cases about the compression of each message.</summary>
 internal static class CompressionCases
 {
     /// <summary>
-    /// What has grpc-dotnet compress the messages of a call, but for those whose WriteOptions say NoCompress; it is not sent
-    /// (learn.microsoft.com, "gRPC for .NET configuration", and grpc/grpc-dotnet GrpcProtocolConstants.cs).
+    /// Makes grpc-dotnet compress the messages of a call, except those with NoCompress in their WriteOptions. This
+    /// entry is not sent (learn.microsoft.com, "gRPC for .NET configuration", and grpc/grpc-dotnet
+    /// GrpcProtocolConstants.cs).
     /// </summary>
     private static Metadata Gzip => new() { { "grpc-internal-encoding-request", "gzip" } };
 
@@ -26,7 +27,7 @@ internal static class CompressionCases
         foreach (var compressed in new[] { true, false })
         {
             var response = await peer.Stub.UnaryCallAsync(Requests.LargeResponse(compressed), deadline: Peer.Deadline);
-            Checks.Equal("compressed flag of the response", compressed, peer.TakeCameCompressed());
+            Checks.Equal("compressed flag of the response", compressed, peer.TakeCompressed());
             Checks.Large(response);
         }
     }
@@ -57,17 +58,17 @@ internal static class CompressionCases
     {
         using var call = peer.Stub.StreamingOutputCall(Requests.CompressedOutput(), deadline: Peer.Deadline);
         List<StreamingOutputCallResponse> received = [];
-        List<bool> cameCompressed = [];
+        List<bool> compressed = [];
         await foreach (var response in call.ResponseStream.ReadAllAsync())
         {
             received.Add(response);
-            cameCompressed.Add(peer.TakeCameCompressed());
+            compressed.Add(peer.TakeCompressed());
         }
 
         Checks.Outputs([.. Requests.CompressedResponses.Select(each => each.Size)], received);
         Checks.EqualAll(
             "compressed flags of the responses",
             [.. Requests.CompressedResponses.Select(each => each.Compressed)],
-            cameCompressed);
+            compressed);
     }
 }

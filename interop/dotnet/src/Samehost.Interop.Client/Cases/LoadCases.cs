@@ -3,18 +3,18 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Many calls, at once or one after the other.</summary>
+/// <summary>Cases with many calls, at once or one after the other.</summary>
 internal static class LoadCases
 {
-    /// <summary>How many calls must reach the same server: grpc-go's and grpc-java's number; the description names none.</summary>
+    /// <summary>The number of calls in grpc-go and grpc-java. The description of the case gives none.</summary>
     private const int PickFirstCalls = 100;
 
     private const int ConcurrentCalls = 1000;
 
-    /// <summary>For each of them, as all wait for the last: together they take 2 s on two idle cores.</summary>
+    /// <summary>The deadline of all concurrent calls. Together they take 2 s on two idle cores.</summary>
     private static readonly TimeSpan ConcurrentDeadline = TimeSpan.FromSeconds(60);
 
-    /// <summary>The defaults of the official clients; and no failure is allowed.</summary>
+    /// <summary>The default of the official clients. No iteration may fail.</summary>
     private const int SoakIterations = 10;
 
     private static readonly TimeSpan MaxIteration = TimeSpan.FromSeconds(1);
@@ -31,7 +31,7 @@ internal static class LoadCases
         if (ids.Count != 1 || ids.Contains(""))
         {
             throw new CaseException(
-                $"server_id of {PickFirstCalls} responses: expected one that is not empty, got [{string.Join(", ", ids)}]");
+                $"server_id of {PickFirstCalls} responses: expected one non-empty ID, got [{string.Join(", ", ids)}]");
         }
     }
 
@@ -56,7 +56,7 @@ internal static class LoadCases
         await UnaryCases.LargeUnaryAsync(ownChannel);
     });
 
-    /// <summary>Makes the iterations, each whether or not the one before failed, and fails if any did.</summary>
+    /// <summary>Runs all iterations, also after a failed one, and fails if any iteration failed.</summary>
     private static async Task SoakAsync(Func<Task> iterate)
     {
         var total = Stopwatch.StartNew();

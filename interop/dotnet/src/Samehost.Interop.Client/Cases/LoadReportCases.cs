@@ -6,10 +6,10 @@ using Xds.Service.Orca.V3;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Backend metrics (ORCA, gRFC A51): with a call, and out of band.</summary>
+/// <summary>Cases about backend metrics (ORCA, gRFC A51): per call and out of band.</summary>
 internal static class LoadReportCases
 {
-    /// <summary>How long a report may take to arrive; the slowest interop servers send one each second.</summary>
+    /// <summary>How long a report may take. The slowest interop servers send one per second.</summary>
     private static readonly TimeSpan MaxReport = TimeSpan.FromSeconds(10);
 
     public static async Task OrcaPerRpcAsync(Peer peer)
@@ -35,7 +35,7 @@ internal static class LoadReportCases
             var request = Requests.Output(1);
             request.OrcaOobReport = report;
             await call.RequestStream.WriteUnlessEndedAsync(request);
-            await Checks.NextAsync(1, call.ResponseStream); // now it is set
+            await Checks.NextAsync(1, call.ResponseStream); // the server has set the report
             await AwaitReportAsync(LoadReport.From(report), reports.ResponseStream);
         }
 
@@ -43,7 +43,7 @@ internal static class LoadReportCases
         await Checks.EndAsync(call.ResponseStream);
     }
 
-    /// <summary>Fails unless a report comes, after any number of older ones, and in time.</summary>
+    /// <summary>Fails unless the report arrives in time, after any number of older ones.</summary>
     private static async Task AwaitReportAsync(OrcaLoadReport expected, IAsyncStreamReader<OrcaLoadReport> reports)
     {
         var watch = Stopwatch.StartNew();

@@ -2,7 +2,7 @@ using Grpc.Core;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Metadata with the headers and with the trailers.</summary>
+/// <summary>Cases about metadata in headers and trailers.</summary>
 internal static class MetadataCases
 {
     private static readonly Metadata.Entry EchoInitial =

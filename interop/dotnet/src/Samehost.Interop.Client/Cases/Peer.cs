@@ -3,16 +3,16 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>The server under test, over a connection of its own.</summary>
+/// <summary>A channel of its own to the server under test.</summary>
 internal sealed class Peer : IDisposable
 {
-    private bool _cameCompressed;
+    private bool _compressed;
 
     public Peer(UnixSocketAddress address)
     {
         Address = address;
         Channel = SocketChannel.ForAddress(address, configure: options =>
-            options.CompressionProviders = ObservedCompressionProvider.All(() => _cameCompressed = true));
+            options.CompressionProviders = ObservedCompressionProvider.All(() => _compressed = true));
         Stub = new TestService.TestServiceClient(Channel);
     }
 
@@ -22,15 +22,17 @@ internal sealed class Peer : IDisposable
 
     public TestService.TestServiceClient Stub { get; }
 
-    /// <summary>When a call that starts now must be done, so that nothing hangs; over a socket it takes milliseconds.</summary>
+    /// <summary>
+    /// The deadline of a call that starts now. Calls take milliseconds; the deadline only prevents a hang.
+    /// </summary>
     public static DateTime Deadline => DateTime.UtcNow.AddSeconds(30);
 
-    /// <summary>Whether the response that was read last came compressed; asked once for each.</summary>
-    public bool TakeCameCompressed()
+    /// <summary>Whether the last response was compressed. Call it once after each response.</summary>
+    public bool TakeCompressed()
     {
-        var cameCompressed = _cameCompressed;
-        _cameCompressed = false;
-        return cameCompressed;
+        var compressed = _compressed;
+        _compressed = false;
+        return compressed;
     }
 
     public void Dispose() => Channel.Dispose();

@@ -5,7 +5,7 @@ using Xds.Service.Orca.V3;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it.</summary>
+/// <summary>The requests of the official cases (grpc/grpc doc/interop-test-descriptions.md).</summary>
 internal static class Requests
 {
     public const int LargeRequestBytes = 271828;
@@ -16,7 +16,7 @@ internal static class Requests
 
     public static readonly int[] CompressedRequestBytes = [27182, 45904];
 
-    /// <summary>The two responses of server_compressed_streaming, and whether they are to come compressed.</summary>
+    /// <summary>The two responses of server_compressed_streaming, and whether they must be compressed.</summary>
     public static readonly (int Size, bool Compressed)[] CompressedResponses = [(31415, true), (92653, false)];
 
     public static readonly EchoStatus Status = new() { Code = 2, Message = "test status message" };
@@ -46,17 +46,17 @@ internal static class Requests
         ReportInterval = Duration.FromTimeSpan(TimeSpan.FromMilliseconds(100)),
     };
 
-    /// <summary>A payload of zeros.</summary>
+    /// <summary>Returns a payload of zeros.</summary>
     public static Payload Zeros(int size) => new() { Body = UnsafeByteOperations.UnsafeWrap(new byte[size]) };
 
-    /// <summary>The request of large_unary.</summary>
+    /// <summary>Returns the request of large_unary.</summary>
     public static SimpleRequest Large() => new()
     {
         ResponseSize = LargeResponseBytes,
         Payload = Zeros(LargeRequestBytes),
     };
 
-    /// <summary>A large request that says whether it comes compressed.</summary>
+    /// <summary>Returns a large request that tells the server whether to expect compression.</summary>
     public static SimpleRequest LargeExpecting(bool compressed)
     {
         var request = Large();
@@ -64,7 +64,7 @@ internal static class Requests
         return request;
     }
 
-    /// <summary>A large request that says how the response is to come.</summary>
+    /// <summary>Returns a large request for a response with or without compression.</summary>
     public static SimpleRequest LargeResponse(bool compressed)
     {
         var request = Large();
@@ -74,20 +74,20 @@ internal static class Requests
 
     public static StreamingInputCallRequest Input(int size) => new() { Payload = Zeros(size) };
 
-    /// <summary>An input that says whether it comes compressed.</summary>
+    /// <summary>Returns an input that tells the server whether to expect compression.</summary>
     public static StreamingInputCallRequest InputExpecting(int size, bool compressed) => new()
     {
         Payload = Zeros(size),
         ExpectCompressed = new() { Value = compressed },
     };
 
-    /// <summary>A request for responses of these sizes.</summary>
+    /// <summary>Returns a request for responses of these sizes.</summary>
     public static StreamingOutputCallRequest Output(params IEnumerable<int> sizes) => new()
     {
         ResponseParameters = { sizes.Select(size => new ResponseParameters { Size = size }) },
     };
 
-    /// <summary>A request of one size for one response of another.</summary>
+    /// <summary>Returns a request with a payload, for one response.</summary>
     public static StreamingOutputCallRequest OutputWithPayload(int requestBytes, int responseBytes)
     {
         var request = Output(responseBytes);
@@ -95,7 +95,7 @@ internal static class Requests
         return request;
     }
 
-    /// <summary>The request of server_compressed_streaming.</summary>
+    /// <summary>Returns the request of server_compressed_streaming.</summary>
     public static StreamingOutputCallRequest CompressedOutput() => new()
     {
         ResponseParameters =

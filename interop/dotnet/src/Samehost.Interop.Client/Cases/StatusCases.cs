@@ -3,7 +3,7 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Calls that end with a status other than OK.</summary>
+/// <summary>Cases with calls that end with a status other than OK.</summary>
 internal static class StatusCases
 {
     private static readonly TimeSpan ShortDeadline = TimeSpan.FromMilliseconds(1);
@@ -62,7 +62,7 @@ internal static class StatusCases
         return Checks.StatusAsync(StatusCode.DeadlineExceeded, () => CallDeadline.ObserveAsync(deadline, async () =>
         {
             using var call = peer.Stub.FullDuplexCall(deadline: deadline);
-            // It asks for no response, so none comes.
+            // The request asks for no response, so the server sends none.
             await call.RequestStream.WriteUnlessEndedAsync(
                 new StreamingOutputCallRequest { Payload = Requests.Zeros(Requests.RequestBytes[0]) });
             await Checks.EndAsync(call.ResponseStream);

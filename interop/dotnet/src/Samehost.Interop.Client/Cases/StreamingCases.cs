@@ -3,7 +3,7 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>Streams of requests, of responses, and of both.</summary>
+/// <summary>Cases with streams of requests, of responses, or of both.</summary>
 internal static class StreamingCases
 {
     public static async Task ClientStreamingAsync(Peer peer)

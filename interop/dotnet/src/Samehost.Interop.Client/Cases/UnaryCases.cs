@@ -5,7 +5,7 @@ using Grpc.Testing;
 
 namespace Samehost.Interop.Client.Cases;
 
-/// <summary>One request, one response.</summary>
+/// <summary>Cases with one request and one response.</summary>
 internal static class UnaryCases
 {
     public static async Task EmptyUnaryAsync(Peer peer)
@@ -18,14 +18,14 @@ internal static class UnaryCases
         Checks.Large(await peer.Stub.UnaryCallAsync(Requests.Large(), deadline: Peer.Deadline));
 
     /// <remarks>
-    /// grpc-dotnet has no way to mark a request as cacheable, so these are POSTs, which no proxy keeps; it is the server's
-    /// answer, the same for the same request, that makes them equal.
+    /// grpc-dotnet cannot mark a request as cacheable, so it sends POSTs, which no proxy caches. The responses are
+    /// equal because the server gives equal responses to equal requests.
     /// </remarks>
     public static async Task CacheableUnaryAsync(Peer peer)
     {
         var now = DateTime.UtcNow.Ticks.ToString(CultureInfo.InvariantCulture);
         var request = new SimpleRequest { Payload = new Payload { Body = ByteString.CopyFromUtf8(now) } };
-        // Some proxies keep nothing for callers on their own host.
+        // Some proxies do not cache responses for clients on their own host.
         Metadata metadata = new() { { "x-user-ip", "1.2.3.4" } };
         var first = await peer.Stub.CacheableUnaryCallAsync(request, metadata, Peer.Deadline);
         var second = await peer.Stub.CacheableUnaryCallAsync(request, metadata, Peer.Deadline);
