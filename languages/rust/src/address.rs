@@ -5,18 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The longest path of a socket in bytes: `sun_path` of Linux's unix(7) has 108, one of them the final NUL.
+/// The longest path of a socket in bytes. On Linux `sun_path` has 108 bytes, and one of them is the final NUL
+/// (unix(7)).
 pub const MAX_PATH_BYTES: usize = 107;
 
-/// In a URI these begin an escape, a query, a fragment and the next of several addresses (grpc/grpc doc/naming.md);
-/// libraries differ in whether they undo it, so such a path would not be one path.
+/// In a URI these start an escape, a query, a fragment and the next of several addresses (grpc/grpc doc/naming.md).
+/// Some libraries decode them and some do not, so two libraries would use different paths.
 const RESERVED: [char; 4] = ['%', '?', '#', ','];
 
-/// The absolute path of a socket, one that all gRPC libraries read alike.
+/// The absolute path of a socket. All gRPC libraries read it in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketAddress(PathBuf);
 
-/// An address that is invalid.
+/// The address is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid socket address {address:?}: {fault}")]
 #[non_exhaustive]
@@ -25,32 +26,32 @@ pub struct AddressError {
     pub fault: AddressFault,
 }
 
-/// What is wrong with an address.
+/// The reason why an address is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressFault {
-    #[error("the path is empty; write unix:/absolute/path")]
+    #[error("the path is empty; use unix:/absolute/path")]
     Empty,
-    #[error("two slashes make the next word a host; write unix:/absolute/path or unix:///absolute/path")]
+    #[error("a host follows two slashes; use unix:/absolute/path or unix:///absolute/path")]
     TwoSlashes,
-    #[error("the path is not absolute; write unix:/absolute/path")]
+    #[error("the path is not absolute; use unix:/absolute/path")]
     Relative,
     #[error("the path names a folder; add the name of the socket, as in unix:/run/app/app.sock")]
     Folder,
-    #[error("the path is not UTF-8, which gRPC libraries do not all read alike; choose another one")]
+    #[error("gRPC libraries read a path that is not UTF-8 differently; use a path in UTF-8")]
     NotUtf8,
-    #[error("the path contains {0:?}, which gRPC libraries do not all read alike; choose a path without it")]
+    #[error("gRPC libraries read {0:?} in a path differently; use a path without it")]
     Reserved(char),
-    #[error("the path has {0} bytes and a Unix socket's may have {MAX_PATH_BYTES}; choose a shorter one")]
+    #[error("the path has {0} bytes, and a socket can have {MAX_PATH_BYTES}; use a shorter path")]
     TooLong(usize),
 }
 
 impl SocketAddress {
-    /// Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path.
+    /// Parses `unix:/absolute/path`, `unix:///absolute/path` or an absolute path. Does not access the file system.
     ///
     /// # Errors
     ///
-    /// [`AddressError`] if the path is invalid; nothing is looked up.
+    /// [`AddressError`]: the address is invalid.
     pub fn new(address: impl AsRef<Path>) -> Result<Self, AddressError> {
         let address = address.as_ref();
         match path(address) {
@@ -59,7 +60,7 @@ impl SocketAddress {
         }
     }
 
-    /// The path alone.
+    /// Returns the path without the scheme.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -97,7 +98,7 @@ impl AsRef<Path> for SocketAddress {
     }
 }
 
-/// Writes the address as every gRPC library takes it for a target.
+/// Formats the address as `unix:/absolute/path`, a target that every gRPC library accepts.
 impl fmt::Display for SocketAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "unix:{}", self.0.display())
@@ -115,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn all_spellings_of_a_path_are_one_address() {
+    fn each_form_of_a_path_gives_the_same_address() {
         for text in ["/run/a.sock", "unix:/run/a.sock", "unix:///run/a.sock"] {
             assert_eq!(SocketAddress::new(text).unwrap().to_string(), "unix:/run/a.sock");
         }
     }
 
     #[test]
-    fn what_is_no_path_of_a_socket_is_refused() {
+    fn an_invalid_path_is_an_error() {
         for (text, expected) in [
             ("", AddressFault::Empty),
             ("unix:", AddressFault::Empty),

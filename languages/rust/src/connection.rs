@@ -1,12 +1,13 @@
-//! A server's connection that loses no call when it ends, which hyper's graceful shutdown does in two ways.
+//! A connection of a server that loses no call when it ends. Hyper's graceful shutdown loses calls in two ways.
 //!
-//! Hyper says GOAWAY, and a PING whose answer it takes for the client's last word: streams that come later are ignored,
-//! and a `WINDOW_UPDATE` for one of them is a protocol error to h2 that ends the whole connection. But C-core (grpcio,
-//! grpc++, Ruby) answers ahead of the calls that it is just about to write. So `Connection` says GOAWAY a while before
-//! hyper does: a client then has no such calls any more.
+//! Hyper sends GOAWAY and a PING. It ignores streams that arrive after the answer to the PING, and h2 ends the whole
+//! connection with a protocol error at a `WINDOW_UPDATE` for one of them. C-core (grpcio, grpc++, Ruby) answers the
+//! PING before it writes the calls that are in its queue. So `Connection` sends GOAWAY before hyper does, and the queue
+//! of the client is empty when the PING arrives.
 //!
-//! And hyper closes when its last answer is written, which the client may not have read. A client's write to a closed
-//! Unix socket fails, and C-core and others then drop what they have not read. So `Connection` lets the client close.
+//! Hyper also closes the connection as soon as it has written its last answer, before the client has read it. When a
+//! client then writes to the closed socket, the write fails, and C-core and others drop the data that they have not
+//! read. So `Connection` waits until the client closes.
 
 use std::{
     io,
@@ -24,11 +25,11 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
-/// How long a client has to close a connection on which nothing more will be said.
+/// How long a client has to close a connection after the server has sent its last frame.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
-/// "No new streams, and none was refused": the first of the two GOAWAY frames of RFC 9113, section 6.8, `NO_ERROR` with
-/// the highest stream there may be. Hyper may well say it again.
+/// The first of the two GOAWAY frames of RFC 9113, section 6.8: `NO_ERROR` with the highest possible stream, so that
+/// the client opens no new stream and none is refused. Hyper may send the same frame again.
 const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 /// A connection of [`Listener::incoming`](crate::Listener::incoming).
@@ -38,11 +39,12 @@ pub struct Connection {
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     output: Output,
     closing: Option<Pin<Box<Sleep>>>,
-    /// Tells whoever has the other end when there are no connections left.
+    /// The receiver of this channel ends when all connections are closed.
     _open: mpsc::Sender<()>,
 }
 
-/// What was written: h2 flushes when it has written whole frames, and its first one must come first.
+/// What has been written. GOAWAY must come after the first frame of h2 and between frames. h2 flushes only after whole
+/// frames.
 #[derive(Debug, PartialEq, Eq)]
 enum Output {
     Nothing,
@@ -57,13 +59,13 @@ impl Connection {
         Self { stream, stopping, output: Output::Nothing, closing: None, _open: open }
     }
 
-    /// Says GOAWAY once, when it is time and no frame is half written.
+    /// Sends GOAWAY once, when the server stops and no frame is half written.
     fn poll_go_away(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.output == Output::WholeFrames
             && self.stopping.as_mut().poll(context).is_ready()
             && let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(context, &GO_AWAY)
         {
-            // Linux writes so few bytes to a Unix socket at once or not at all.
+            // Linux writes this few bytes to a Unix socket either completely or not at all.
             if written? < GO_AWAY.len() {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -81,7 +83,7 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll_go_away(context)?; // here, as h2 always waits for the next frame
+        self.poll_go_away(context)?; // in poll_read, because h2 always waits for the next frame
         Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
@@ -114,7 +116,7 @@ impl AsyncWrite for Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that this was all, and reads on until the client has closed, or has had its time.
+    /// Shuts down the writing side, and then discards input until the client closes or `CLOSE_TIME` has passed.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_go_away_once_and_only_after_a_whole_frame() {
+    async fn sends_go_away_once_and_only_after_a_whole_frame() {
         let stopping = CancellationToken::new();
         let (mut server, mut client) = connected(&stopping);
         server.write_all(b"fra").await.unwrap();
@@ -166,13 +168,13 @@ mod tests {
         server.write_all(b"frame").await.unwrap();
         server.flush().await.unwrap();
         drop(server);
-        let mut heard = Vec::new();
-        client.read_to_end(&mut heard).await.unwrap();
-        assert_eq!(heard, [b"frame", &GO_AWAY[..], b"frame"].concat());
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, [b"frame", &GO_AWAY[..], b"frame"].concat());
     }
 
     #[tokio::test]
-    async fn says_go_away_while_it_waits_for_a_frame() {
+    async fn sends_go_away_while_it_waits_for_a_frame() {
         let stopping = CancellationToken::new();
         let (mut server, mut client) = connected(&stopping);
         server.write_all(b"frame").await.unwrap();
@@ -180,13 +182,13 @@ mod tests {
         let client = async {
             client.read_exact(&mut [0; 5]).await.unwrap();
             stopping.cancel();
-            let mut heard = [0; GO_AWAY.len()];
-            client.read_exact(&mut heard).await.unwrap();
+            let mut received = [0; GO_AWAY.len()];
+            client.read_exact(&mut received).await.unwrap();
             drop(client);
-            heard
+            received
         };
-        let (read, heard) = join!(server.read_u8(), client);
-        assert_eq!(heard, GO_AWAY);
+        let (read, received) = join!(server.read_u8(), client);
+        assert_eq!(received, GO_AWAY);
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -195,7 +197,7 @@ mod tests {
         let (mut server, mut client) = connected(&CancellationToken::new());
         let client = async {
             assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
-            client.write_all(b"a last frame that nobody needs").await.unwrap();
+            client.write_all(b"a last frame that is discarded").await.unwrap();
             drop(client);
         };
         let (closed, ()) = join!(server.shutdown(), client);

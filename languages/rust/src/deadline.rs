@@ -1,8 +1,8 @@
-//! Ends calls when their deadline is over, in a server and in a client.
+//! Ends calls at their deadline, in a server and in a client.
 //!
-//! tonic's own timer stops with the first headers, which a stream sends at once, and its status is `CANCELLED`
+//! tonic's own timer stops at the first headers, which a stream sends at once, and its status is `CANCELLED`
 //! (`transport/service/grpc_timeout.rs`; <https://github.com/grpc/grpc-rust/issues/75>). A client that relies on the
-//! server, as Go's HTTP/2 does while a request's body is open, would wait forever.
+//! server, such as Go's HTTP/2 while the body of a request is open, would wait forever.
 
 use std::{
     pin::Pin,
@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-/// Ends a call with `DEADLINE_EXCEEDED` when its timeout is over, also in the middle of a stream.
+/// Ends a call with `DEADLINE_EXCEEDED` at its deadline, even in the middle of a stream.
 ///
-/// A [`Channel`](crate::Channel) has it. Give it to a server with `Server::builder().layer(DeadlineLayer)`.
+/// A [`Channel`](crate::Channel) includes this layer. Add it to a server with `Server::builder().layer(DeadlineLayer)`.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineLayer;
 
@@ -32,7 +32,7 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-/// The service that [`DeadlineLayer`] makes.
+/// The service that [`DeadlineLayer`] returns.
 #[derive(Clone, Debug)]
 pub struct EndsAtDeadline<S> {
     service: S,
@@ -63,11 +63,11 @@ where
     }
 }
 
-/// Ignores what comes after the deadline: the other end may have ended the call for the same reason, with a reset
-/// (grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors") or as CANCELLED.
+/// Ends a body at the deadline. It ignores frames that arrive later, because the peer may have ended the call at the
+/// same deadline with a reset (grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors") or with CANCELLED.
 fn ends_at(deadline: Instant, mut body: Body) -> Body {
     if body.is_end_stream() {
-        return body; // a status alone, which goes with the headers
+        return body; // the response is only a status, which is in the headers
     }
     Body::new(StreamBody::new(stream! {
         loop {
@@ -85,10 +85,10 @@ fn ends_at(deadline: Instant, mut body: Body) -> Body {
 }
 
 fn exceeded() -> Status {
-    Status::deadline_exceeded("the deadline that the caller has set is over")
+    Status::deadline_exceeded("the deadline of the call has passed")
 }
 
-/// The time that the caller gives: at most eight digits and a unit (grpc/grpc doc/PROTOCOL-HTTP2.md, "Requests").
+/// Parses the timeout of a call: at most eight digits and a unit (grpc/grpc doc/PROTOCOL-HTTP2.md, "Requests").
 fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! Why a server can't be reached, told apart and said in one line with the remedy.
+//! Finds the reason why a client cannot connect, and reports it in one line with the remedy.
 
 use std::{
     io,
@@ -14,60 +14,62 @@ use tokio::{
 
 use crate::{
     AddressError, SocketAddress,
+    error::reason,
     probe::{PathState, describe_permissions, path_state},
 };
 
-/// How long a server may take to send its first frame; on one machine it takes less than a millisecond.
+/// How long a server may take to send its first frame. On one machine it needs less than a millisecond.
 const HANDSHAKE: Duration = Duration::from_secs(1);
 
-/// RFC 9113, 3.4 and 4.1: the client's preface and an empty SETTINGS frame; and where a frame's header has its type.
+/// The preface of a client and an empty SETTINGS frame (RFC 9113, sections 3.4 and 4.1).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const FRAME_HEADER_BYTES: usize = 9;
+/// The position of the type in the header of a frame.
 const TYPE_OFFSET: usize = 3;
 const SETTINGS: u8 = 4;
 
-/// Why no gRPC server answers at a path. Each message names the path, the cause and the remedy.
+/// The reason why no gRPC server answers at a path. Each message names the path, the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     #[error(transparent)]
     Address(#[from] AddressError),
-    #[error("no socket at {path}: there is no folder {folder}; create it or mount it here")]
+    #[error("cannot connect to {path}: the folder {folder} does not exist; create it or mount it")]
     NoFolder { path: PathBuf, folder: PathBuf },
-    #[error("no socket at {path}: start its server, or mount the folder that it serves in")]
+    #[error("cannot connect to {path}: no socket exists there; start the server, or mount the folder that it uses")]
     NoSocket { path: PathBuf },
-    /// A server that was killed has left its file.
-    #[error("nobody listens on {path}: its server is gone; start it again and it replaces the file")]
+    /// A server was killed and left its file.
+    #[error("cannot connect to {path}: no server listens on it; start the server again, which replaces the file")]
     Stale { path: PathBuf },
     #[error(
-        "no permission to connect to {path}: {permissions}; connecting takes write permission: run in that group, \
-         or give the socket another group or mode"
+        "cannot connect to {path}: permission denied: {permissions}; join that group, or change the group or mode of \
+         the socket"
     )]
     Forbidden { path: PathBuf, permissions: String },
-    #[error("{path} is not a socket; give the path that the server was started with")]
+    #[error("cannot connect to {path}: it is not a socket; use the path that the server was started with")]
     NotASocket { path: PathBuf },
-    /// A server listens that does not speak HTTP/2, or nothing at all.
-    #[error("what listens on {path} {fault}")]
+    /// The program that listens does not speak HTTP/2, sends nothing, or closes the connection.
+    #[error("cannot connect to {path}: {fault}")]
     NotGrpc { path: PathBuf, fault: String },
-    /// The system's error is a part of the message, and so no `source()`.
-    #[error("cannot look at {path}: {cause}; check the folder it is in")]
+    /// The system refused to look at the path. The message contains `cause`, so `source()` does not return it again.
+    #[error("cannot connect to {path}: {}; check the folder of the socket", reason(.cause))]
     Io { path: PathBuf, cause: io::Error },
 }
 
 impl ConnectError {
-    /// Whether a server that starts later could help.
+    /// Returns whether the error can go away when a server starts.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::NoFolder { .. } | Self::NoSocket { .. } | Self::Stale { .. } | Self::NotGrpc { .. })
     }
 }
 
-/// Finds out why calls to a path fail, or that a server which speaks HTTP/2 answers there. It connects, and waits for
-/// the server for up to 1 s.
+/// Returns an error with the reason why calls to a path fail, or `Ok` if a server that speaks HTTP/2 answers there. It
+/// connects, and waits for the answer for up to 1 s.
 ///
 /// # Errors
 ///
-/// [`ConnectError`], the reason.
+/// [`ConnectError`]: no gRPC server answers at the path.
 pub async fn diagnose(path: impl AsRef<Path>) -> Result<(), ConnectError> {
     let address = SocketAddress::new(path)?;
     let path = address.path().to_owned();
@@ -84,8 +86,8 @@ pub async fn diagnose(path: impl AsRef<Path>) -> Result<(), ConnectError> {
     }
 }
 
-/// Opens a connection of its own and reads the first frame: hyper takes a connection for good before it has seen one,
-/// so a channel that is connected says nothing about who is on the other end.
+/// Opens a new connection and reads the first frame. A connected channel is no proof of a gRPC server, because hyper
+/// counts a connection as good before it has received a frame.
 async fn shake_hands(path: PathBuf) -> Result<(), ConnectError> {
     let mut answer = Vec::new();
     let read = timeout(HANDSHAKE, async {
@@ -95,14 +97,20 @@ async fn shake_hands(path: PathBuf) -> Result<(), ConnectError> {
     });
     let fault = match read.await {
         Ok(Ok(FRAME_HEADER_BYTES)) if answer[TYPE_OFFSET] == SETTINGS => return Ok(()),
+        Ok(Ok(0)) => closed(""),
         Ok(Ok(_)) => format!(
-            "does not speak HTTP/2: it began with \"{}\"; give the path of a gRPC server without TLS",
+            "the server does not speak HTTP/2, its answer starts with \"{}\"; use the path of a gRPC server",
             answer.escape_ascii()
         ),
-        Ok(Err(cause)) => format!("hung up: {cause}; see whether it is a gRPC server"),
-        Err(_) => {
-            format!("did not speak within {HANDSHAKE:?}; see whether it is a gRPC server, and whether it hangs")
-        }
+        Ok(Err(cause)) => closed(&format!(": {}", reason(&cause))),
+        Err(_) => format!(
+            "the server sent nothing within {} s; check that it is a gRPC server and that it is not blocked",
+            HANDSHAKE.as_secs()
+        ),
     };
     Err(ConnectError::NotGrpc { path, fault })
+}
+
+fn closed(reason: &str) -> String {
+    format!("the server closed the connection{reason}; check that it is a gRPC server")
 }

@@ -1,12 +1,12 @@
 //! A channel to a server on a Unix domain socket.
 //!
-//! It is hyper-util's client, which tonic's stubs take as well as tonic's own channel: that one hands a call to a
-//! connection that is just being closed, and the call fails as CANCELLED, "operation was canceled". hyper-util gets a
-//! call back that has not been sent, and sends it on the next connection (`retry_canceled_requests`). So a server may
-//! stop, or limit the age of its connections as all on C-core here do, and no call is lost.
+//! The channel is a client of hyper-util, which stubs of tonic accept in place of a channel of tonic. A channel of
+//! tonic loses calls: when it gives a call to a connection that is closing, the call fails with CANCELLED, "operation
+//! was canceled". hyper-util sends such a call on the next connection (`retry_canceled_requests`). So no call is lost
+//! when a server stops or limits the age of its connections, as all servers on C-core here do.
 //!
-//! A call whose connection breaks ends as UNAVAILABLE, as grpc/grpc doc/statuscodes.md has it; tonic would say UNKNOWN
-//! or CANCELLED.
+//! A call whose connection breaks ends with UNAVAILABLE, as grpc/grpc doc/statuscodes.md requires. In tonic it would
+//! end with UNKNOWN or CANCELLED.
 
 use std::{error::Error, io, mem, path::Path, sync::Arc, time::Duration};
 
@@ -25,30 +25,31 @@ use tower::{Layer, service_fn, util::BoxCloneSyncService};
 
 use crate::{AddressError, DeadlineLayer, SocketAddress};
 
-/// From one attempt to the next: a server on the same machine is there at once or not yet, so no backoff is needed.
+/// The pause between two attempts to connect. No backoff is needed, because a connection on the same machine succeeds
+/// or fails at once.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What tonic's stubs take, as in `EchoServiceClient::new(channel)`. Clones share its connection.
+/// The channel for a stub of tonic, as in `EchoServiceClient::new(channel)`. Clones share its connection.
 pub type Channel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-/// Returns a channel to the server at a path. It dials with the first call, and again with the first call after a
-/// connection was lost.
+/// Returns a channel to the server at a path. The channel connects at the first call, and again at the first call after
+/// the connection is lost.
 ///
-/// A call waits for a server that starts later, until the time of [`tonic::Request::set_timeout`] is over, or else for
-/// ever. It sends `localhost` as `:authority`.
+/// A call waits until a server listens. It waits forever unless [`tonic::Request::set_timeout`] sets a deadline. The
+/// channel sends `localhost` as `:authority`.
 ///
 /// # Errors
 ///
-/// [`AddressError`] if the path is invalid.
+/// [`AddressError`]: the address is invalid.
 pub fn dial(path: impl AsRef<Path>) -> Result<Channel, AddressError> {
     dial_with(path, &Client::builder(TokioExecutor::new()))
 }
 
-/// Does what [`dial`] does, with the settings of a client of your own, such as larger windows.
+/// Returns a channel as [`dial`] does, with the settings of `client`, such as larger windows.
 ///
 /// # Errors
 ///
-/// [`AddressError`] if the path is invalid.
+/// [`AddressError`]: the address is invalid.
 pub fn dial_with(path: impl AsRef<Path>, client: &Builder) -> Result<Channel, AddressError> {
     let address = SocketAddress::new(path)?;
     let connector = service_fn(move |_: Uri| connect(address.clone()));
@@ -56,7 +57,7 @@ pub fn dial_with(path: impl AsRef<Path>, client: &Builder) -> Result<Channel, Ad
     let service = service_fn(move |mut request: Request<Body>| {
         let client = client.clone();
         async move {
-            // tonic's own `unix:` endpoints send `tonic`; `localhost` is what every server takes.
+            // Every server accepts `localhost`. tonic's own `unix:` endpoints send `tonic`.
             let mut uri = mem::take(request.uri_mut()).into_parts();
             uri.scheme = Some(Scheme::HTTP);
             uri.authority = Some(Authority::from_static("localhost"));
@@ -67,7 +68,8 @@ pub fn dial_with(path: impl AsRef<Path>, client: &Builder) -> Result<Channel, Ad
     Ok(BoxCloneSyncService::new(DeadlineLayer.layer(service)))
 }
 
-/// What a call ends with: what the peer or this client said of it, or else UNAVAILABLE, as its connection broke.
+/// Returns the status of a failed call: the status or reset of either end, or else UNAVAILABLE, because the connection
+/// broke.
 fn status(error: impl Error + Send + Sync + 'static) -> Status {
     let mut cause: &(dyn Error + 'static) = &error;
     loop {
@@ -77,15 +79,16 @@ fn status(error: impl Error + Send + Sync + 'static) -> Status {
         let Some(source) = cause.source() else { break };
         cause = source;
     }
-    let mut status = Status::unavailable(format!("the connection broke: {cause}"));
+    let mut status = Status::unavailable(format!("the connection failed: {cause}"));
     status.set_source(Arc::new(error));
     status
 }
 
-/// Connects, and waits for as long as nobody listens; the deadline of a call ends it.
+/// Connects, and retries while no server listens. The deadline of a call ends the wait.
 ///
-/// This is the *wait for ready* that tonic does not have: a call that meets no server would fail at once, and a
-/// restart would lose it. What waiting can't cure, such as a lack of permission, fails at once all the same.
+/// This is *wait for ready*, which tonic does not have. Without it, a call fails at once when no server listens, so
+/// that calls are lost when a server restarts. Errors that do not go away, such as a missing permission, still fail at
+/// once.
 async fn connect(address: SocketAddress) -> io::Result<TokioIo<UnixStream>> {
     loop {
         match UnixStream::connect(address.path()).await {
@@ -100,8 +103,8 @@ fn is_passing(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
         io::ErrorKind::NotFound // no server yet
-            | io::ErrorKind::ConnectionRefused // a killed one has left its file
-            | io::ErrorKind::WouldBlock // its queue is full: a nonblocking connect(2) to a Unix socket never waits
+            | io::ErrorKind::ConnectionRefused // a killed server left its file
+            | io::ErrorKind::WouldBlock // the backlog is full: a nonblocking connect(2) to a Unix socket never waits
     )
 }
 
@@ -116,18 +119,18 @@ mod tests {
 
     use super::*;
 
-    /// An empty SETTINGS frame, and HEADERS of the first stream that say only `:status: 200` (RFC 7541, appendix A).
+    /// An empty SETTINGS frame, and HEADERS of the first stream with only `:status: 200` (RFC 7541, appendix A).
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const HEADERS: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
 
-    async fn call(said: &'static [u8]) -> Status {
+    async fn call(answer: &'static [u8]) -> Status {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.sock");
         let listener = UnixListener::bind(&path).unwrap();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(said).await.unwrap();
-            while stream.read(&mut [0; 1024]).await.unwrap() < 1024 {} // the call has come with its large message
+            stream.write_all(answer).await.unwrap();
+            while stream.read(&mut [0; 1024]).await.unwrap() < 1024 {} // until the large message of the call arrives
         });
         let request = Request::post("/a.Service/Call").body(Body::new("a".repeat(4096))).unwrap();
         match dial(path).unwrap().oneshot(request).await {
@@ -138,16 +141,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_whose_connection_breaks_is_unavailable() {
-        for said in [SETTINGS.to_vec(), [SETTINGS, HEADERS].concat()] {
-            let status = call(said.leak()).await;
+        for answer in [SETTINGS.to_vec(), [SETTINGS, HEADERS].concat()] {
+            let status = call(answer.leak()).await;
             assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-            assert!(status.message().starts_with("the connection broke: "), "{status:?}");
+            assert!(status.message().starts_with("the connection failed: "), "{status:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_call_that_its_server_resets_is_not() {
-        let refused = [SETTINGS, &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]].concat(); // RST_STREAM, CANCEL
-        assert_eq!(call(refused.leak()).await.code(), Code::Cancelled);
+    async fn a_call_that_its_server_resets_is_cancelled() {
+        let reset = [SETTINGS, &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]].concat(); // RST_STREAM, CANCEL
+        assert_eq!(call(reset.leak()).await.code(), Code::Cancelled);
     }
 }

@@ -1,4 +1,4 @@
-//! Folders that are held open, so that nobody can put another in the place of one between two steps.
+//! Folders that are held open, so that another user cannot replace a folder between two steps.
 
 use std::{
     ffi::OsStr,
@@ -21,7 +21,7 @@ use tracing::warn;
 
 use crate::ListenError;
 
-/// `O_PATH` needs no permission to read the folder. Only Linux has it.
+/// `O_PATH` opens a folder that this process may not read. Only Linux has it.
 #[cfg(target_os = "linux")]
 const OPEN_FLAGS: i32 = libc::O_DIRECTORY | libc::O_PATH;
 #[cfg(not(target_os = "linux"))]
@@ -33,10 +33,10 @@ const WRITABLE_BY_OTHERS: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 const SET_GID: u32 = 0o2000;
 
-/// An open folder, closed with its last clone.
+/// An open folder. It is closed when its last clone is dropped.
 ///
-/// Linux resolves `/proc/self/fd/N/name` from the open descriptor, whatever has happened to the folder's own name. Where
-/// there is no such file system, as on macOS, paths are ordinary ones.
+/// Linux resolves `/proc/self/fd/N/name` from the open descriptor, even after the folder was renamed or replaced. On
+/// systems without `/proc`, such as macOS, paths are ordinary ones.
 #[derive(Clone, Debug)]
 pub struct Folder {
     file: Arc<File>,
@@ -45,8 +45,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder of a socket. One that every user may write to is refused unless `trusted`: they can replace the
-    /// sockets in it, unless its sticky bit is set (unlink(2)).
+    /// Opens the folder of a socket. Unless `trusted`, refuses a folder that every user can write to and that has no
+    /// sticky bit, because every user can replace the sockets in it (unlink(2)).
     pub fn of_socket(socket: &Path, trusted: bool) -> Result<Self, ListenError> {
         let path = socket.parent().unwrap_or(socket);
         let (this, found) = Self::open(path, 0).and_then(|this| this.metadata().map(|found| (this, found))).map_err(
@@ -54,7 +54,10 @@ impl Folder {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                     ListenError::NoFolder { path: socket.to_owned(), folder: path.to_owned() }
                 }
-                _ => ListenError::io("open the folder of", socket, path, "let this process enter it")(cause),
+                _ => {
+                    let remedy = "give this process search permission";
+                    ListenError::io(socket, "open its folder", Some(path), remedy)(cause)
+                }
             },
         )?;
         let mode = found.mode() & 0o7777;
@@ -75,17 +78,17 @@ impl Folder {
         Ok(Self { file: Arc::new(file), path, given })
     }
 
-    /// The path of what is in the folder, valid while this is open.
+    /// Returns the path of a file in the folder. The path is valid while the folder is open.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The path as it was given: the other one may be too long to dial. Do not change what is there by it.
+    /// Returns the path of a file as the caller wrote it. Use it only to connect, because the path of `join` may be too
+    /// long for that. Never change a file through it.
     pub fn join_given(&self, name: impl AsRef<Path>) -> PathBuf {
         self.given.join(name)
     }
 
-    /// Owner and mode.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
@@ -101,7 +104,7 @@ impl Folder {
     }
 }
 
-/// A new folder in another one, which only this user may enter. Dropping it removes it with the sockets in it.
+/// A new folder that only this user can open. Dropping it removes the folder and the sockets in it.
 #[derive(Debug)]
 pub struct PrivateFolder {
     folder: Folder,
@@ -111,7 +114,7 @@ pub struct PrivateFolder {
 }
 
 impl PrivateFolder {
-    /// Makes a folder whose name begins with the prefix, so that `sweep` finds it when its server was killed.
+    /// Creates a folder whose name starts with the prefix, so that `sweep` finds it after its server was killed.
     pub fn create(parent: &Folder, prefix: &str) -> io::Result<Self> {
         let token = format!("{:08x}", getrandom::u32()?);
         let name = format!("{prefix}{token}");
@@ -123,7 +126,8 @@ impl PrivateFolder {
         let this = Self { folder, parent: parent.clone(), name, token };
         let mode = this.folder.metadata()?.mode();
         if mode & PRIVATE_MODE != PRIVATE_MODE {
-            // The umask has taken some. chmod(2) may clear the bit by which the folder's group is inherited.
+            // The umask removed some permissions. chmod(2) clears the set-gid bit, which passes on the folder's group,
+            // unless it is in the new mode.
             fs::set_permissions(&this.folder.path, Permissions::from_mode(PRIVATE_MODE | mode & SET_GID))?;
         }
         Ok(this)
@@ -133,12 +137,12 @@ impl PrivateFolder {
         self.folder.join(name)
     }
 
-    /// Where to bind a socket that gets another name when it serves.
+    /// Returns the path at which to bind the socket before it moves to its public path.
     pub fn socket(&self) -> PathBuf {
         self.join(&self.token)
     }
 
-    /// Where to bind the socket for successors.
+    /// Returns the path at which to bind the socket for successors.
     pub fn control(&self) -> PathBuf {
         self.join(format!("{}t", self.token))
     }
@@ -151,14 +155,15 @@ impl Drop for PrivateFolder {
     }
 }
 
-/// How the names of a socket's private folders begin; two sockets of one folder share it once in 4 billion.
+/// Returns the prefix of the private folders of a socket. Two sockets of one folder have the same prefix once in
+/// 4 billion.
 pub fn private_prefix(socket: &OsStr) -> String {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(socket.as_bytes()).into();
     format!(".{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
-/// Removes the private folders of servers that were killed; safe only for who holds the lock. What can't be removed
-/// harms nobody.
+/// Removes the private folders of servers that were killed. The caller must hold the lock. Folders that cannot be
+/// removed do no harm and are skipped.
 pub fn sweep(parent: &Folder, prefix: &str) {
     let Ok(entries) = fs::read_dir(&parent.path) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().as_bytes().starts_with(prefix.as_bytes())) {
@@ -170,12 +175,12 @@ pub fn sweep(parent: &Folder, prefix: &str) {
     }
 }
 
-/// Opens a folder in which nobody else can have put anything, as only this user may enter it.
+/// Opens a folder and checks that only this user can open it, so that no other user can have put files there.
 fn open_private(path: &Path) -> io::Result<Folder> {
     let folder = Folder::open(path, libc::O_NOFOLLOW)?;
     let found = folder.metadata()?;
     if found.uid() != geteuid().as_raw() || found.mode() & GROUP_AND_OTHERS != 0 {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "someone else may enter it"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user can open it"));
     }
     Ok(folder)
 }
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_folder_where_every_user_can_replace_the_socket_is_refused() {
+    fn a_folder_where_every_user_can_replace_the_socket_is_refused() {
         let folder = tempdir().unwrap();
         let socket = folder.path().join("server.sock");
         for mode in [0o700, 0o775, 0o1777] {
@@ -235,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_killed_server_left_is_swept() {
+    fn only_private_folders_of_killed_servers_are_removed() {
         let (temporary, folder) = opened();
         let at = |name: &str| temporary.path().join(format!("{PREFIX}{name}"));
         for (name, mode) in [("killed", 0o700), ("shared", 0o750), ("data", 0o700), ("victim", 0o700)] {

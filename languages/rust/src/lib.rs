@@ -1,7 +1,7 @@
-//! Listens and dials on Unix domain sockets, for gRPC servers and clients of one machine with [tonic].
+//! Listens and dials on Unix domain sockets, for gRPC servers and clients on one machine with [tonic].
 //!
-//! It keeps PROTOCOL.md of the project samehost, so the other side may be of any language. A server serves what
-//! [`listen`] gives, and stops without losing a call:
+//! The other side may use any language whose library follows PROTOCOL.md of the project samehost. This server stops
+//! without losing a call:
 //!
 //! ```no_run
 //! use std::{error::Error, future::pending, time::Duration};
@@ -20,7 +20,8 @@
 //! }
 //! ```
 //!
-//! A client gives the [`Channel`] of [`dial`] to its stub, and [`diagnose`] says why a call met no server.
+//! A client passes the [`Channel`] of [`dial`] to its stub. [`diagnose`] returns the reason why a call failed to
+//! connect.
 //!
 //! [tonic]: https://docs.rs/tonic
 

@@ -1,11 +1,11 @@
-//! A safe listener, as PROTOCOL.md has it: the file of its socket is private, then public, then removed.
+//! A listener that follows PROTOCOL.md: the file of its socket is private, then public, then removed.
 //!
-//! The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
-//! there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
-//! never one with a wider mode: a `chmod` after `bind` on the path itself leaves a window for both.
+//! The server binds the socket in a private folder beside the path, sets its mode and group there, and renames it onto
+//! the path when it accepts connections. So a socket at the path always accepts connections and never has a wider mode.
+//! A `chmod` after a `bind` at the path itself would leave a moment in which neither is true.
 //!
-//! Everything is named relative to folders that are held open: another user who may write to the folder can replace what
-//! he finds there, and still can't make the server change or remove a file of somebody else.
+//! All names are relative to folders that are held open. Another user who may write to the folder can replace the files
+//! in it, but cannot make the server change or remove a file of another user.
 
 mod drain;
 mod handover;
@@ -37,39 +37,41 @@ use crate::{
     takeover::{self, Predecessor, control_path},
 };
 
-/// How long to try for a lock that was just released: a third server may hold it while it finds the path live.
+/// How long to try for a lock that was just released. A third server may hold it for a moment, until it finds that a
+/// server uses the path.
 const RELEASED_LOCK_TIME: Duration = Duration::from_secs(2);
 
-/// A server's hold on a path. It starts no task: successors are answered while [`next_event`](Self::next_event) is awaited.
+/// A socket that listens on a path. It starts no task: it answers successors while [`next_event`](Self::next_event) is
+/// awaited.
 ///
-/// Dropping it removes the path, if that is still its own, and ends [`incoming`](Self::incoming). Nobody else removes the
-/// file: unix(7) leaves it to the caller, and neither tokio's listener nor tonic does it.
+/// Dropping it removes its socket from the path and ends [`incoming`](Self::incoming). It keeps another file that was
+/// put there. Neither the system (unix(7)) nor tokio nor tonic removes a socket.
 #[derive(Debug)]
 pub struct Listener {
     place: Place,
     socket: Arc<UnixListener>,
     stopping: CancellationToken,
     hold: Hold,
-    /// Where successors dial.
+    /// The listener on `<path>.takeover`.
     successors: Option<UnixListener>,
     is_watched: bool,
 }
 
-/// Listens on a path, or an address `unix:/absolute/path`, and returns when clients can connect. It replaces the file of a
-/// server that was killed. With [`Takeover::Replace`] it may wait for seconds.
+/// Listens on a path or an address `unix:/absolute/path`, and returns when clients can connect. Replaces the file that
+/// a killed server left. With [`Takeover::Replace`] it can take some seconds.
 ///
-/// Calls wait until [`Listener::incoming`] is served, so do slow work before.
+/// Calls wait until [`Listener::incoming`] is served, so finish slow work before you listen.
 ///
 /// # Errors
 ///
-/// [`ListenError`]; the path is left as it was.
+/// [`ListenError`]: the server cannot listen. The path is unchanged.
 pub async fn listen(path: impl AsRef<Path>, options: Options) -> Result<Listener, ListenError> {
     let place = Place::new(&SocketAddress::new(path)?, options)?;
     Bound::new(place).await?.publish().await
 }
 
-/// A listener that no client finds yet. Its fields are dropped in this order: the folder while the path is locked, and
-/// the predecessor last, so that it finds the lock released.
+/// A listener at a private path. The order of the fields is the order in which they are dropped: the folder while the
+/// path is locked, and the predecessor last, when the lock is free.
 struct Bound {
     private: PrivateFolder,
     listener: Listener,
@@ -80,19 +82,19 @@ struct Bound {
 impl Bound {
     async fn new(place: Place) -> Result<Self, ListenError> {
         let (predecessor, found, lock) = place.claim().await?;
-        // A predecessor keeps names of its sockets in such a folder.
+        // A predecessor keeps hard links to its sockets in such a folder.
         if predecessor.is_none() {
             sweep(&place.folder, &place.private_prefix());
         }
-        let folder = place.path.parent().unwrap_or(&place.path);
-        let failed = |action, remedy| ListenError::io(action, &place.path, folder, remedy);
-        let private = place
-            .create_private_folder()
-            .map_err(failed("create a private folder beside", "let this process write there"))?;
-        let (socket, successors) = place.bind(&private).map_err(failed(
-            "bind a socket beside",
-            "check that its folder is on a file system with sockets and has space",
+        let private = place.create_private_folder().map_err(ListenError::io(
+            &place.path,
+            "create a private folder beside it",
+            place.path.parent(),
+            "give this process write permission, and the file system space",
         ))?;
+        let remedy = "use a file system that has sockets and space";
+        let (socket, successors) =
+            place.bind(&private).map_err(ListenError::io(&place.path, "bind a socket", None, remedy))?;
         let (socket, stopping) = (Arc::new(socket), CancellationToken::new());
         let listener = Listener { place, socket, stopping, hold: Hold::Held(lock), successors, is_watched: true };
         Ok(Self { private, listener, found, predecessor })
@@ -101,7 +103,7 @@ impl Bound {
     /// Gives the socket its mode and group and renames it onto the path.
     async fn publish(mut self) -> Result<Listener, ListenError> {
         self.listener.place.publish(&self.private, self.found)?;
-        drop(self.private); // before a successor can have the lock, as the folder is its own then
+        drop(self.private); // while this server has the lock: a successor may remove the folder
         if let Some(predecessor) = self.predecessor {
             predecessor.tell_published().await;
         }
@@ -109,14 +111,14 @@ impl Bound {
     }
 }
 
-/// A path, its folder, and how to serve there.
+/// A path, its open folder and the options.
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
     options: Options,
     folder: Folder,
     public: PublicName,
-    /// Of the socket for successors; none where there can be none.
+    /// The name `<path>.takeover`. None if takeovers are off or the name is too long.
     control: Option<PublicName>,
 }
 
@@ -129,14 +131,14 @@ impl Place {
         Ok(Self { path: path.to_owned(), public: name(path), control, options, folder })
     }
 
-    /// Locks the path, and makes sure that nothing is there but, perhaps, a stale socket, or a server that hands it over.
+    /// Locks the path and checks that it is free, has a stale socket, or has a server that hands it over.
     ///
-    /// The lock comes first: what the path looks like says nothing about a server that is just starting.
+    /// The lock comes first, because a server that is starting has no socket at the path yet.
     async fn claim(&self) -> Result<(Option<Predecessor>, Option<Found>, Lock), ListenError> {
         let error = match self.take_lock() {
             Ok(lock) => match self.look(false).await {
                 Ok(found) => return Ok((None, found, lock)),
-                Err(error) => error, // which releases the lock, for which a server may wait that has lost the file
+                Err(error) => error, // and release the lock: a server whose lock file was removed must take it again
             },
             Err(error) => error,
         };
@@ -149,34 +151,34 @@ impl Place {
         Ok((Some(predecessor), found, lock))
     }
 
-    /// Refuses anything at the path but a stale socket, or a server that hands it over, and returns what it is.
+    /// Returns the file at the path, if any. Fails unless it is a stale socket or the socket of a server that hands the
+    /// path over.
     async fn look(&self, is_handed_over: bool) -> Result<Option<Found>, ListenError> {
         let path = self.path.clone();
         let found = look(&self.public.path()).ok();
-        let failed = |action, remedy| ListenError::io(action, &self.path, &self.path, remedy);
-        let state = path_state(&path).await.map_err(failed("look at", "check the folder it is in"))?;
-        match state {
+        let failed = |remedy| ListenError::io(&self.path, "check for a running server", Some(&self.path), remedy);
+        match path_state(&path).await.map_err(failed("check the folder of the socket"))? {
             PathState::Absent | PathState::Stale => {}
             PathState::Live if is_handed_over => {}
             PathState::Live => {
-                let holder = format!("someone answers there without holding {}.lock", path.display());
+                let holder = format!("a server that does not hold {}.lock answers there", path.display());
                 return Err(ListenError::InUse { path, holder });
             }
-            PathState::NotASocket => return Err(ListenError::NotASocket { path }),
+            PathState::NotASocket => return Err(ListenError::NotASocket { file: path.clone(), path }),
             PathState::Forbidden => {
-                let failed = failed("ask for a server at", "remove the file if nobody serves there");
+                let failed = failed("remove the socket if no server uses it");
                 return Err(failed(io::ErrorKind::PermissionDenied.into()));
             }
         }
         match self.control.as_ref().map(|control| fs::symlink_metadata(control.path())) {
             Some(Ok(found)) if !found.file_type().is_socket() => {
-                Err(ListenError::NotASocket { path: control_path(&path).unwrap_or(path) })
+                Err(ListenError::NotASocket { file: control_path(&path).unwrap_or_else(|| path.clone()), path })
             }
             _ => Ok(found),
         }
     }
 
-    /// Binds the socket for clients and the one for successors.
+    /// Binds the sockets for clients and for successors.
     fn bind(&self, private: &PrivateFolder) -> io::Result<(UnixListener, Option<UnixListener>)> {
         let successors = self.control.as_ref().map(|_| takeover::listen(&private.control())).transpose()?;
         let socket = net::UnixListener::bind(private.socket())?;
@@ -188,16 +190,25 @@ impl Place {
         if look(&self.public.path()).is_ok_and(|now| Some(now) != before) {
             return Err(ListenError::Changed { path: self.path.clone() });
         }
-        let remedy = "only a group that this process is in can be given";
-        self.try_publish(private).map_err(ListenError::io("publish", &self.path, &self.path, remedy))
+        if let Some(group) = self.options.group {
+            let (step, remedy) = (format!("set the group {group}"), "use a group of this process");
+            chown(private.socket(), None, Some(group)).map_err(ListenError::io(&self.path, step, None, remedy))?;
+        }
+        let mode = self.options.mode;
+        let (step, remedy) = (format!("set the mode {mode:04o}"), "use a file system that has permissions");
+        fs::set_permissions(private.socket(), fs::Permissions::from_mode(mode))
+            .map_err(ListenError::io(&self.path, step, None, remedy))?;
+        self.take_names(private).map_err(ListenError::io(
+            &self.path,
+            "move the socket there",
+            self.path.parent(),
+            "give this process write permission",
+        ))
     }
 
-    /// If this fails, or the process dies before the last step, a predecessor still has its path.
-    fn try_publish(&mut self, private: &PrivateFolder) -> io::Result<()> {
-        if self.options.group.is_some() {
-            chown(private.socket(), None, self.options.group)?;
-        }
-        fs::set_permissions(private.socket(), fs::Permissions::from_mode(self.options.mode))?;
+    /// Gives both sockets their public names. The public path is last, so that a predecessor keeps it if this fails or
+    /// the process dies.
+    fn take_names(&mut self, private: &PrivateFolder) -> io::Result<()> {
         if let Some(control) = &mut self.control {
             control.take_from(&private.control())?;
         }
@@ -224,10 +235,10 @@ impl Place {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.stopping.cancel();
-        self.successors = None; // hangs up on those that wait
+        self.successors = None; // closes the connections of successors that wait
         let lock = match mem::replace(&mut self.hold, Hold::TakenOver) {
             Hold::Held(lock) => Some(lock),
-            // A successor has it, whose the names are then, or has not taken it yet.
+            // If a successor has taken the lock, the names belong to it.
             Hold::Lent { .. } => self.place.take_lock().ok(),
             Hold::TakenOver => None,
         };

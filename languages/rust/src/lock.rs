@@ -1,7 +1,7 @@
-//! The exclusive lock on a sidecar file that keeps two servers off one path.
+//! An exclusive lock on `<path>.lock`, which keeps two servers from using one path.
 
 use std::{
-    fs::{File, OpenOptions, Permissions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -17,28 +17,28 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::{ListenError, folder::Folder};
+use crate::{ListenError, error::reason, folder::Folder};
 
-/// Whoever may open the file may lock it, and nobody else must be able to.
+/// Only the owner can open the file. A user who can open it can lock it.
 const MODE: u32 = 0o600;
 
-/// How often to try: the system tells no one when a lock is released but whoever waits without a deadline.
+/// The pause between two attempts to lock. The system has no wait with a deadline for a lock.
 const PACE: Duration = Duration::from_millis(5);
 
-/// A lock that is held until it is dropped; the system releases it when the process dies.
+/// A lock that is held until it is dropped or the process dies.
 ///
-/// Two locks are taken, because neither kind stops the other: flock(2), which most languages use, and a record lock,
-/// which Java's `FileChannel.tryLock` uses. The record lock is Linux's open file description lock: a POSIX one would be
-/// lost as soon as this process closed any other descriptor of the file (fcntl(2)).
+/// It consists of two locks, because they do not exclude each other: flock(2), which most languages use, and a record
+/// lock, which Java's `FileChannel.tryLock` uses. The record lock is an open file description lock of Linux. A POSIX
+/// lock would be lost as soon as this process closed any other descriptor of the file (fcntl(2)).
 ///
-/// The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
-/// locks a new one.
+/// The file is not removed when the lock is released. Otherwise one server could lock the removed file while another
+/// server locks a new one.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// What the file says of the server that holds it, for error messages alone.
+/// The content of the file: the server that holds the lock. It is used only in error messages.
 #[derive(Serialize, Deserialize)]
 struct Owner {
     pid: u32,
@@ -47,36 +47,39 @@ struct Owner {
 }
 
 impl Lock {
-    /// Takes the lock of a socket in a folder without waiting, and writes down who holds it.
+    /// Takes the lock of a socket in a folder without waiting, and writes this process into the file.
     pub fn take(folder: &Folder, socket: &Path, implementation: &str) -> Result<Self, ListenError> {
         let lock = lock_path(socket);
-        let file = open(folder, &lock)?;
+        let file = open(folder, socket, &lock)?;
         match try_lock(&file) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
                 let owner = read_owner(&file).map_or_else(
-                    || "someone".into(),
+                    || "another process".into(),
                     |owner| format!("{}, process {} on host {},", owner.implementation, owner.pid, owner.host),
                 );
                 let holder = format!("{owner} holds {}", lock.display());
                 return Err(ListenError::InUse { path: socket.to_owned(), holder });
             }
             Err(cause) => {
-                let remedy = "choose a folder on a file system that has locks";
-                return Err(ListenError::io("lock", &lock, &lock, remedy)(cause));
+                let step = format!("lock {}", lock.display());
+                return Err(ListenError::io(socket, step, None, "use a file system that has locks")(cause));
             }
         }
         match write_owner(&file, implementation) {
             Ok(true) => Ok(Self { _file: file }),
             Ok(false) => {
-                let fault = "holds something else; choose another name for the socket, or move that file away";
-                Err(unusable(&lock, fault.into()))
+                let fault = "holds the data of another program; move it or use another path".into();
+                Err(ListenError::LockFile { path: socket.to_owned(), lock, fault })
             }
-            Err(cause) => Err(ListenError::io("write to", &lock, &lock, "check the space on its file system")(cause)),
+            Err(cause) => {
+                let step = format!("write {}", lock.display());
+                Err(ListenError::io(socket, step, None, "free space on its file system")(cause))
+            }
         }
     }
 
-    /// Tries for so long while someone else holds the lock.
+    /// Takes the lock as `take` does, and retries for `time` while another process holds it.
     pub async fn take_within(
         time: Duration,
         folder: &Folder,
@@ -93,52 +96,59 @@ impl Lock {
     }
 }
 
-/// `<path>.lock`, beside the socket.
 fn lock_path(socket: &Path) -> PathBuf {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");
     path.into()
 }
 
-/// Opens a lock file that nobody else can lock, and makes one where there is none.
-fn open(folder: &Folder, lock: &Path) -> Result<File, ListenError> {
-    let open_error = ListenError::io("open the lock file", lock, lock, "let this process write there");
-    let file = OpenOptions::new()
+/// Opens or creates a lock file, and checks that no other user can lock it.
+fn open(folder: &Folder, socket: &Path, lock: &Path) -> Result<File, ListenError> {
+    let unusable = |fault| ListenError::LockFile { path: socket.to_owned(), lock: lock.to_owned(), fault };
+    let not_regular = || unusable("is not a regular file with one name; remove it or use another path".into());
+    let open_error = ListenError::io(
+        socket,
+        format!("open {}", lock.display()),
+        Some(lock),
+        "give this process write permission, and the file system space",
+    );
+    let at = folder.join(lock.file_name().unwrap_or_default());
+    let opened = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(MODE)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK) // someone may have put a FIFO there
-        .open(folder.join(lock.file_name().unwrap_or_default()))
-        .map_err(open_error)?;
-    let found = file.metadata().map_err(open_error)?;
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK) // opening a FIFO would block
+        .open(&at);
+    let file = match opened {
+        Ok(file) => file,
+        Err(_) if fs::symlink_metadata(at).is_ok_and(|found| !found.is_file()) => return Err(not_regular()),
+        Err(cause) => return Err(open_error(cause)),
+    };
+    let found = file.metadata().map_err(&open_error)?;
     if !found.is_file() || found.nlink() != 1 {
-        let fault = "is no regular file with one name; remove it, or choose another name for the socket";
-        return Err(unusable(lock, fault.into()));
+        return Err(not_regular());
     }
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if ![geteuid().as_raw(), 0, folder.metadata().map_err(open_error)?.uid()].contains(&owner) {
-        let fault = format!(
-            "belongs to uid {owner}, who could keep this server from starting; remove it, or choose a folder that only \
-             this user may write to"
-        );
-        return Err(unusable(lock, fault));
+    if ![geteuid().as_raw(), 0, folder.metadata().map_err(&open_error)?.uid()].contains(&owner) {
+        return Err(unusable(format!(
+            "belongs to uid {owner}, who could block this server; remove it or use a folder that only this user can \
+             write to"
+        )));
     }
     match file.set_permissions(Permissions::from_mode(MODE)) {
-        Err(_) if mode != MODE => {
-            let path = lock.display();
-            Err(unusable(lock, format!("has mode {mode:04o}, and others could hold it; run chmod 600 {path}")))
+        Err(cause) if mode != MODE => {
+            let (reason, lock) = (reason(&cause), lock.display());
+            Err(unusable(format!(
+                "has mode {mode:04o}, so that other users could lock it: {reason}; run chmod 600 {lock}"
+            )))
         }
         _ => Ok(file),
     }
 }
 
-fn unusable(lock: &Path, fault: String) -> ListenError {
-    ListenError::LockFile { lock: lock.to_owned(), fault }
-}
-
-/// Takes both kinds; POSIX lets a record lock say EAGAIN or EACCES where someone else has it.
+/// Takes both locks. If another process has the record lock, POSIX allows the errors EAGAIN and EACCES.
 fn try_lock(file: &File) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
@@ -162,7 +172,7 @@ fn read_owner(file: &File) -> Option<Owner> {
     serde_json::from_slice(&text[..length]).ok()
 }
 
-/// Writes down who holds the lock, unless the file holds what no server wrote: then it is somebody's data.
+/// Writes this process into the file. Returns false if the file holds the data of another program.
 fn write_owner(file: &File, implementation: &str) -> io::Result<bool> {
     if file.metadata()?.len() > 0 && read_owner(file).is_none() {
         return Ok(false);
@@ -178,10 +188,7 @@ fn write_owner(file: &File, implementation: &str) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs::{self, hard_link},
-        os::unix::fs::symlink,
-    };
+    use std::{fs::hard_link, os::unix::fs::symlink};
 
     use nix::{sys::stat::Mode, unistd::mkfifo};
     use tempfile::{TempDir, tempdir};
@@ -209,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_holds_the_lock() {
+    fn only_one_holder_has_the_lock() {
         let place = place();
         let held = place.take().unwrap();
         let error = place.take().unwrap_err();
@@ -220,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_hold_the_lock() {
+    fn other_users_cannot_open_the_lock_file() {
         let place = place();
         fs::write(&place.lock, "").unwrap();
         fs::set_permissions(&place.lock, Permissions::from_mode(0o666)).unwrap();
@@ -229,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_with_one_name_is_refused() {
+    fn only_a_regular_file_with_one_name_is_locked() {
         let place = place();
         let secret = place.folder.join("secret");
         fs::write(&secret, "").unwrap();
         symlink(&secret, &place.lock).unwrap();
-        assert!(matches!(place.take(), Err(ListenError::Io { .. })));
+        assert!(matches!(place.take(), Err(ListenError::LockFile { .. })));
         fs::remove_file(&place.lock).unwrap();
         hard_link(&secret, &place.lock).unwrap();
         assert!(matches!(place.take(), Err(ListenError::LockFile { .. })));

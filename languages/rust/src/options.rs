@@ -1,32 +1,32 @@
 use std::{env, path::Path};
 
-/// How a server takes its path, and who may connect. The default allows no takeover.
+/// Options of [`listen`](crate::listen).
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Permissions of the socket, 0o660 by default. Connecting takes write permission.
+    /// Permissions of the socket. Clients need write permission to connect. Default: 0o660.
     pub mode: u32,
-    /// Group of the socket, by number; by default that of a new file in the folder.
+    /// Group of the socket, as a number. Default: the group of a new file in the folder.
     pub group: Option<u32>,
-    /// Names this server in the error of a second one; the program's name by default.
+    /// The name of this server in the error of a second server on the path. Default: the name of the program.
     pub owner: String,
-    /// Listens in a folder that every user may write to, with a warning. False by default.
+    /// Listen in a folder that every user can write to, with a warning. Default: false.
     pub trust_folder: bool,
-    /// [`Takeover::Never`] by default.
+    /// Replace a running server, or allow a successor. Default: [`Takeover::Never`].
     pub takeover: Takeover,
 }
 
-/// Whether a server is replaced without losing a call.
+/// Whether a successor can replace a server without losing a call.
 ///
-/// A successor dials `<path>.takeover`. A path of more than 98 bytes leaves no room for that name, and cannot be taken
-/// over.
+/// A successor connects to `<path>.takeover`. A path of more than 98 bytes cannot be taken over, because that name
+/// would be too long for a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Takeover {
-    /// Refuses a path that has a server, and is never replaced.
+    /// Fail if a server uses the path, and refuse successors.
     Never,
-    /// Lets a successor replace this server, while [`Listener::next_event`](crate::Listener::next_event) is awaited.
+    /// Let a successor replace this server while [`Listener::next_event`](crate::Listener::next_event) is awaited.
     Allow,
-    /// Replaces a running server, which then drains. Implies `Allow`.
+    /// Replace a running server, which then drains. Implies `Allow`.
     Replace,
 }
 

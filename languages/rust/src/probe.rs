@@ -1,4 +1,4 @@
-//! What is at the path of a socket, found out by looking and dialling: both ends ask, each for its own errors.
+//! Finds out what is at the path of a socket. Servers and clients both use it.
 
 use std::{
     fs, io,
@@ -13,17 +13,17 @@ use tokio::net::UnixStream;
 pub enum PathState {
     Absent,
     NotASocket,
-    /// A socket on which nobody listens.
+    /// A socket on which no server listens.
     Stale,
     /// A socket to which this process may not connect.
     Forbidden,
     Live,
 }
 
-/// Looks at the path and, where it is a socket, dials it; never waits, never changes anything.
+/// Looks at the path and, if it is a socket, connects to it. Does not wait and changes nothing.
 ///
-/// A socket that is bound but does not listen yet looks stale (connect(2) gives ECONNREFUSED for both), which is why
-/// servers are kept apart by a lock and not by this.
+/// A socket that is bound but does not listen yet looks stale, because connect(2) returns ECONNREFUSED for both.
+/// Therefore servers use a lock to exclude each other.
 pub async fn path_state(path: &Path) -> io::Result<PathState> {
     match fs::metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Ok(PathState::NotASocket),
@@ -40,12 +40,13 @@ pub async fn path_state(path: &Path) -> io::Result<PathState> {
         Err(io::ErrorKind::ConnectionRefused) => PathState::Stale,
         Err(io::ErrorKind::NotFound) => PathState::Absent,
         Err(io::ErrorKind::PermissionDenied) => PathState::Forbidden,
-        // Connected; or EAGAIN, as its backlog is full: then someone listens too.
+        // Connected, or EAGAIN: the backlog is full, so a server listens.
         _ => PathState::Live,
     })
 }
 
-/// Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks.
+/// Describes the owner and mode of the path, or of the nearest folder above it that this process can see, and the user
+/// and groups of this process.
 pub fn describe_permissions(path: &Path) -> String {
     let Some((visible, found)) = path.ancestors().find_map(|each| Some((each, fs::metadata(each).ok()?))) else {
         return format!("nothing above {} can be seen", path.display());

@@ -1,4 +1,4 @@
-//! A name that a server gives to its socket, removes, and restores, in a folder that others use too.
+//! The public name of a socket, in a folder that other programs use too.
 
 use std::{
     ffi::OsString,
@@ -15,27 +15,27 @@ use crate::{
 /// Device and inode of a file.
 pub type Identity = (u64, u64);
 
-/// What a look finds: a file and the time of its last modification.
+/// The identity of a file and the time of its last modification.
 pub type Found = (Identity, (i64, i64));
 
-/// Identifies what is at a path, without following a link.
+/// Identifies the file at a path, without following a link.
 pub fn identity(path: &Path) -> io::Result<Identity> {
     look(path).map(|(identity, _)| identity)
 }
 
-/// Identifies what is at a path, and says when it was modified: a file that is made where another was removed often gets
-/// its inode.
+/// Identifies the file at a path by its inode and its time of modification. The inode alone is not enough, because a
+/// new file often gets the inode of a removed one.
 pub fn look(path: &Path) -> io::Result<Found> {
     fs::symlink_metadata(path).map(|found| ((found.dev(), found.ino()), (found.mtime(), found.mtime_nsec())))
 }
 
-/// The name of a server's socket. Only the holder of the lock removes or restores it: otherwise a successor could put its
-/// own there between the check and the change.
+/// The name of a server's socket. Only the holder of the lock may remove or restore it. Otherwise a successor could
+/// publish its own socket between the check and the change.
 #[derive(Debug)]
 pub struct PublicName {
     folder: Folder,
     name: OsString,
-    /// Of this server's socket, once it had the name.
+    /// The socket to which this server gave the name.
     own: Option<Identity>,
 }
 
@@ -44,7 +44,7 @@ impl PublicName {
         Self { folder: folder.clone(), name, own: None }
     }
 
-    /// A path that is valid while this is.
+    /// Returns a path that is valid as long as `self`.
     pub fn path(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
@@ -53,7 +53,7 @@ impl PublicName {
         folder.join(&self.name)
     }
 
-    /// Gives the name to a socket, whatever had it.
+    /// Moves a socket to this name and replaces the file that had it.
     pub fn take_from(&mut self, private: &Path) -> io::Result<()> {
         self.own = Some(identity(private)?);
         fs::rename(private, self.path())
@@ -69,24 +69,24 @@ impl PublicName {
         }
     }
 
-    /// Keeps a further name of the socket, so that `restore` can give this one back.
+    /// Makes a hard link to the socket, so that `restore` can give its name back.
     ///
-    /// Where that fails, as on a file system without hard links, the server is no longer found if its successor dies
-    /// with its name, and says so.
+    /// This fails on a file system without hard links. If a successor then takes the name and dies, no client finds the
+    /// server, and it reports [`Event::Removed`](crate::Event::Removed).
     pub fn keep(&self, kept: &PrivateFolder) {
         if self.is_own() {
             let _ = fs::hard_link(self.path(), self.kept(kept));
         }
     }
 
-    /// Gives the name to the kept socket again, unless someone else serves there.
+    /// Moves the kept socket back to its name, unless another server listens there.
     pub async fn restore(&self, kept: &PrivateFolder) {
         if !self.is_own()
             && matches!(path_state(&self.folder.join_given(&self.name)).await, Ok(PathState::Absent | PathState::Stale))
         {
             let _ = fs::rename(self.kept(kept), self.path());
         }
-        // Listing the folder takes a file descriptor, and there may be none left.
+        // The drop of the private folder lists it, which needs a file descriptor, and the process may have none left.
         let _ = fs::remove_file(self.kept(kept));
     }
 }

@@ -1,7 +1,7 @@
-//! The hand-over of a path from the server that has it to its successor, as PROTOCOL.md has it under Takeover.
+//! Hands a path over from a running server to its successor, as PROTOCOL.md describes under Takeover.
 //!
-//! Both talk over a socket beside the path. Lines of JSON say what has happened; a connection that ends says that the
-//! other one is gone, so both sides give up by dropping what they have.
+//! Both connect over `<path>.takeover` and send lines of JSON. Either side cancels the takeover by closing the
+//! connection.
 
 use std::{
     fs, io,
@@ -19,15 +19,15 @@ use tokio::{
 use tokio_stream::StreamExt;
 use tokio_util::codec::{Framed, LinesCodec};
 
-use crate::{ListenError, address::MAX_PATH_BYTES};
+use crate::{ListenError, address::MAX_PATH_BYTES, error::reason};
 
-/// How long a server may take to release its lock, which takes it less than a millisecond.
+/// How long a server may take to release its lock. It needs less than a millisecond.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// How long a successor may be silent without the lock, for which it tries for 2 s.
+/// How long a successor may be silent while the lock is free. It tries to take the lock for 2 s.
 const SILENCE_TIME: Duration = Duration::from_secs(5);
 
-/// For as long as a process has no file descriptor left, accept(2) fails at once, again and again.
+/// The pause after a failed accept(2). It fails at once for as long as the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const MAX_LINE_BYTES: usize = 4096;
@@ -39,22 +39,23 @@ enum Message {
     Published,
 }
 
-/// Where a server listens for its successor; none where the name would be too long for a socket.
+/// Returns `<path>.takeover`, where a server listens for successors, or None if it is too long for a socket.
 pub fn control_path(path: &Path) -> Option<PathBuf> {
     let mut control = path.as_os_str().to_owned();
     control.push(".takeover");
     (control.len() <= MAX_PATH_BYTES).then(|| control.into())
 }
 
-/// Listens where only this server's own user may dial: whoever dials can make the server go. The path must be private,
-/// as bind(2) gives a socket the mode 0777 less the umask.
+/// Listens on a socket to which only the user of this server can connect, because a successor makes the server stop.
+/// The path must be private, because bind(2) gives the socket mode 0777 minus the umask.
 pub fn listen(private: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(private)?;
     fs::set_permissions(private, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-/// The server that has the path and has released its lock. Dropped, it takes the lock again and serves on.
+/// A connection to the server that has released its lock. When it is dropped, that server takes the lock again and
+/// continues to serve.
 #[derive(Debug)]
 pub struct Predecessor(Peer);
 
@@ -62,41 +63,44 @@ impl Predecessor {
     pub async fn ask_to_release(path: &Path) -> Result<Self, ListenError> {
         let failed = |fault| ListenError::Takeover { path: path.to_owned(), fault };
         let Some(control) = control_path(path) else {
-            return Err(failed("its name leaves no room for .takeover; stop its server".into()));
+            return Err(failed("its name leaves no room for .takeover; stop its server and start this one".into()));
         };
-        let no_answer = |cause| failed(format!("nobody answers at {}: {cause}; stop its server", control.display()));
+        let no_answer = |cause: io::Error| {
+            let (control, reason) = (control.display(), reason(&cause));
+            failed(format!("no server answers on {control}: {reason}; stop its server and start this one"))
+        };
         let mut peer = Peer::new(UnixStream::connect(&control).await.map_err(no_answer)?);
         match timeout(ANSWER_TIME, peer.receive()).await {
             Ok(Some(Message::Released)) => Ok(Self(peer)),
-            // A server that goes resets those that wait.
-            Ok(_) => Err(failed("its server goes, or another takes over; try again".into())),
+            // A server that stops closes the connections of successors that wait.
+            Ok(_) => Err(failed("its server is stopping, or another server is taking over; try again".into())),
             Err(_) => Err(no_answer(io::ErrorKind::TimedOut.into())),
         }
     }
 
-    /// Makes it drain and go.
+    /// Makes the server drain and stop.
     pub async fn tell_published(mut self) {
-        let _ = self.0.send(&Message::Published).await; // if it does not hear it, it has gone already
+        let _ = self.0.send(&Message::Published).await; // this fails only if that server has stopped already
     }
 }
 
-/// A server that is to have the path. Dropped, it knows that this one goes, or lets nobody take over for now.
+/// A connection from a server that wants the path. When it is dropped, that server fails to start.
 #[derive(Debug)]
 pub struct Successor(Peer);
 
-/// What a successor has said.
+/// The answer of a successor.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Answer {
     /// It serves at the path.
     Published,
-    /// It has failed, died, or says something that no successor does.
-    Other,
-    /// It is starting, or hangs.
+    /// It failed, died, or sent an unknown message.
+    Failed,
+    /// It is starting or blocked.
     Nothing,
 }
 
 impl Successor {
-    /// The next one that dials; cancel safe.
+    /// Waits for the next successor. Cancel safe.
     pub async fn accept(listener: &UnixListener) -> Self {
         loop {
             match listener.accept().await {
@@ -110,12 +114,12 @@ impl Successor {
         self.0.send(&Message::Released).await
     }
 
-    /// Listens to it for some seconds.
-    pub async fn listen(&mut self) -> Said {
+    /// Waits up to 5 s for an answer.
+    pub async fn answer(&mut self) -> Answer {
         match timeout(SILENCE_TIME, self.0.receive()).await {
-            Ok(Some(Message::Published)) => Said::Published,
-            Ok(_) => Said::Other,
-            Err(_) => Said::Nothing,
+            Ok(Some(Message::Published)) => Answer::Published,
+            Ok(_) => Answer::Failed,
+            Err(_) => Answer::Nothing,
         }
     }
 }
@@ -135,7 +139,7 @@ impl Peer {
         self.0.get_mut().write_all(&line).await
     }
 
-    /// The next message; none where the connection ends or says anything else. Cancel safe.
+    /// Waits for the next message. Returns None if the connection ends or the line is not a message. Cancel safe.
     async fn receive(&mut self) -> Option<Message> {
         let line = self.0.next().await?.ok()?;
         serde_json::from_str(&line).ok()
@@ -146,24 +150,24 @@ impl Peer {
 mod tests {
     use super::*;
 
-    async fn hears(line: &[u8]) -> Said {
+    async fn answer(line: &[u8]) -> Answer {
         let (server, mut client) = UnixStream::pair().unwrap();
         client.write_all(line).await.unwrap();
         drop(client);
-        Successor(Peer::new(server)).listen().await
+        Successor(Peer::new(server)).answer().await
     }
 
     #[tokio::test]
-    async fn only_published_is_published() {
-        assert_eq!(hears(b"{\"event\":\"published\"}\n").await, Said::Published);
+    async fn any_message_other_than_published_is_a_failure() {
+        assert_eq!(answer(b"{\"event\":\"published\"}\n").await, Answer::Published);
         let nested = [b"[".repeat(4000).as_slice(), b"\n"].concat();
-        for rubbish in [&b"{}\n"[..], b"\xff\n", b"{\"event\":\"released\"}\n", b"", &nested, &[b'x'; 10_000]] {
-            assert_eq!(hears(rubbish).await, Said::Other, "{}", rubbish.escape_ascii());
+        for line in [&b"{}\n"[..], b"\xff\n", b"{\"event\":\"released\"}\n", b"", &nested, &[b'x'; 10_000]] {
+            assert_eq!(answer(line).await, Answer::Failed, "{}", line.escape_ascii());
         }
     }
 
     #[tokio::test]
-    async fn a_line_may_come_in_parts() {
+    async fn a_line_can_arrive_in_parts() {
         let (server, mut client) = UnixStream::pair().unwrap();
         let mut peer = Peer::new(server);
         client.write_all(b"{\"event\":").await.unwrap();

@@ -1,4 +1,4 @@
-//! Connections until a server stops, and its end without a lost call.
+//! Accepts connections until the server stops, and stops it without losing a call.
 
 use std::{
     io,
@@ -17,18 +17,20 @@ use tokio_stream::Stream;
 use super::Listener;
 use crate::Connection;
 
-/// For as long as a process has no file descriptor left, accept(2) fails at once, again and again, and tonic retries.
+/// The pause after a failed accept(2). It fails at once for as long as the process has no file descriptor left, and
+/// tonic retries without a pause.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long clients have to move elsewhere before hyper ends their connections. They need milliseconds.
+/// How long clients have to move to another server before hyper ends their connections. They need milliseconds.
 const MOVE_TIME: Duration = Duration::from_millis(500);
 
 impl Listener {
-    /// Accepts connections until the listener is drained or dropped.
+    /// Returns a stream of connections, which ends when the listener is drained or dropped.
     ///
-    /// Give it to tonic's `serve_with_incoming_shutdown` with a signal that never comes, [`std::future::pending`]: the
-    /// server ends with the stream, and without a signal it would not wait for its calls. For hyper, put each connection
-    /// into a `TokioIo`.
+    /// Pass it to `serve_with_incoming_shutdown` of tonic together with [`std::future::pending`] as the signal. The
+    /// server ends when the stream ends. Without a signal it would not wait for its calls. For hyper, wrap each
+    /// connection in a
+    /// `TokioIo`.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Connection>> + Send + use<> {
         let (listener, stopping) = (self.socket.clone(), self.stopping.clone());
         stream! {
@@ -39,8 +41,9 @@ impl Listener {
                 }
                 yield accepted.map(|(stream, _)| Connection::new(stream, &stopping, open.clone()));
             }
-            // Whoever waits to be accepted has sent its call already. No more can come, as the path is gone or a successor's;
-            // and tokio learns of a connection later than the system, so it is the system that is asked.
+            // Clients in the backlog may have sent their calls already, so accept them too. No new ones can arrive,
+            // because the path is removed or belongs to a successor. Call accept(2) directly, because tokio learns of a
+            // connection later than the system.
             let Ok(listener) = listener.as_fd().try_clone_to_owned().map(net::UnixListener::from) else { return };
             while let Ok((stream, _)) = listener.accept() {
                 yield stream
@@ -49,17 +52,17 @@ impl Listener {
                     .map(|stream| Connection::new(stream, &stopping, open.clone()));
             }
             drop(open);
-            // When the stream ends, tonic ends the connections that there still are.
+            // When the stream ends, tonic ends the connections that are still open.
             let _ = timeout(MOVE_TIME, all_closed.recv()).await;
         }
     }
 
-    /// Stops without refusing a call that was already sent: removes the path, so that a successor may start, moves
-    /// clients off their connections, and waits for `server`, a task that serves [`incoming`](Self::incoming).
+    /// Stops the server without losing a call. It removes the path, so that a successor can start, tells clients to
+    /// leave their connections, and waits up to `grace` for `server`, a task that serves [`incoming`](Self::incoming).
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] if calls still run after the grace. They are cut when the process ends.
+    /// [`Elapsed`]: calls still run after `grace`. They fail when the process exits.
     pub async fn drain<T>(self, server: impl Future<Output = T>, grace: Duration) -> Result<T, Elapsed> {
         drop(self);
         timeout(grace, server).await

@@ -1,4 +1,4 @@
-//! What happens to the path of a server that serves: a successor takes it over, or someone removes it.
+//! Watches the path of a running server: a successor takes it over, or the socket is removed.
 
 use std::{future::pending, io, time::Duration};
 
@@ -9,72 +9,74 @@ use super::Listener;
 use crate::{
     folder::PrivateFolder,
     lock::Lock,
-    takeover::{Said, Successor},
+    takeover::{Answer, Successor},
     watch,
 };
 
-/// How often to try for the lock when a successor has failed, until it can be had.
+/// The pause between two attempts to take the lock again after a successor failed.
 const RETAKE_PACE: Duration = Duration::from_millis(50);
 
-/// 2 s: a third server may hold the lock for a moment, while it finds the path live.
+/// The attempts of 2 s. A third server may hold the lock for a moment, until it finds that a server uses the path.
 const TRIES_BEFORE_WARNING: u32 = 40;
 
-/// What has happened to the path of a [`Listener`].
+/// An event at the path of a [`Listener`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A successor serves at the path: drain.
+    /// A successor serves at the path. Drain this server.
     TakenOver,
-    /// Someone has removed the path or put something else there, so that no new client finds this server. It is told once.
+    /// The socket was removed or replaced, so that no new client finds this server. It is reported once.
     Removed,
 }
 
-/// The lock of the path: only who holds it may remove what is beside the path, which may be a successor's by then.
+/// The state of the lock. Only its holder may remove files, because they may belong to a successor.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a listener has one")]
 pub(super) enum Hold {
     Held(Lock),
-    /// A successor may have the lock. The folder has further names of both sockets meanwhile, as it may die with theirs.
+    /// A successor may have the lock. The folder keeps hard links to both sockets, because the successor may take their
+    /// names and die.
     Lent {
         kept: Option<PrivateFolder>,
-        /// None where it has failed.
+        /// None after it failed.
         successor: Option<Successor>,
     },
-    /// The names are the successor's.
+    /// The names belong to the successor.
     TakenOver,
 }
 
 impl Listener {
-    /// Waits until something happens to the path. Meanwhile it answers successors, one at a time, where
-    /// [`Takeover`](crate::Takeover) allows them; one that fails, or does not respond, leaves the path as it was.
+    /// Waits for the next event at the path. While it waits, it answers successors, one at a time, if
+    /// [`Takeover`](crate::Takeover) allows them. After a successor that fails or does not respond, the path is as
+    /// before.
     ///
-    /// It is cancel safe: a takeover that is under way goes on with the next call.
+    /// Cancel safe: the next call continues a takeover that has started.
     pub async fn next_event(&mut self) -> Event {
         loop {
             match &mut self.hold {
                 Hold::Held(_) => select! {
                     successor = next_successor(self.successors.as_ref()) => self.lend(successor).await,
-                    // While the lock is lent nobody looks: what is at the path may be a successor's, and that is no loss.
+                    // Only while this server has the lock. Afterwards the socket at the path may be a successor's.
                     () = watch::until(|| !self.place.public.is_own()), if self.is_watched => {
                         self.is_watched = false;
                         return Event::Removed;
                     }
                 },
                 Hold::Lent { successor, .. } => {
-                    let said = match successor {
-                        Some(successor) => successor.listen().await,
-                        None => Said::Other,
+                    let answer = match successor {
+                        Some(successor) => successor.answer().await,
+                        None => Answer::Failed,
                     };
-                    match said {
-                        Said::Published => self.hold = Hold::TakenOver,
-                        // A successor that is starting holds the lock.
-                        Said::Nothing => {
+                    match answer {
+                        Answer::Published => self.hold = Hold::TakenOver,
+                        // A successor that is starting holds the lock. If the lock is free, it is blocked.
+                        Answer::Nothing => {
                             if let Ok(lock) = self.place.take_lock() {
                                 let path = self.place.path.display();
-                                warn!("a successor that was to take over {path} does not respond; it is hung up on");
+                                warn!("the takeover of {path} failed: the new server did not respond; start it again");
                                 self.resume(lock).await;
                             }
                         }
-                        Said::Other => {
+                        Answer::Failed => {
                             *successor = None;
                             let lock = self.retake_lock().await;
                             self.resume(lock).await;
@@ -86,10 +88,10 @@ impl Listener {
         }
     }
 
-    /// Lets a successor have the lock.
+    /// Releases the lock for a successor.
     async fn lend(&mut self, mut successor: Successor) {
         let kept = self.keep_names().ok();
-        self.hold = Hold::Lent { kept, successor: None }; // which releases the lock
+        self.hold = Hold::Lent { kept, successor: None }; // releases the lock
         if successor.tell_released().await.is_ok()
             && let Hold::Lent { successor: lent_to, .. } = &mut self.hold
         {
@@ -105,7 +107,7 @@ impl Listener {
         Ok(kept)
     }
 
-    /// Serves on when a successor has failed, whatever it has done to the names.
+    /// Continues to serve after a successor failed, and restores the names that it took.
     async fn resume(&mut self, lock: Lock) {
         if let Hold::Lent { kept: Some(kept), .. } = &self.hold {
             for name in self.place.names() {
@@ -115,7 +117,7 @@ impl Listener {
         self.hold = Hold::Held(lock);
     }
 
-    /// Tries until it succeeds: another process may hold the lock, or this one may have no file descriptor left.
+    /// Takes the lock again. Retries while another process holds it or this process has no file descriptor left.
     async fn retake_lock(&self) -> Lock {
         let mut tries = 0;
         loop {
@@ -125,7 +127,7 @@ impl Listener {
                     tries += 1;
                     if tries == TRIES_BEFORE_WARNING {
                         let path = self.place.path.display();
-                        warn!("a takeover of {path} failed, and its lock cannot be taken again yet: {error}");
+                        warn!("the takeover of {path} failed, and the lock is not free yet; retrying: {error}");
                     }
                 }
             }

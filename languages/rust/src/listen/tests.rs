@@ -23,11 +23,11 @@ async fn serve(address: &SocketAddress) -> Result<Listener, ListenError> {
     listen(address, options(Takeover::Allow)).await
 }
 
-async fn succeed(address: &SocketAddress) -> Result<Listener, ListenError> {
+async fn take_over(address: &SocketAddress) -> Result<Listener, ListenError> {
     listen(address, options(Takeover::Replace)).await
 }
 
-/// A server that no client finds yet.
+/// Binds a server and does not publish it.
 async fn bind(address: &SocketAddress, takeover: Takeover) -> Bound {
     Bound::new(Place::new(address, options(takeover)).unwrap()).await.unwrap()
 }
@@ -36,7 +36,7 @@ async fn event(listener: &mut Listener) -> Event {
     timeout(PATIENCE, listener.next_event()).await.unwrap()
 }
 
-/// Waits until a server has its lock again, of which nobody tells.
+/// Waits until a server has its lock again.
 async fn until_locked(address: &SocketAddress) {
     let place = Place::new(address, options(Takeover::Never)).unwrap();
     while place.take_lock().is_ok() {
@@ -44,7 +44,7 @@ async fn until_locked(address: &SocketAddress) {
     }
 }
 
-/// Answers successors until something else has happened.
+/// Answers successors until `other` ends.
 async fn answer_during(listener: &mut Listener, other: impl Future<Output = ()>) {
     timeout(PATIENCE, async {
         select! {
@@ -77,20 +77,20 @@ async fn a_socket_is_public_from_publish_to_drop() {
 }
 
 #[tokio::test]
-async fn the_default_is_for_the_group_and_allows_no_takeover() {
+async fn the_default_mode_is_0660_and_allows_no_takeover() {
     let (folder, address) = folder_and_address();
     let mut listener = listen(&address, Options::default()).await.unwrap();
     assert_eq!(fs::metadata(address.path()).unwrap().permissions().mode() & 0o777, 0o660);
     assert_eq!(names(&folder), ["server.sock", "server.sock.lock"]);
     answer_during(&mut listener, async {
-        let error = succeed(&address).await.unwrap_err();
+        let error = take_over(&address).await.unwrap_err();
         assert!(matches!(error, ListenError::Takeover { .. }), "{error}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_drain_ends_what_comes_in_and_waits_no_longer_than_the_grace() {
+async fn a_drain_ends_the_stream_of_connections_and_waits_at_most_the_grace() {
     let (folder, address) = folder_and_address();
     let listener = listen(&address, Options::default()).await.unwrap();
     let waiting = UnixStream::connect(address.path()).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_drain_ends_what_comes_in_and_waits_no_longer_than_the_grace() {
 }
 
 #[tokio::test]
-async fn a_stale_socket_is_replaced_and_so_is_what_a_killed_server_left() {
+async fn files_that_a_killed_server_left_are_replaced_or_removed() {
     let (_folder, address) = folder_and_address();
     drop(net::UnixListener::bind(address.path()).unwrap());
     let left = address.path().with_file_name(private_prefix("server.sock".as_ref()) + "01234567");
@@ -117,7 +117,7 @@ async fn a_stale_socket_is_replaced_and_so_is_what_a_killed_server_left() {
 }
 
 #[tokio::test]
-async fn what_is_put_at_the_path_while_a_server_starts_is_kept() {
+async fn a_file_that_appears_at_the_path_during_the_start_is_kept() {
     let (folder, address) = folder_and_address();
     let bound = bind(&address, Takeover::Allow).await;
     fs::write(address.path(), "dear diary").unwrap();
@@ -128,7 +128,7 @@ async fn what_is_put_at_the_path_while_a_server_starts_is_kept() {
 }
 
 #[tokio::test]
-async fn a_path_with_a_server_is_refused() {
+async fn a_path_that_a_server_uses_is_refused() {
     let (_folder, address) = folder_and_address();
     let _served = serve(&address).await.unwrap();
     let error = serve(&address).await.unwrap_err();
@@ -137,7 +137,7 @@ async fn a_path_with_a_server_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_with_a_server_that_knows_no_lock_is_refused() {
+async fn a_path_that_a_server_without_a_lock_uses_is_refused() {
     let (_folder, address) = folder_and_address();
     let _stranger = net::UnixListener::bind(address.path()).unwrap();
     let error = serve(&address).await.unwrap_err();
@@ -145,7 +145,7 @@ async fn a_path_with_a_server_that_knows_no_lock_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_socket_or_no_lock_file_is_kept() {
+async fn a_file_that_is_not_a_socket_or_a_lock_file_is_kept() {
     let (folder, address) = folder_and_address();
     fs::write(address.path(), "dear diary").unwrap();
     let error = serve(&address).await.unwrap_err();
@@ -167,7 +167,7 @@ async fn what_is_no_socket_or_no_lock_file_is_kept() {
 }
 
 #[tokio::test]
-async fn only_its_own_socket_is_removed() {
+async fn a_server_removes_only_its_own_socket() {
     let (_folder, address) = folder_and_address();
     let listener = serve(&address).await.unwrap();
     fs::remove_file(address.path()).unwrap();
@@ -177,10 +177,10 @@ async fn only_its_own_socket_is_removed() {
 }
 
 #[tokio::test]
-async fn a_successor_has_the_path_and_its_predecessor_leaves_it_alone() {
+async fn a_server_that_was_taken_over_does_not_remove_the_path() {
     let (folder, address) = folder_and_address();
     let mut first = serve(&address).await.unwrap();
-    let (event, second) = join!(event(&mut first), succeed(&address));
+    let (event, second) = join!(event(&mut first), take_over(&address));
     assert_eq!(event, Event::TakenOver);
     drop(first);
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
@@ -190,17 +190,17 @@ async fn a_successor_has_the_path_and_its_predecessor_leaves_it_alone() {
 }
 
 #[tokio::test]
-async fn a_server_whose_path_is_removed_hears_of_it_and_can_be_taken_over() {
+async fn a_server_whose_path_is_removed_reports_it_and_can_be_taken_over() {
     let (_folder, address) = folder_and_address();
     let mut first = serve(&address).await.unwrap();
     fs::remove_file(address.path()).unwrap();
     assert_eq!(event(&mut first).await, Event::Removed);
-    let (event, _second) = join!(event(&mut first), succeed(&address));
+    let (event, _second) = join!(event(&mut first), take_over(&address));
     assert_eq!(event, Event::TakenOver);
 }
 
 #[tokio::test]
-async fn what_is_put_in_the_place_of_a_path_is_kept() {
+async fn a_file_that_replaces_the_socket_is_kept() {
     let (folder, address) = folder_and_address();
     let mut listener = serve(&address).await.unwrap();
     fs::remove_file(address.path()).unwrap();
@@ -211,17 +211,17 @@ async fn what_is_put_in_the_place_of_a_path_is_kept() {
 }
 
 #[tokio::test]
-async fn a_takeover_goes_on_when_the_wait_for_it_is_dropped() {
+async fn a_takeover_continues_after_next_event_is_cancelled() {
     let (_folder, address) = folder_and_address();
     let mut first = serve(&address).await.unwrap();
     let wait_in_pieces = async { while timeout(Duration::from_millis(1), first.next_event()).await.is_err() {} };
-    let (ended, second) = join!(timeout(PATIENCE, wait_in_pieces), succeed(&address));
+    let (ended, second) = join!(timeout(PATIENCE, wait_in_pieces), take_over(&address));
     ended.unwrap();
     second.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_whose_successor_gives_up_has_its_lock_again() {
+async fn a_server_takes_its_lock_again_when_the_successor_fails() {
     let (folder, address) = folder_and_address();
     let mut first = serve(&address).await.unwrap();
     answer_during(&mut first, async {
@@ -236,22 +236,22 @@ async fn a_server_whose_successor_gives_up_has_its_lock_again() {
 }
 
 #[tokio::test]
-async fn a_takeover_without_an_answer_says_so() {
+async fn a_takeover_without_an_answer_fails() {
     let (_folder, address) = folder_and_address();
     let _starting = bind(&address, Takeover::Allow).await;
-    let error = succeed(&address).await.unwrap_err();
+    let error = take_over(&address).await.unwrap_err();
     assert!(matches!(error, ListenError::Takeover { .. }), "{error}");
 
     let (folder, _) = folder_and_address();
     let length = MAX_PATH_BYTES - folder.path().as_os_str().len() - "/".len();
     let address = SocketAddress::new(folder.path().join("s".repeat(length))).unwrap();
     let _served = serve(&address).await.unwrap();
-    let error = succeed(&address).await.unwrap_err();
-    assert!(error.to_string().contains("leaves no room"), "{error}");
+    let error = take_over(&address).await.unwrap_err();
+    assert!(error.to_string().contains("no room"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_whose_successor_dies_with_its_names_has_them_again() {
+async fn a_server_restores_its_names_when_the_successor_dies_with_them() {
     let (folder, address) = folder_and_address();
     let mut first = serve(&address).await.unwrap();
     let own = look(address.path()).unwrap();
@@ -271,18 +271,18 @@ async fn a_server_whose_successor_dies_with_its_names_has_them_again() {
 }
 
 #[tokio::test]
-async fn a_server_without_its_lock_file_is_taken_over() {
+async fn a_server_whose_lock_file_was_removed_can_be_taken_over() {
     let (folder, address) = folder_and_address();
     let mut first = serve(&address).await.unwrap();
     fs::remove_file(folder.path().join("server.sock.lock")).unwrap();
-    let (event, _second) = join!(event(&mut first), succeed(&address));
+    let (event, _second) = join!(event(&mut first), take_over(&address));
     assert_eq!(event, Event::TakenOver);
     drop(first);
     assert_eq!(path_state(address.path()).await.unwrap(), PathState::Live);
 }
 
 #[tokio::test]
-async fn a_path_of_107_bytes_needs_no_room_for_a_private_name() {
+async fn a_path_of_107_bytes_works() {
     let (folder, _) = folder_and_address();
     let deep = folder.path().join("d".repeat(MAX_PATH_BYTES - folder.path().as_os_str().len() - "//s".len()));
     fs::create_dir(&deep).unwrap();
