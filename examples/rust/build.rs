@@ -1,4 +1,4 @@
-//! Generates the stubs with protox, a protobuf compiler in Rust, so that no `protoc` has to be installed.
+//! Generates the stubs with protox, a protobuf compiler in Rust, so that `protoc` is not needed.
 
 const PROTO: &str = "../../proto";
 

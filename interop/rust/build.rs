@@ -1,4 +1,4 @@
-//! Generates the stubs with protox, a protobuf compiler in Rust, so that no `protoc` has to be installed.
+//! Generates the stubs with protox, a protobuf compiler in Rust, so that `protoc` is not needed.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -15,14 +15,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
-        .bytes(".") // payloads are shared, not copied
-        .generate_default_stubs(true) // what a service leaves out answers UNIMPLEMENTED
+        .bytes(".") // share payloads instead of copying them
+        .generate_default_stubs(true) // methods that a service does not have return UNIMPLEMENTED
         .include_file("proto.rs")
         .compile_fds(descriptors)?;
     Ok(())
 }
 
-/// The version of tonic in Cargo.lock, for the ready line: tonic has no constant for it.
+/// Reads the version of tonic from Cargo.lock for the ready line, because tonic has no constant for it.
 fn tonic_version() -> Result<String, Box<dyn Error>> {
     let lock = fs::read_to_string("Cargo.lock")?;
     let (_, package) = lock.split_once("name = \"tonic\"\nversion = \"").ok_or("Cargo.lock has no tonic")?;

@@ -1,3 +1,3 @@
-//! The stubs, which build.rs generates.
+//! The stubs that build.rs generates.
 
 tonic::include_proto!("samehost.greeter.v1");

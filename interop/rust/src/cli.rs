@@ -1,7 +1,9 @@
-//! The command line: three commands, the same in every language of the matrix.
+//! The command line. All languages of the matrix have the same three commands.
 
 use std::{
-    env, fmt,
+    env,
+    error::Error,
+    fmt,
     io::{self, Write},
     process::ExitCode,
     time::Duration,
@@ -9,14 +11,14 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum, error::ErrorKind};
 use nix::unistd::Group;
-use samehost::{AddressFault, SocketAddress};
+use samehost::{AddressError, SocketAddress};
 
 use crate::interop::Case;
 
 pub const PROGRAM: &str = env!("CARGO_PKG_NAME");
 const EXIT_USAGE: u8 = 2;
 
-/// Thirty years in seconds; tonic panics where a deadline is beyond 11,415 years.
+/// Thirty years in seconds. tonic panics if a deadline is beyond 11,415 years.
 const MAX_SECONDS: f64 = 1e9;
 
 /// The Rust peer of the interop matrix.
@@ -37,55 +39,55 @@ pub enum Command {
         /// Permissions of the socket, in octal.
         #[arg(long, default_value = "0660", value_parser = parse_mode)]
         mode: u32,
-        /// Group of the socket, a name or a number [default: the process's].
+        /// Group of the socket, as a name or a number [default: the group of a new file in the folder].
         #[arg(long, value_name = "NAME|GID", value_parser = parse_group)]
         group: Option<u32>,
-        /// Seconds that calls have to finish after a signal or a takeover.
+        /// Seconds that running calls have to finish after a signal or a takeover.
         #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = parse_seconds, allow_hyphen_values = true)]
         grace: Duration,
-        /// Serve in a folder that every user may write to.
+        /// Serve in a folder that every user can write to.
         #[arg(long)]
         trust_folder: bool,
-        /// Take the path over from a server that has it, which drains and goes.
+        /// Replace the server that uses the path. It drains and stops.
         #[arg(long)]
         takeover: bool,
-        /// What to do when someone removes the path.
+        /// Whether to keep serving or to drain and fail when the socket is removed.
         #[arg(long, value_enum, default_value = "serve", value_name = "serve|stop", hide_possible_values = true)]
         on_removed: OnRemoved,
     },
-    /// Make all four kinds of call of Greeter and print what was said.
+    /// Make all four kinds of call of Greeter and print the messages.
     Greet {
         /// Absolute path of the socket, or unix:PATH.
         #[arg(long, value_name = "PATH", value_parser = parse_socket)]
         socket: SocketAddress,
-        /// Who is greeted.
+        /// Name to greet.
         #[arg(long)]
         name: String,
-        /// Seconds that each call may take, waiting for the server included.
+        /// Seconds that each call may take, including the wait for the server.
         #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = parse_timeout, allow_hyphen_values = true)]
         timeout: Duration,
     },
-    /// Run official cases and print a line of JSON for each; the exit code is 0 if all passed.
+    /// Run official cases and print a line of JSON for each. The exit code is 0 if all passed.
     Interop {
         /// Absolute path of the socket, or unix:PATH.
         #[arg(long, value_name = "PATH", value_parser = parse_socket)]
         socket: SocketAddress,
-        /// An official case; may be given again.
+        /// An official case. Repeat the option for more cases.
         #[arg(long = "case", required = true, value_name = "NAME")]
         cases: Vec<Case>,
     },
 }
 
-/// What a server does when someone removes its path or puts something else there, so that no new client finds it.
+/// The reaction of a server when its socket is removed or replaced, so that no new client finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnRemoved {
-    /// Says so, and serves on what it has.
+    /// Log a warning and serve the clients that are connected.
     Serve,
-    /// Drains, and fails.
+    /// Drain and fail.
     Stop,
 }
 
-/// Reads the command line; what is wrong with it is said in one line, and help is printed as it is.
+/// Parses the command line. Prints an error in one line, and help as clap formats it.
 pub fn parse() -> Result<Command, ExitCode> {
     CommandLine::try_parse().map(|line| line.command).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -93,30 +95,33 @@ pub fn parse() -> Result<Command, ExitCode> {
             ExitCode::SUCCESS
         }
         _ => {
-            let mut message = first_paragraph(&error.to_string()).to_owned();
+            let mut message = match error.source().and_then(|source| source.downcast_ref::<AddressError>()) {
+                Some(error) => error.to_string(),
+                None => first_paragraph(&error.to_string()).to_owned(),
+            };
             if let Some(path) = socket_argument().filter(|path| !message.contains(path)) {
                 message = format!("{message}; the socket is {path}");
             }
-            say(message);
+            print_error(message);
             ExitCode::from(EXIT_USAGE)
         }
     })
 }
 
-/// Says what went wrong in one line on stderr.
-pub fn say(message: impl fmt::Display) {
+/// Prints an error to stderr in one line.
+pub fn print_error(message: impl fmt::Display) {
     let message = message.to_string();
     let words: Vec<_> = message.split_whitespace().collect();
     let _ = writeln!(io::stderr(), "{PROGRAM}: {}", words.join(" "));
 }
 
-/// clap's message without its usage and tips, which take lines of their own.
+/// Returns clap's message without its usage and tips, which have several lines.
 fn first_paragraph(text: &str) -> &str {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     text.split("\n\n").next().unwrap_or(text)
 }
 
-/// The path as it was given: each error names it, also one that is about another argument.
+/// Returns the value of `--socket`. Each error names it, even an error about another option.
 fn socket_argument() -> Option<String> {
     let mut arguments = env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {
@@ -130,14 +135,14 @@ fn socket_argument() -> Option<String> {
     None
 }
 
-fn parse_socket(text: &str) -> Result<SocketAddress, AddressFault> {
-    SocketAddress::new(text).map_err(|error| error.fault)
+fn parse_socket(text: &str) -> Result<SocketAddress, AddressError> {
+    SocketAddress::new(text)
 }
 
 fn parse_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode @ 0..=0o777) => Ok(mode),
-        _ => Err("it is none a socket can have; give an octal one from 0000 to 0777, as in 0660".into()),
+        _ => Err("use an octal mode from 0000 to 0777".into()),
     }
 }
 
@@ -147,21 +152,24 @@ fn parse_group(text: &str) -> Result<u32, String> {
     }
     match Group::from_name(text) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err("no group has that name on this machine; create it, or give its number".into()),
-        Err(error) => Err(format!("the groups of this machine can't be read: {error}; give a number")),
+        Ok(None) => Err("the group does not exist on this machine; create it or use its number".into()),
+        Err(error) => {
+            let reason = error.desc().to_lowercase();
+            Err(format!("cannot read the groups of this machine: {reason}; use a number"))
+        }
     }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds @ 0.0..=MAX_SECONDS) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(format!("give a number of seconds from 0 to {MAX_SECONDS:e}")),
+        _ => Err(format!("use a number of seconds from 0 to {MAX_SECONDS:e}")),
     }
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_seconds(text)? {
-        Duration::ZERO => Err("give a number of seconds above 0".into()),
+        Duration::ZERO => Err("use a number of seconds above 0".into()),
         time => Ok(time),
     }
 }

@@ -1,4 +1,4 @@
-//! What it means that a server is not there, or that a call failed, in one line.
+//! Waits for a server, and explains in one line why a call failed.
 
 use std::{error::Error, time::Duration};
 
@@ -7,11 +7,11 @@ use samehost::{ConnectError, SocketAddress, diagnose};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
-/// How often to look for a server.
+/// The pause between two attempts to connect.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Waits until a gRPC server answers at the address, or fails with the reason why none does: at once where waiting
-/// can't cure it.
+/// Waits until a gRPC server answers at the address. Fails at once on an error that does not go away, such as a missing
+/// permission.
 pub async fn wait_for_server(address: &SocketAddress, wait: Duration) -> Result<(), ConnectError> {
     let answered = timeout(wait, async {
         loop {
@@ -27,22 +27,23 @@ pub async fn wait_for_server(address: &SocketAddress, wait: Duration) -> Result<
     }
 }
 
-/// Says what a failed call means: why the server can't be reached, or else what it answered.
+/// Returns the reason why a call failed: the client cannot connect, or the server answered with an error.
 pub async fn explain(status: &Status, address: &SocketAddress) -> anyhow::Error {
-    // A status that came over the wire has no source; one that was made of a broken connection has.
+    // Only the status of a broken connection has a source. A status from the server has none.
     let never_answered = status.code() == Code::DeadlineExceeded || status.source().is_some();
     if never_answered && let Err(reason) = diagnose(address).await {
         return reason.into();
     }
     match status.code() {
         Code::DeadlineExceeded => {
-            anyhow!("no answer from {address} before the deadline; give it more time, or see what keeps it")
+            anyhow!("the server on {address} did not answer before the deadline; use a longer --timeout")
         }
-        code => anyhow!("{address} answered {}: {}", code_name(code), status.message()),
+        code => anyhow!("the server on {address} answered {}: {}", code_name(code), status.message()),
     }
 }
 
-/// The code as gRPC's specification spells it, `INVALID_ARGUMENT`; tonic's own names are `InvalidArgument`.
+/// Returns the name of a code in the spelling of gRPC's specification, such as `INVALID_ARGUMENT`. tonic spells it
+/// `InvalidArgument`.
 pub fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {

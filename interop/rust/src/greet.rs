@@ -1,4 +1,4 @@
-//! The command `greet`: all four kinds of call of Greeter, made one after the other and printed.
+//! The command `greet`: makes all four kinds of call of Greeter, one after the other, and prints them.
 
 use std::{
     io::{self, Write},
@@ -20,16 +20,16 @@ use crate::{
 
 const GUESTS: [&str; 2] = ["Grace", "Edsger"];
 
-/// What one call sent and received, in order.
+/// The messages of one call, in order.
 struct Exchange {
     method: &'static str,
     sent: Vec<String>,
     received: Vec<String>,
 }
 
-/// Waits for the server, makes the calls, and prints each when it has ended.
+/// Waits for the server, makes the calls, and prints each call when it ends.
 ///
-/// Each call, and the wait before the first, may take as long as `time`.
+/// The wait and each call may take up to `time`.
 pub async fn greet(address: &SocketAddress, name: String, time: Duration) -> anyhow::Result<()> {
     wait_for_server(address, time).await?;
     let mut caller = Caller { stub: GreeterServiceClient::new(dial(address)?), name, time };
@@ -92,27 +92,27 @@ impl Caller {
         Ok(Exchange { method: "GreetTogether", sent: party, received: vec![response.message] })
     }
 
-    /// What is said next depends on what was heard, so the requests come through a channel that the loop fills.
+    /// Each request depends on the previous response, so the loop sends the requests through a channel.
     async fn converse(&mut self) -> Result<Exchange, Status> {
         let (mut sent, mut received) = (Vec::new(), Vec::new());
         let (requests, queue) = mpsc::unbounded_channel();
         let mut requests = Some(requests);
-        let mut say = |text: Option<String>| {
+        let mut request = |text: Option<String>| {
             if let Some(text) = text {
                 sent.push(text.clone());
-                // It fails only where the call has ended, and then the responses say why.
+                // This fails only if the call has ended, and then the stream of responses returns the reason.
                 let _ = requests.as_ref().map(|requests| requests.send(ConverseRequest { text }));
             } else {
                 requests = None;
             }
         };
-        // The first one goes before the call: most servers send no headers before they have something to say, and
-        // tonic returns no stream of responses before it has seen the headers.
-        say(Some(format!("{} here.", self.name)));
+        // Send the first request before the call starts. Most servers send headers only with their first response, and
+        // tonic returns the stream of responses only after the headers.
+        request(Some(format!("{} here.", self.name)));
         let stream = self.request(UnboundedReceiverStream::new(queue));
         let mut responses = self.stub.converse(stream).await?.into_inner();
         while let Some(response) = responses.message().await? {
-            say(match received.len() {
+            request(match received.len() {
                 0 => Some(format!("I heard: {}", response.text)),
                 1 => Some("Goodbye!".into()),
                 _ => None,

@@ -1,4 +1,4 @@
-//! The example service of the contract.
+//! The example service `samehost.greeter.v1.GreeterService`.
 
 use std::{pin::Pin, time::Duration};
 
@@ -36,7 +36,7 @@ impl GreeterService for Greeter {
         let GreetInLanguagesRequest { name, mut languages, interval } = request.into_inner();
         if let Some(unknown) = languages.iter().find(|language| !LANGUAGES.contains(&language.as_str())) {
             let known = LANGUAGES.join(", ");
-            return Err(Status::invalid_argument(format!("languages has {unknown:?}; the server knows {known}")));
+            return Err(Status::invalid_argument(format!("invalid languages: {unknown:?}; use {known}")));
         }
         let pause = check_interval(interval.unwrap_or_default())?;
         check_name(&name)?;
@@ -64,7 +64,7 @@ impl GreeterService for Greeter {
             names.push(check_name(&name)?.to_owned());
         }
         let everyone = match names.as_slice() {
-            [] => return Err(Status::invalid_argument("the stream has no request; send at least one name")),
+            [] => return Err(Status::invalid_argument("the stream has no request; send one name or more")),
             [only] => only.clone(),
             [others @ .., last] => format!("{} and {last}", others.join(", ")),
         };
@@ -104,22 +104,22 @@ fn greeting(language: &str, name: &str) -> String {
 fn check_name(name: &str) -> Result<&str, Status> {
     match name.chars().count() {
         1..=MAX_NAME => Ok(name),
-        length => Err(Status::invalid_argument(format!("name has {length} characters; give 1 to {MAX_NAME}"))),
+        length => Err(Status::invalid_argument(format!("invalid name: {length} characters; use 1 to {MAX_NAME}"))),
     }
 }
 
 fn check_text(text: &str) -> Result<(), Status> {
     match text.chars().count() {
         0..=MAX_TEXT => Ok(()),
-        length => Err(Status::invalid_argument(format!("text has {length} characters; give at most {MAX_TEXT}"))),
+        length => Err(Status::invalid_argument(format!("invalid text: {length} characters; use at most {MAX_TEXT}"))),
     }
 }
 
 fn check_interval(interval: prost_types::Duration) -> Result<Duration, Status> {
-    #[allow(clippy::cast_precision_loss)] // what is too large to be exact is refused
+    #[allow(clippy::cast_precision_loss)] // numbers that lose precision are above the limit
     let seconds = interval.seconds as f64 + f64::from(interval.nanos) / 1e9;
     if (0.0..=MAX_INTERVAL_SECONDS).contains(&seconds) {
         return Ok(Duration::from_secs_f64(seconds));
     }
-    Err(Status::invalid_argument(format!("interval is {seconds:?} seconds; give 0 to {MAX_INTERVAL_SECONDS}")))
+    Err(Status::invalid_argument(format!("invalid interval: {seconds:?} seconds; use 0 to {MAX_INTERVAL_SECONDS}")))
 }

@@ -25,9 +25,9 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // Whoever read our output has gone, and knows.
+            // The reader of the output has stopped, and needs no message.
             if !is_broken_pipe(&error) {
-                cli::say(format_args!("{error:#}"));
+                cli::print_error(format_args!("{error:#}"));
             }
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! The stubs, which `build.rs` generates from the repository's `proto` folder into the build's own.
+//! The stubs that `build.rs` generates from the `proto` folder of the repository.
 
 #![allow(clippy::pedantic, deprecated)]
 

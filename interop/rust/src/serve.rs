@@ -1,4 +1,4 @@
-//! The command `serve`: everything that this peer serves, from the ready line to the last call.
+//! The command `serve`: starts all services, prints the ready line, and stops without losing a call.
 
 use std::{
     future::pending,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use samehost::{DeadlineLayer, Event, ListenError, Options, SocketAddress, listen};
 use serde::Serialize;
 use tokio::{
@@ -37,18 +37,19 @@ use crate::{
 
 const TONIC_VERSION: &str = env!("TONIC_VERSION");
 
-/// What health and reflection say is served; the empty name is the server as a whole.
+/// The services that health and reflection report. Health also reports the empty name, for the whole server.
 const SERVICES: [&str; 3] =
     [greeter_service_server::SERVICE_NAME, test_service_server::SERVICE_NAME, open_rca_service_server::SERVICE_NAME];
 
-/// What the lock file says of this server.
+/// Returns the name of this server in the lock file.
 pub fn implementation() -> String {
     format!("tonic {TONIC_VERSION}")
 }
 
-/// Serves until a signal, a takeover or the removal of its path, and stops as PROTOCOL.md has it.
+/// Serves until a signal, a takeover or the removal of its path, and stops as PROTOCOL.md requires.
 ///
-/// It runs in another thread than the handlers: however long those block theirs, signals are heard and the stop ends.
+/// It does not run in the threads of the handlers, so that it receives signals and stops in time even if handlers
+/// block.
 pub async fn serve(
     address: &SocketAddress,
     options: Options,
@@ -59,13 +60,12 @@ pub async fn serve(
     let mut health = HealthReporter::new();
     report(&health, ServingStatus::Serving).await;
     let router = router(&health)?;
-    let workers =
-        Workers::new().with_context(|| format!("cannot start threads to serve {address}; raise this user's limits"))?;
+    let workers = Workers::new().map_err(|error| {
+        anyhow!("cannot listen on {address}: cannot start threads: {error}; raise the limits of this user")
+    })?;
 
     let mut listener = listen(address, options).await.map_err(|error| match error {
-        ListenError::UnsafeFolder { .. } => {
-            anyhow!("{error}, or give --trust-folder if you trust everyone who can reach it")
-        }
+        ListenError::UnsafeFolder { .. } => anyhow!("{error}, or use --trust-folder"),
         _ => error.into(),
     })?;
     let mut server = workers.spawn(router.serve_with_incoming_shutdown(listener.incoming(), pending()));
@@ -79,12 +79,12 @@ pub async fn serve(
                 Event::Removed if on_removed == OnRemoved::Stop => break Err(removed(address)),
                 Event::Removed => warn!("{}", removed(address)),
             },
-            ended = &mut server => bail!("the server on {address} ended by itself: {:?}; start it again", ended?),
+            ended = &mut server => bail!("the server on {address} stopped by itself: {:?}; start it again", ended?),
         }
     };
     stop_reporting(&mut health).await;
     select! {
-        // What is still in progress after the grace is cut when the process ends.
+        // Calls that still run after the grace fail when the process exits.
         ended = listener.drain(server, grace) => if let Ok(ended) = ended { ended?? },
         () = signals.next() => {}
     }
@@ -93,8 +93,7 @@ pub async fn serve(
 
 fn removed(address: &SocketAddress) -> anyhow::Error {
     anyhow!(
-        "someone has removed {}, or put another in its place: no new client finds this server; start it again, and \
-         leave the file alone",
+        "the socket {} was removed or replaced, and new clients cannot connect; start the server again",
         address.path().display()
     )
 }
@@ -127,8 +126,8 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Says `NOT_SERVING` to whoever asks, and ends every `Watch`, which would hold up its connection until it is cut:
-/// a `Watch` ends when the status that it watches is forgotten.
+/// Reports `NOT_SERVING` and ends every `Watch`, which would keep its connection open until the end of the grace. A
+/// `Watch` ends when its status is cleared.
 async fn stop_reporting(health: &mut HealthReporter) {
     report(health, ServingStatus::NotServing).await;
     for service in SERVICES.iter().chain([&""]) {
@@ -137,7 +136,7 @@ async fn stop_reporting(health: &mut HealthReporter) {
     report(health, ServingStatus::NotServing).await;
 }
 
-/// The line that says that calls succeed.
+/// The ready line: from now on, calls succeed.
 #[derive(Serialize)]
 struct Ready {
     event: &'static str,
@@ -155,7 +154,7 @@ fn announce(address: &SocketAddress) -> io::Result<()> {
     out.flush()
 }
 
-/// SIGTERM and SIGINT, none of which is lost once this is made.
+/// SIGTERM and SIGINT. No signal is lost after `new`.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -1,4 +1,4 @@
-//! The threads of a server's handlers.
+//! The threads that run the handlers of a server.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A runtime that is left behind when it is dropped: tokio's own waits for all of its threads then, so a handler that
-/// blocks one would keep the process from ending.
+/// A runtime whose drop does not wait for its threads. A plain tokio runtime waits for all of them, so that a handler
+/// that blocks would keep the process from exiting.
 #[derive(Debug)]
 pub struct Workers {
     handle: Handle,

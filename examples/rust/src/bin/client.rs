@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: client PATH NAME".into());
     };
     let channel = Endpoint::from_shared(format!("unix:{path}"))?
-        .origin(Uri::from_static("http://localhost")) // what is sent as :authority, or else it is "tonic"
+        .origin(Uri::from_static("http://localhost")) // sets :authority, which is "tonic" by default
         .timeout(Duration::from_secs(5))
         .connect()
         .await?;

@@ -23,7 +23,7 @@ impl GreeterService for Greeter {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = env::args().nth(1).unwrap_or("/tmp/greeter.sock".into());
-    let _ = fs::remove_file(&path); // what a killed server has left
+    let _ = fs::remove_file(&path); // a killed server leaves its socket
     let listener = UnixListener::bind(&path)?;
     println!("listening on {path}");
     Server::builder()

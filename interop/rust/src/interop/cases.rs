@@ -1,6 +1,6 @@
-//! The official cases, each a function of its name.
+//! The official cases. Each case is a function with its name.
 //!
-//! What they send is in `requests.rs`, and what they assert in `checks.rs`.
+//! Their requests are in `requests.rs`, and their assertions in `checks.rs`.
 
 use std::time::Duration;
 
@@ -35,10 +35,10 @@ use crate::proto::{
     xds::service::orca::v3::open_rca_service_client::OpenRcaServiceClient,
 };
 
-/// How long a report out of band may take to arrive; the slowest interop servers send one each second.
+/// How long an out-of-band report may take to arrive. The slowest interop servers send one each second.
 const REPORT_TIME: Duration = Duration::from_secs(10);
 
-/// The official cases; the last six take an account of Google's cloud.
+/// The official cases. The last six need an account of Google's cloud.
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -77,7 +77,7 @@ pub enum Case {
     PerRpcCreds,
 }
 
-/// Runs a case on a channel of its own; None is a case that this client does not know.
+/// Runs a case on a new channel. Returns None if this client does not have the case.
 pub async fn run(case: Case, address: &SocketAddress) -> Option<Outcome> {
     let peer = match Peer::dial(address) {
         Ok(peer) => peer,
@@ -133,7 +133,7 @@ impl Peer {
         TestServiceClient::new(self.channel.clone())
     }
 
-    /// A stub over layers that compress single messages and tell which came compressed.
+    /// Returns a stub over layers that compress single messages and report which messages arrived compressed.
     fn compressing_stub(
         &self,
     ) -> TestServiceClient<
@@ -150,10 +150,10 @@ impl Peer {
         Duplex::new(&self.channel, Request::new(()))
     }
 
-    /// Makes a `UnaryCall`, and gives its headers and trailers each for itself.
+    /// Makes a `UnaryCall`, and returns its headers and trailers separately.
     ///
-    /// A stub merges the trailers of a unary call into its headers. Below the stub a unary call is a stream with one
-    /// response, and a stream keeps them apart.
+    /// A stub merges the trailers of a unary call into its headers. This makes the call as a stream with one response,
+    /// where they stay separate.
     async fn unary_call(
         &self,
         request: Request<SimpleRequest>,
@@ -179,13 +179,13 @@ async fn large_unary(peer: &Peer) -> Outcome {
     checks::large(&peer.stub().unary_call(requests::large()).await?.into_inner())
 }
 
-/// tonic sends every call as a POST (`client/grpc.rs`), which no proxy keeps; it is the server's answer, the same for
-/// the same request, that makes them equal.
+/// tonic sends every call as a POST (`client/grpc.rs`), which no proxy caches. The responses are equal because the
+/// server gives the same answer to the same request.
 async fn cacheable_unary(peer: &Peer) -> Outcome {
     let message = requests::cacheable();
     let request = || {
         let mut request = Request::new(message.clone());
-        // Some proxies keep nothing for callers on their own host.
+        // Some proxies cache nothing for callers on their own host.
         request.metadata_mut().insert("x-user-ip", MetadataValue::from_static("1.2.3.4"));
         request
     };
@@ -198,8 +198,9 @@ async fn client_compressed_unary(peer: &Peer) -> Outcome {
     let request =
         |compressed| SimpleRequest { expect_compressed: Some(BoolValue { value: compressed }), ..requests::large() };
     checks::status(peer.stub().unary_call(request(true)).await, Code::InvalidArgument)?;
+    // Some servers compress the response too.
     let mut compressing =
-        peer.stub().send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip); // some servers answer in kind
+        peer.stub().send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
     checks::large(&compressing.unary_call(request(true)).await?.into_inner())?;
     checks::large(&peer.stub().unary_call(request(false)).await?.into_inner())
 }
@@ -346,7 +347,7 @@ async fn timeout_on_sleeping_server(peer: &Peer) -> Outcome {
     let mut request = Request::new(());
     request.set_timeout(requests::TIMEOUT);
     let mut stream = Duplex::new(&peer.channel, request);
-    stream.send(requests::output(requests::REQUEST_BYTES[0], &[])); // it asks for nothing, so nothing comes
+    stream.send(requests::output(requests::REQUEST_BYTES[0], &[])); // a request for no response
     checks::status(stream.receive().await, Code::DeadlineExceeded).map(drop)
 }
 
@@ -367,7 +368,7 @@ async fn concurrent_large_unary(peer: &Peer) -> Outcome {
         calls.spawn(async move { checks::large(&stub.unary_call(request).await?.into_inner()) });
     }
     while let Some(call) = calls.join_next().await {
-        call.map_err(|error| Failure(format!("a call: expected its end, got {error}")))??;
+        call.map_err(|error| Failure(format!("end of a call: expected a response or a status, got {error}")))??;
     }
     Ok(())
 }
@@ -387,7 +388,7 @@ async fn orca_oob(peer: &Peer) -> Outcome {
         stream.send(requests::reporting(report));
         checks::output(stream.receive().await?, 1)?;
         let mut last = None;
-        // Any number of older reports may come first.
+        // Any number of older reports may arrive first.
         let arrived = timeout(REPORT_TIME, async {
             while last.as_ref() != Some(&expected) {
                 last = Some(reports.message().await?.ok_or_else(|| {

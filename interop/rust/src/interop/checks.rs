@@ -1,4 +1,4 @@
-//! What the official cases assert. Each failure is one line: expected and got.
+//! The assertions of the official cases. Each failure is one line with the expected and the actual value.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -18,16 +18,16 @@ use crate::{
     },
 };
 
-/// The defaults of the official clients; and no failure is allowed.
+/// The defaults of the official clients. No failure is allowed.
 const SOAK_ITERATIONS: u32 = 10;
 const SOAK_ITERATION_TIME: Duration = Duration::from_secs(1);
 
-/// A case that did not go as the description says.
+/// A case failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(pub String);
 
-/// A status that no case expected.
+/// A call failed that the case expects to succeed.
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         Self(format!("status: expected OK, got {} {:?}", code_name(status.code()), status.message()))
@@ -57,12 +57,12 @@ fn payload(what: &str, got: Option<&Payload>, size: i32) -> Outcome {
     equal(&format!("payload type of {what}"), &payload.r#type, &(PayloadType::Compressable as i32))?;
     equal(&format!("payload size of {what}"), &payload.body.len(), &usize::try_from(size).unwrap_or_default())?;
     if payload.body.iter().any(|byte| *byte != 0) {
-        return Err(Failure(format!("payload of {what}: expected {size} zeros, got other bytes among them")));
+        return Err(Failure(format!("payload of {what}: expected {size} zeros, got other bytes")));
     }
     Ok(())
 }
 
-/// Fails unless a response is that of `large_unary`.
+/// Fails unless a response is the response of `large_unary`.
 pub fn large(response: &SimpleResponse) -> Outcome {
     payload("the response", response.payload.as_ref(), requests::LARGE_RESPONSE_BYTES)
 }
@@ -72,13 +72,13 @@ pub fn cached(first: SimpleResponse, second: SimpleResponse) -> Outcome {
     equal("payload of the second response", &second.payload.unwrap_or_default(), &first.payload.unwrap_or_default())
 }
 
-/// Fails unless a response is the sum of what was sent.
+/// Fails unless a response has the sum of these sizes.
 pub fn aggregated(response: StreamingInputCallResponse, sizes: impl IntoIterator<Item = usize>) -> Outcome {
     let sum = i32::try_from(sizes.into_iter().sum::<usize>()).unwrap_or(i32::MAX);
     equal("aggregated_payload_size", &response.aggregated_payload_size, &sum)
 }
 
-/// Fails unless a stream had exactly the responses of these sizes, in order.
+/// Fails unless a stream returned responses of exactly these sizes, in order.
 pub fn outputs(responses: &[StreamingOutputCallResponse], sizes: &[i32]) -> Outcome {
     let got: Vec<_> =
         responses.iter().map(|each| each.payload.as_ref().map_or(0, |payload| payload.body.len())).collect();
@@ -90,7 +90,7 @@ pub fn outputs(responses: &[StreamingOutputCallResponse], sizes: &[i32]) -> Outc
     Ok(())
 }
 
-/// Fails unless the next response of a stream is there and of this size.
+/// Fails unless a stream has a next response of this size.
 pub fn output(response: Option<StreamingOutputCallResponse>, size: i32) -> Outcome {
     match response {
         Some(response) => payload("the response", response.payload.as_ref(), size),
@@ -111,7 +111,7 @@ pub fn end(response: Option<StreamingOutputCallResponse>) -> Outcome {
     }
 }
 
-/// Fails unless both pieces of metadata came back, each once and where it belongs.
+/// Fails unless the server returned both pieces of metadata once, in the headers and in the trailers.
 pub fn echoes(initial: &MetadataMap, trailing: &MetadataMap) -> Outcome {
     equal(
         &format!("{ECHO_INITIAL} in initial metadata"),
@@ -130,7 +130,7 @@ fn binary_values(metadata: &MetadataMap, key: &str) -> Vec<Vec<u8>> {
     values.iter().map(|value| value.to_bytes().unwrap_or_default().to_vec()).collect()
 }
 
-/// Fails unless all calls reached one server, and it has a name.
+/// Fails unless all calls reached one server that has a name.
 pub fn same_server(mut ids: Vec<String>) -> Outcome {
     let count = ids.len();
     ids.sort();
@@ -141,17 +141,17 @@ pub fn same_server(mut ids: Vec<String>) -> Outcome {
     }
 }
 
-/// Fails unless a call's trailers have the load report that it asked for.
+/// Fails unless the trailers of a call have the load report of its request.
 pub fn reported_with_call(trailing: &MetadataMap) -> Outcome {
     let serialized = binary_values(trailing, orca::TRAILER);
     equal(&format!("number of {} in the trailing metadata", orca::TRAILER), &serialized.len(), &1)?;
     match OrcaLoadReport::decode(serialized[0].as_slice()) {
         Ok(report) => equal("load report", &report, &reported(requests::report_of_call())),
-        Err(error) => Err(Failure(format!("load report: expected one, got bytes that are none: {error}"))),
+        Err(error) => Err(Failure(format!("load report: expected a valid message, got {error}"))),
     }
 }
 
-/// What is expected to be reported.
+/// Returns the report that is expected.
 pub fn reported(report: TestOrcaReport) -> OrcaLoadReport {
     orca::load_report(report)
 }
@@ -167,13 +167,13 @@ pub fn status<T>(result: Result<T, Status>, code: Code) -> Result<Status, Failur
     }
 }
 
-/// Fails unless a call ended with the status that it asked for.
+/// Fails unless a call ended with the status of its request.
 pub fn echoed_status<T>(result: Result<T, Status>, expected: &EchoStatus) -> Outcome {
     let status = status(result, Code::from_i32(expected.code))?;
     equal("status message", &status.message(), &expected.message.as_str())
 }
 
-/// Makes the iterations of a soak test, each of which may take a second, and fails if any of them fails.
+/// Runs the iterations of a soak test. Fails if one of them fails or takes longer than a second.
 pub async fn soak(iteration: impl AsyncFn() -> Outcome) -> Outcome {
     let last = Instant::now() + SOAK_ITERATIONS * SOAK_ITERATION_TIME;
     let (mut done, mut faults) = (0, Vec::new());

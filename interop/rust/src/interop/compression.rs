@@ -1,9 +1,9 @@
-//! Which messages are compressed, one by one: tonic compresses all messages of a stream or none, and tells nobody
-//! which came compressed.
+//! Compresses single messages, and detects which messages arrived compressed. tonic compresses all messages of a stream
+//! or none, and does not report which ones arrived compressed.
 //!
-//! Both can be done below the stubs, in a tower layer, which sees a call's messages as they are on the wire: each has
-//! a prefix of a flag and a length (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). The extensions of a
-//! request and a response bring the flags from there to the code above the stub, and back.
+//! A tower layer below the stubs can do both, because it receives the messages of a call as they are on the wire. Each
+//! has a prefix of a flag and a length (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). The extensions of
+//! requests and responses pass the flags between the layer and the code above the stub.
 
 use std::{
     collections::VecDeque,
@@ -21,10 +21,10 @@ const PREFIX_BYTES: usize = 5;
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
-/// Whether each message of one direction of a call is compressed, in order.
+/// Whether each message in one direction of a call is compressed, in the order of the messages.
 ///
-/// Of what comes in, the layer notes the flags and the code above takes them; of what goes out, the other way round.
-/// Both in the same order as the messages, and each flag ahead of its message.
+/// For incoming messages, the layer adds the flags and the code above the stub removes them. For outgoing messages, the
+/// code adds them and the layer removes them. Each flag is added before its message is passed on.
 #[derive(Clone, Debug, Default)]
 pub struct CompressedFlags(Arc<Mutex<VecDeque<bool>>>);
 
@@ -48,35 +48,35 @@ impl FromIterator<bool> for CompressedFlags {
     }
 }
 
-/// Puts the flags of a request's messages into its extensions, for a server.
+/// Adds the flags of the messages of a request to its extensions, for a server.
 pub fn note_request(mut request: Request<Body>) -> Request<Body> {
     let flags = CompressedFlags::default();
     request.extensions_mut().insert(flags.clone());
     request.map(|body| note(body, flags))
 }
 
-/// Puts the flags of a response's messages into its extensions, for a client.
+/// Adds the flags of the messages of a response to its extensions, for a client.
 pub fn note_response(mut response: Response<Body>) -> Response<Body> {
     let flags = CompressedFlags::default();
     response.extensions_mut().insert(flags.clone());
     response.map(|body| note(body, flags))
 }
 
-/// Compresses those messages that the flags in a request's extensions say, for a client.
+/// Compresses the messages of a request according to the flags in its extensions, for a client.
 pub fn compress_request(mut request: Request<Body>) -> Request<Body> {
     let Some(flags) = request.extensions().get().cloned() else { return request };
     request.headers_mut().insert(ENCODING, GZIP);
     request.map(|body| compress(body, flags))
 }
 
-/// Compresses those messages that the flags in a response's extensions say, for a server.
+/// Compresses the messages of a response according to the flags in its extensions, for a server.
 pub fn compress_response(mut response: Response<Body>) -> Response<Body> {
     let Some(flags) = response.extensions().get().cloned() else { return response };
     response.headers_mut().insert(ENCODING, GZIP);
     response.map(|body| compress(body, flags))
 }
 
-/// Whether the other end takes gzip.
+/// Returns whether the peer accepts gzip.
 pub fn takes_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all("grpc-accept-encoding")
@@ -85,7 +85,7 @@ pub fn takes_gzip(headers: &HeaderMap) -> bool {
         .any(|encodings| encodings.split(',').any(|encoding| encoding.trim() == "gzip"))
 }
 
-/// Passes a body on as it is, and notes the flags of its messages.
+/// Passes a body on unchanged, and adds the flags of its messages to `flags`.
 fn note(body: Body, flags: CompressedFlags) -> Body {
     let mut prefix = Vec::with_capacity(PREFIX_BYTES);
     let mut message_left = 0;
@@ -109,7 +109,7 @@ fn note(body: Body, flags: CompressedFlags) -> Body {
     }))
 }
 
-/// Compresses the messages of a body that the flags say; those that have no flag go as they are.
+/// Compresses the messages of a body whose flag is true. A message without a flag stays uncompressed.
 fn compress(body: Body, flags: CompressedFlags) -> Body {
     let mut waiting = BytesMut::new();
     Body::new(body.map_frame(move |frame| {
@@ -127,7 +127,7 @@ fn compress(body: Body, flags: CompressedFlags) -> Body {
     }))
 }
 
-/// Takes the first message off the buffer, prefix included, if all of it is there.
+/// Removes the first message, including its prefix, from the buffer. Returns None if the message is incomplete.
 fn take_message(buffer: &mut BytesMut) -> Option<Bytes> {
     let length = buffer.get(1..PREFIX_BYTES)?.try_into().ok()?;
     let end = PREFIX_BYTES + u32::from_be_bytes(length) as usize;
@@ -136,7 +136,7 @@ fn take_message(buffer: &mut BytesMut) -> Option<Bytes> {
 
 fn put_compressed(buffer: &mut BytesMut, message: &[u8]) {
     let compressed = gzip(message).expect("writing to memory does not fail");
-    let length = u32::try_from(compressed.len()).expect("gRPC's messages have less than 4 GiB");
+    let length = u32::try_from(compressed.len()).expect("a gRPC message has less than 4 GiB");
     buffer.extend_from_slice(&[1]);
     buffer.extend_from_slice(&length.to_be_bytes());
     buffer.extend_from_slice(&compressed);

@@ -15,15 +15,15 @@ pub struct Duplex {
     cancellation: Option<CancellationHandle>,
 }
 
-/// A stub's future ends when the headers have come, which most servers send with their first response. So it is not
-/// waited for before the first response is.
+/// The future of a stub ends when the headers arrive, and most servers send them only with their first response. So the
+/// call is awaited together with the first response.
 enum Responses {
     Awaited(BoxFuture<Response<Streaming<StreamingOutputCallResponse>>, Status>),
-    Begun(MetadataMap, Box<Streaming<StreamingOutputCallResponse>>),
+    Started(MetadataMap, Box<Streaming<StreamingOutputCallResponse>>),
 }
 
 impl Duplex {
-    /// Prepares a call with this metadata and deadline; the call begins with the first wait for a response.
+    /// Prepares a call with this metadata and deadline. The call starts when the first response is awaited.
     pub fn new(channel: &Channel, request: Request<()>) -> Self {
         let (requests, receiver) = unbounded_channel();
         let mut stub = TestServiceClient::new(channel.clone());
@@ -33,14 +33,14 @@ impl Duplex {
         Self { requests: Some(requests), responses: Responses::Awaited(call), cancellation: Some(cancellation) }
     }
 
-    /// Sends a request; where the call has ended, the next response says why.
+    /// Sends a request. If the call has ended, `receive` returns the reason.
     pub fn send(&self, request: StreamingOutputCallRequest) {
         if let Some(requests) = &self.requests {
             let _ = requests.send(request);
         }
     }
 
-    /// Says that no request follows.
+    /// Ends the stream of requests.
     pub fn half_close(&mut self) {
         self.requests = None;
     }
@@ -51,26 +51,26 @@ impl Duplex {
         }
     }
 
-    /// Waits for a response; None is the end.
+    /// Waits for a response. Returns None at the end of the stream.
     pub async fn receive(&mut self) -> Result<Option<StreamingOutputCallResponse>, Status> {
-        self.begun().await?.1.message().await
+        self.started().await?.1.message().await
     }
 
-    /// The headers, and the trailers of a call that has ended.
+    /// Returns the headers and trailers of a call that has ended.
     pub async fn metadata(&mut self) -> Result<(MetadataMap, MetadataMap), Status> {
-        let (headers, responses) = self.begun().await?;
+        let (headers, responses) = self.started().await?;
         let headers = headers.clone();
         Ok((headers, responses.trailers().await?.unwrap_or_default()))
     }
 
-    async fn begun(&mut self) -> Result<(&MetadataMap, &mut Streaming<StreamingOutputCallResponse>), Status> {
+    async fn started(&mut self) -> Result<(&MetadataMap, &mut Streaming<StreamingOutputCallResponse>), Status> {
         if let Responses::Awaited(call) = &mut self.responses {
             let (headers, responses, _) = call.await?.into_parts();
-            self.responses = Responses::Begun(headers, Box::new(responses));
+            self.responses = Responses::Started(headers, Box::new(responses));
         }
         match &mut self.responses {
-            Responses::Begun(headers, responses) => Ok((headers, responses)),
-            Responses::Awaited(_) => unreachable!("the call has just begun"),
+            Responses::Started(headers, responses) => Ok((headers, responses)),
+            Responses::Awaited(_) => unreachable!("the call has just started"),
         }
     }
 }

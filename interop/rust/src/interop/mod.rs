@@ -12,6 +12,6 @@ mod trailers;
 
 pub use cases::Case;
 
-/// What a client sends and `UnaryCall` and `FullDuplexCall` send back, in the headers and in the trailers.
+/// Metadata that a client sends. `UnaryCall` and `FullDuplexCall` return it, in the headers and in the trailers.
 const ECHO_INITIAL: &str = "x-grpc-test-echo-initial";
 const ECHO_TRAILING: &str = "x-grpc-test-echo-trailing-bin";

@@ -1,4 +1,4 @@
-//! Backend metrics (ORCA, gRFC A51): a load report with one call, or out of band for as long as one listens.
+//! Backend metrics (ORCA, gRFC A51): a load report with one call, or a stream of reports out of band.
 
 use std::{
     pin::Pin,
@@ -25,11 +25,11 @@ use crate::proto::{
 /// The trailer with one call's serialized report (gRFC A51).
 pub const TRAILER: &str = "endpoint-load-metrics-bin";
 
-/// How often a report is sent at most. gRFC A51 has 30 s for production and lets tests have less; the interop servers
-/// of Go and Java take 1 s. With 0.1 s a case is done the sooner, and ten small messages a second cost nothing.
+/// The shortest time between two reports. gRFC A51 requires 30 s in production and allows less in tests. The interop
+/// servers of Go and Java use 1 s. With 0.1 s a case ends sooner, and ten small messages a second cost little.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The server's report out of band: one, which `TestService` sets and [`OpenRca`] sends.
+/// The out-of-band report of the server. `TestService` sets it and [`OpenRca`] sends it.
 #[derive(Clone, Debug, Default)]
 pub struct LoadReports(Arc<Mutex<OrcaLoadReport>>);
 
@@ -43,7 +43,7 @@ impl LoadReports {
     }
 }
 
-/// Sends the report.
+/// The service that sends the report.
 #[derive(Debug)]
 pub struct OpenRca {
     reports: LoadReports,
@@ -69,7 +69,7 @@ impl OpenRcaService for OpenRca {
     }
 }
 
-/// The report on the wire for the one that a test asks for.
+/// Converts the report of a test to the report on the wire.
 pub fn load_report(report: TestOrcaReport) -> OrcaLoadReport {
     OrcaLoadReport {
         cpu_utilization: report.cpu_utilization,
@@ -80,7 +80,7 @@ pub fn load_report(report: TestOrcaReport) -> OrcaLoadReport {
     }
 }
 
-/// The trailer's value for the report that a test asks for.
+/// Converts the report of a test to the value of the trailer.
 pub fn serialized(report: TestOrcaReport) -> BinaryMetadataValue {
     MetadataValue::from_bytes(&load_report(report).encode_to_vec())
 }

@@ -1,4 +1,4 @@
-//! What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it.
+//! The requests of the official cases, as grpc/grpc doc/interop-test-descriptions.md defines them.
 
 use std::{
     collections::HashMap,
@@ -17,8 +17,8 @@ pub const LARGE_REQUEST_BYTES: usize = 271_828;
 pub const LARGE_RESPONSE_BYTES: i32 = 314_159;
 pub const REQUEST_BYTES: [usize; 4] = [27_182, 8, 1_828, 45_904];
 pub const RESPONSE_BYTES: [i32; 4] = [31_415, 9, 2_653, 58_979];
-/// The requests of `client_compressed_streaming`, and the responses of `server_compressed_streaming`, in order, each
-/// with whether it is to be compressed.
+/// The requests of `client_compressed_streaming` and the responses of `server_compressed_streaming`, in order: the
+/// size, and whether the message is compressed.
 pub const COMPRESSED_REQUESTS: [(usize, bool); 2] = [(27_182, true), (45_904, false)];
 pub const COMPRESSED_RESPONSES: [(i32, bool); 2] = [(31_415, true), (92_653, false)];
 
@@ -26,7 +26,7 @@ pub const ECHO_INITIAL: &str = "test_initial_metadata_value";
 pub const ECHO_TRAILING: &[u8] = b"\xab\xab\xab";
 
 pub const CONCURRENT_CALLS: usize = 1000;
-/// How many calls must reach the same server, as grpc-go and grpc-java have it; the description names no number.
+/// How many calls must reach the same server, as in grpc-go and grpc-java. The description names no number.
 pub const PICK_FIRST_CALLS: usize = 100;
 /// The deadline of `timeout_on_sleeping_server`.
 pub const TIMEOUT: Duration = Duration::from_millis(1);
@@ -44,7 +44,7 @@ pub fn large() -> SimpleRequest {
     }
 }
 
-/// A request like no other before: its payload is the time.
+/// A request that was never sent before: its payload is the time.
 pub fn cacheable() -> SimpleRequest {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let body = now.to_string().into_bytes().into();
@@ -55,12 +55,12 @@ pub fn input(size: usize) -> StreamingInputCallRequest {
     StreamingInputCallRequest { payload: Some(payload(size)), ..Default::default() }
 }
 
-/// A request that says whether it comes compressed.
+/// A request that tells the server whether it is compressed.
 pub fn input_expecting(size: usize, compressed: bool) -> StreamingInputCallRequest {
     StreamingInputCallRequest { expect_compressed: Some(BoolValue { value: compressed }), ..input(size) }
 }
 
-/// A request of one size for responses of others.
+/// A request of one size for responses of other sizes.
 pub fn output(request_bytes: usize, response_bytes: &[i32]) -> StreamingOutputCallRequest {
     let response_parameters = response_bytes.iter().map(|&size| ResponseParameters { size, ..Default::default() });
     StreamingOutputCallRequest {
@@ -80,12 +80,12 @@ pub fn compressed_output() -> StreamingOutputCallRequest {
     StreamingOutputCallRequest { response_parameters: response_parameters.into(), ..Default::default() }
 }
 
-/// The requests of `ping_pong`, each of which is sent when the one before is answered.
+/// The requests of `ping_pong`. Each is sent after the response to the previous one.
 pub fn ping_pong() -> impl Iterator<Item = StreamingOutputCallRequest> {
     REQUEST_BYTES.into_iter().zip(RESPONSE_BYTES).map(|(request, response)| output(request, &[response]))
 }
 
-/// A request that sets the report out of band, and for one response that says that it is set.
+/// A request that sets the out-of-band report. The server confirms it with one response.
 pub fn reporting(report: TestOrcaReport) -> StreamingOutputCallRequest {
     StreamingOutputCallRequest { orca_oob_report: Some(report), ..output(0, &[1]) }
 }
@@ -121,7 +121,7 @@ pub fn reports_out_of_band() -> [TestOrcaReport; 2] {
     })
 }
 
-/// Asks for reports out of band ten times a second.
+/// Requests ten out-of-band reports a second.
 pub fn listen() -> OrcaLoadReportRequest {
     let report_interval = Some(prost_types::Duration { seconds: 0, nanos: 100_000_000 });
     OrcaLoadReportRequest { report_interval, ..Default::default() }

@@ -1,4 +1,4 @@
-//! The command `interop`: runs cases one after the other and says of each how it went.
+//! The command `interop`: runs cases one after the other and prints their results.
 
 use std::{
     io::{self, Write},
@@ -15,21 +15,20 @@ use crate::explain::wait_for_server;
 /// How long to wait for the server before the first case.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long a case may take, so that nothing hangs. The longest, of 1000 large calls, takes 2 s on two cores with
-/// nothing else to do.
+/// How long a case may take. The longest case makes 1000 large calls and takes 2 s on two idle cores.
 const CASE_TIME: Duration = Duration::from_secs(60);
 
-/// How a case went, as a line of JSON.
+/// The result of a case, as a line of JSON.
 #[derive(Serialize)]
 struct Line {
     case: Case,
     result: &'static str,
-    /// What was expected and what came instead, in one line; empty for a pass.
+    /// The expected and the actual value in one line. Empty for a pass.
     detail: String,
     ms: f64,
 }
 
-/// Runs the cases, prints each result as soon as it is there, and returns whether all passed.
+/// Runs the cases, prints each result at once, and returns whether all passed.
 pub async fn run(address: &SocketAddress, cases: &[Case]) -> anyhow::Result<bool> {
     wait_for_server(address, WAIT).await?;
     let mut all_passed = true;
@@ -50,8 +49,8 @@ async fn run_case(address: &SocketAddress, case: Case) -> Line {
     let (result, detail) = match outcome {
         Ok(Some(Ok(()))) => ("pass", String::new()),
         Ok(Some(Err(failure))) => ("fail", failure.to_string()),
-        Ok(None) => ("unimplemented", "this client does not know the case: it needs Google credentials".into()),
-        Err(_) => ("fail", format!("duration of the case: expected at most {CASE_TIME:?}, got no end")),
+        Ok(None) => ("unimplemented", "this client does not have the case, because it needs Google credentials".into()),
+        Err(_) => ("fail", format!("duration of the case: expected at most {CASE_TIME:?}, got more")),
     };
     Line { case, result, detail: detail.split_whitespace().collect::<Vec<_>>().join(" "), ms }
 }

@@ -1,4 +1,4 @@
-//! grpc.testing.TestService. What it leaves out, `UnimplementedCall`, the generated code answers as the contract asks.
+//! grpc.testing.TestService. It has no `UnimplementedCall`, so that the generated code returns UNIMPLEMENTED.
 
 use std::{convert::Infallible, pin::Pin, process, sync::Arc, time::Duration};
 
@@ -29,10 +29,10 @@ use crate::proto::grpc::testing::{
     test_service_server::{TestService, TestServiceServer},
 };
 
-/// The longest message that gRPC takes in by default.
+/// The longest message that gRPC receives by default.
 const MAX_MESSAGE_BYTES: i32 = 4 * 1024 * 1024;
 
-/// What lets a proxy keep a response, for as long as the official description has it.
+/// Lets a proxy cache a response, for the time in the official description.
 const CACHEABLE: &str = "max-age=60, public";
 
 type Responses = Pin<Box<dyn Stream<Item = Result<StreamingOutputCallResponse, Status>> + Send>>;
@@ -40,10 +40,10 @@ type Responses = Pin<Box<dyn Stream<Item = Result<StreamingOutputCallResponse, S
 /// The service under test.
 pub struct InteropService {
     reports: LoadReports,
-    /// One client at a time sets the report out of band: the server has one, and each client expects its own.
+    /// Held by the client that sets the out-of-band report. The server has one report, and each client expects its own.
     reports_turn: Arc<Mutex<()>>,
     hostname: String,
-    /// This server's own name, the same for its whole life.
+    /// A name that identifies this process.
     server_id: String,
 }
 
@@ -54,7 +54,7 @@ impl InteropService {
         Ok(Self { reports, reports_turn: Arc::default(), hostname, server_id })
     }
 
-    /// The service with the layers that it needs below its stub.
+    /// Returns the service with the layers that it needs below its stub.
     pub fn into_server(
         self,
     ) -> impl NamedService
@@ -77,7 +77,7 @@ impl TestService for InteropService {
         Ok(Response::new(Empty {}))
     }
 
-    /// Answers with a payload, a status, metadata or a load report, as the request asks.
+    /// Returns the payload, status, metadata and load report of the request.
     async fn unary_call(&self, request: Request<SimpleRequest>) -> Result<Response<SimpleResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         check_compressed(request.expect_compressed, extensions.get())?;
@@ -103,7 +103,7 @@ impl TestService for InteropService {
         Ok(response)
     }
 
-    /// Answers with the request's own payload, and lets a proxy keep the answer.
+    /// Returns the payload of the request, and lets a proxy cache the response.
     async fn cacheable_unary_call(&self, request: Request<SimpleRequest>) -> Result<Response<SimpleResponse>, Status> {
         let payload = request.into_inner().payload;
         let mut response = Response::new(SimpleResponse { payload, ..Default::default() });
@@ -111,7 +111,7 @@ impl TestService for InteropService {
         Ok(response)
     }
 
-    /// Answers one request with all that it asks for.
+    /// Returns all responses that the request lists.
     async fn streaming_output_call(
         &self,
         request: Request<StreamingOutputCallRequest>,
@@ -120,7 +120,7 @@ impl TestService for InteropService {
         Ok(response(flags.clone(), outputs(request.into_inner(), flags)))
     }
 
-    /// Sums up the sizes of the payloads.
+    /// Returns the sum of the sizes of the payloads.
     async fn streaming_input_call(
         &self,
         request: Request<Streaming<StreamingInputCallRequest>>,
@@ -135,7 +135,7 @@ impl TestService for InteropService {
         Ok(Response::new(StreamingInputCallResponse { aggregated_payload_size }))
     }
 
-    /// Answers each request as it comes.
+    /// Answers each request when it arrives.
     async fn full_duplex_call(
         &self,
         request: Request<Streaming<StreamingOutputCallRequest>>,
@@ -166,7 +166,7 @@ impl TestService for InteropService {
         Ok(response)
     }
 
-    /// Answers the requests when all have come.
+    /// Answers the requests after all have arrived.
     async fn half_duplex_call(
         &self,
         request: Request<Streaming<StreamingOutputCallRequest>>,
@@ -187,7 +187,7 @@ impl TestService for InteropService {
     }
 }
 
-/// Where a stream says which of its responses go compressed; None where the caller takes no gzip.
+/// Returns the flags for the responses of a stream. Returns None if the caller does not accept gzip.
 fn outgoing_flags(metadata: &MetadataMap) -> Option<CompressedFlags> {
     takes_gzip(metadata.as_ref()).then(CompressedFlags::default)
 }
@@ -203,7 +203,7 @@ fn response(
     response
 }
 
-/// The responses that one request of a stream asks for.
+/// Returns the responses that one request of a stream lists.
 fn outputs(
     request: StreamingOutputCallRequest,
     flags: Option<CompressedFlags>,
@@ -212,7 +212,7 @@ fn outputs(
         let sizes = request.response_parameters.iter().map(|parameters| parameters.size);
         refuse(request.response_status, request.response_type, sizes)?;
         for parameters in request.response_parameters {
-            // tokio's timer counts milliseconds: sleeping for nothing takes one.
+            // A sleep of zero takes a millisecond, because tokio's timer counts milliseconds.
             if let Ok(interval @ 1..) = parameters.interval_us.try_into() {
                 sleep(Duration::from_micros(interval)).await;
             }
@@ -227,42 +227,42 @@ fn outputs(
 fn output(parameters: &ResponseParameters) -> StreamingOutputCallResponse {
     StreamingOutputCallResponse {
         payload: Some(zeros(parameters.size)),
-        // All callers have the same address: that of a socket without a name.
+        // All callers have the address of a socket without a name.
         peer_socket_address: if is_true(parameters.fill_peer_socket_address) { "unix:".into() } else { String::new() },
     }
 }
 
-/// Ends a call with a status where it asks for one, or for what can't be given.
+/// Ends a call with the status of its request, or with an error if the request is invalid.
 fn refuse(status: Option<EchoStatus>, payload_type: i32, sizes: impl IntoIterator<Item = i32>) -> Result<(), Status> {
     match status {
         Some(EchoStatus { code, message }) if code != 0 => return Err(Status::new(Code::from_i32(code), message)),
         _ => {}
     }
     if payload_type != PayloadType::Compressable as i32 {
-        let fault = format!("response_type is {payload_type}; 0 is the one there is");
+        let fault = format!("invalid response_type: {payload_type}; use 0");
         return Err(Status::invalid_argument(fault));
     }
     match sizes.into_iter().find(|size| !(0..=MAX_MESSAGE_BYTES).contains(size)) {
         Some(size) => {
-            Err(Status::invalid_argument(format!("a size is {size} bytes; ask for 0 to {MAX_MESSAGE_BYTES}")))
+            Err(Status::invalid_argument(format!("invalid size: {size} bytes; use 0 to {MAX_MESSAGE_BYTES}")))
         }
         None => Ok(()),
     }
 }
 
-/// Refuses a message that did not come compressed, or not, as it says; each one takes its flag.
+/// Refuses a message whose compression differs from `expected`. Each invocation removes the flag of one message.
 fn check_compressed(expected: Option<BoolValue>, flags: Option<&CompressedFlags>) -> Result<(), Status> {
     let compressed = flags.and_then(CompressedFlags::pop).unwrap_or_default();
     match expected {
         Some(BoolValue { value }) if value != compressed => {
-            let came = if compressed { "compressed" } else { "uncompressed" };
-            Err(Status::invalid_argument(format!("expect_compressed is {value} and the message came {came}")))
+            let actual = if compressed { "compressed" } else { "uncompressed" };
+            Err(Status::invalid_argument(format!("expect_compressed is {value}, but the message is {actual}")))
         }
         _ => Ok(()),
     }
 }
 
-/// The caller's metadata with this key, to be sent back.
+/// Returns the metadata of the caller with this key.
 fn echoed(metadata: &MetadataMap, key: &'static str) -> MetadataMap {
     let mut echoed = HeaderMap::new();
     for value in metadata.as_ref().get_all(key) {

@@ -1,14 +1,14 @@
-//! Trailers of a call that succeeds: tonic's `Response` has metadata for the headers alone.
+//! Sends trailers with a call that succeeds. A `Response` of tonic has metadata only for the headers.
 
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use tonic::body::Body;
 
-/// Metadata that a method puts into its response's extensions, for [`append`] to send in the trailers.
+/// Metadata for the trailers. A method adds it to the extensions of its response, and [`append`] sends it.
 #[derive(Clone, Debug, Default)]
 pub struct Trailers(pub HeaderMap);
 
-/// Adds the response's [`Trailers`] to those that tonic ends the body with; a layer below the stub.
+/// Adds the [`Trailers`] of a response to the trailers that tonic sends. It is a layer below the stub.
 pub fn append(mut response: Response<Body>) -> Response<Body> {
     let Some(Trailers(added)) = response.extensions_mut().remove() else { return response };
     response.map(|body| {

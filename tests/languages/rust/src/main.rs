@@ -1,4 +1,4 @@
-//! Serves and calls a service of its own through the library: `echo serve PATH`, `echo call PATH TEXT`.
+//! Serves and calls an echo service with the library: `echo serve PATH`, `echo call PATH TEXT`.
 
 use std::{env, error::Error, future::pending, time::Duration};
 
@@ -45,19 +45,19 @@ async fn serve(path: &str) -> Result<(), Box<dyn Error>> {
     let server = tokio::spawn(server);
     println!("listening on {path}");
     terminate.recv().await;
-    let _ = listener.drain(server, Duration::from_secs(5)).await; // what runs longer is cut
+    let _ = listener.drain(server, Duration::from_secs(5)).await; // calls that run longer fail
     Ok(())
 }
 
 async fn call(path: &str, text: &str) -> Result<(), Box<dyn Error>> {
     let mut client = EchoServiceClient::new(dial(path)?);
     let mut request = Request::new(EchoRequest { text: text.into() });
-    request.set_timeout(Duration::from_secs(5)); // for the server to start, too
+    request.set_timeout(Duration::from_secs(5)); // includes the wait for the server to start
     match client.echo(request).await {
         Ok(response) => println!("{}", response.into_inner().text),
         Err(status) => {
-            diagnose(path).await?; // why there is no server
-            return Err(status.into()); // or else what it answered
+            diagnose(path).await?; // fails with the reason if no server answers
+            return Err(status.into());
         }
     }
     Ok(())
