@@ -1,4 +1,4 @@
-//! The client's end: a channel to one socket, and its calls.
+//! The client: a channel to one socket, and its calls.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -28,7 +28,7 @@ use crate::python::{Futures, blocking};
 use crate::reactor::{Expire, Reactor, Timer, Wakers, lock};
 use crate::status::{Code, Seen, Status, add_metadata, format_timeout, message_of, to_metadata};
 
-/// What every server accepts over a socket; a path as :authority is refused by Kestrel and by Rust's h2.
+/// Every server accepts `localhost` over a socket. Kestrel and Rust's h2 refuse a path as :authority.
 const AUTHORITY: &str = "localhost";
 
 struct ClientRole {
@@ -39,15 +39,15 @@ struct ClientRole {
 impl Role for ClientRole {
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &Arc<Link<Self>>) -> Poll<()> {
         let Some(connection) = self.connection.as_mut() else { return Poll::Ready(()) };
-        // Why it ended is told to each stream.
+        // Each stream returns the reason for the end.
         let ended = std::future::Future::poll(Pin::new(connection), cx).map(|_| ());
-        self.hear_news();
+        self.read_news();
         ended
     }
 }
 
 impl ClientRole {
-    fn hear_news(&self) {
+    fn read_news(&self) {
         loop {
             let news = std::mem::take(&mut *lock(&self.news));
             if news.is_empty() {
@@ -63,9 +63,9 @@ impl ClientRole {
 
 impl Drop for ClientRole {
     fn drop(&mut self) {
-        // Its streams hear that it has ended.
+        // The end of the connection ends its streams.
         self.connection = None;
-        self.hear_news();
+        self.read_news();
     }
 }
 
@@ -74,7 +74,7 @@ struct Connected {
     sender: SendRequest<Outgoing>,
 }
 
-/// What the calls of a channel share.
+/// The state that all calls of a channel share.
 struct Shared {
     reactor: Arc<Reactor>,
     futures: Arc<Futures>,
@@ -84,17 +84,17 @@ struct Shared {
     most_sent: usize,
     decompresses: bool,
     connected: Mutex<Option<Connected>>,
-    /// Calls of which there is news, and whose only response is to be read as it comes.
+    /// Calls with one response that have data to read.
     news: Arc<Mutex<Vec<Arc<Core>>>>,
     closed: AtomicBool,
 }
 
 impl Shared {
-    /// Returns the connection, or makes a new one, which takes microseconds: it never waits.
+    /// Returns the connection, or creates a new one. It never waits, and takes microseconds.
     fn connection(&self) -> io::Result<(Arc<Link<ClientRole>>, SendRequest<Outgoing>)> {
         let mut connected = lock(&self.connected);
         if let Some(Connected { link, sender }) = connected.as_mut() {
-            // An error means that the server takes no new streams on it.
+            // An error means that the server accepts no new streams on this connection.
             let mut cx = Context::from_waker(Waker::noop());
             if !link.is_closed() && !matches!(sender.poll_ready(&mut cx), Poll::Ready(Err(_))) {
                 return Ok((Arc::clone(link), sender.clone()));
@@ -115,7 +115,7 @@ impl Shared {
             made = Some(sender);
             Ok(ClientRole { connection: Some(connection), news: Arc::clone(&self.news) })
         })?;
-        let sender = made.expect("the handshake has made it");
+        let sender = made.expect("the handshake creates it");
         link.drive();
         *connected = Some(Connected { link: Arc::clone(&link), sender: sender.clone() });
         Ok((link, sender))
@@ -138,11 +138,11 @@ fn dial(path: &std::path::Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// A channel to the server at a socket.
+/// A channel to the server on a socket.
 #[pyclass(frozen, module = "samehost_native._engine")]
 pub struct Channel(Arc<Shared>);
 
-/// What a call needs to start.
+/// The arguments of a new call.
 struct Start<'a, 'py> {
     method: &'a str,
     metadata: Option<&'a Bound<'py, PyAny>>,
@@ -172,7 +172,7 @@ impl Channel {
             reactor,
             path,
             user_agent: HeaderValue::from_str(user_agent).map_err(|_| {
-                pyo3::exceptions::PyValueError::new_err(format!("user agent {user_agent:?} is invalid"))
+                pyo3::exceptions::PyValueError::new_err(format!("invalid user agent {user_agent:?}: use ASCII"))
             })?,
             most_received: max_receive,
             most_sent: max_send,
@@ -183,27 +183,27 @@ impl Channel {
         })))
     }
 
-    /// The descriptor that an event loop watches for reading, to call `turn`.
+    /// Returns the descriptor for an event loop. When it is readable, the loop calls `turn`.
     fn fileno(&self) -> i32 {
         self.0.reactor.as_fd().as_raw_fd()
     }
 
-    /// Does what has come up, and resolves the futures that wait for it; in the thread of the event loop.
+    /// Handles events and resolves futures. Call it in the thread of the event loop.
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
         self.0.futures.turn(py)
     }
 
-    /// Connects, unless there is a connection. Raises OSError where that fails.
+    /// Connects if the channel has no connection. Raises OSError if that fails.
     fn connect(&self) -> PyResult<()> {
         self.0.connection().map(drop).map_err(|error| os_error(&error))
     }
 
-    /// Whether there is a connection that takes calls.
+    /// Returns whether the channel has an open connection.
     fn is_connected(&self) -> bool {
         lock(&self.0.connected).as_ref().is_some_and(|connected| !connected.link.is_closed())
     }
 
-    /// Starts a call. Raises OSError where no server can be reached.
+    /// Starts a call. Raises OSError if the channel cannot connect.
     #[pyo3(signature = (method, metadata, timeout, encoding, one_response))]
     fn start(
         &self,
@@ -263,7 +263,7 @@ impl Channel {
         call.outcome(py, message.flatten())
     }
 
-    /// Cancels all calls, and starts no more.
+    /// Ends all calls and starts no more.
     fn close(&self) {
         self.0.closed.store(true, Ordering::SeqCst);
         if let Some(connected) = lock(&self.0.connected).take() {
@@ -346,12 +346,15 @@ impl Channel {
 }
 
 fn invalid_method(_: impl std::error::Error) -> PyErr {
-    pyo3::exceptions::PyValueError::new_err("the method's name is invalid")
+    pyo3::exceptions::PyValueError::new_err("invalid method name: use /package.Service/Method")
 }
 
 fn encoding_of(name: &str) -> PyResult<Encoding> {
-    Encoding::parse(name)
-        .ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("there is no compression {name:?}")))
+    Encoding::parse(name).ok_or_else(|| pyo3::exceptions::PyValueError::new_err(unknown_compression(name)))
+}
+
+fn unknown_compression(name: &str) -> String {
+    format!("invalid compression {name:?}: use {}", Encoding::ACCEPTED)
 }
 
 fn os_error(error: &io::Error) -> PyErr {
@@ -366,13 +369,13 @@ struct State {
     response: Option<ResponseFuture>,
     send: Option<SendStream<Outgoing>>,
     incoming: Option<Incoming>,
-    /// A message that was read to see whether the call has ended.
+    /// A message that was read to check whether the call has ended.
     ahead: Option<Bytes>,
     initial: Option<HeaderMap>,
     end: Option<Status>,
 }
 
-/// A call, shared by those who wait for it and the timer of its deadline.
+/// A call. The threads that wait for it and the timer of its deadline share it.
 struct Core {
     shared: Arc<Shared>,
     link: Arc<Link<ClientRole>>,
@@ -381,11 +384,11 @@ struct Core {
     encoding: Encoding,
     timer: Mutex<Option<Timer>>,
     waiting: Arc<Wakers>,
-    /// The call has one response, which is read as it comes, so that it does not hold up others.
+    /// The call has one response. It is read when it arrives, so that it does not delay other calls.
     reads_ahead: bool,
 }
 
-/// h2 wakes it when there is news of a call.
+/// The waker of a call for h2.
 struct News(Weak<Core>);
 
 impl Wake for News {
@@ -397,7 +400,7 @@ impl Wake for News {
         if let Some(core) = self.0.upgrade() {
             core.waiting.wake_all();
             if core.reads_ahead {
-                // h2 holds its lock while it wakes, so the response is read later.
+                // Read the response later, because h2 holds its lock now.
                 let news = Arc::clone(&core.shared.news);
                 lock(&news).push(core);
             }
@@ -436,7 +439,7 @@ impl Core {
                 } else if body.is_end_stream() && head.headers.contains_key("grpc-status") {
                     state.end = Some(Status::from_trailers(head.headers));
                 } else if !is_grpc {
-                    state.end = Some(Status::new(Code::Unknown, "the server's answer is not gRPC's"));
+                    state.end = Some(Status::new(Code::Unknown, "the server answered without gRPC"));
                 } else {
                     match encoding_in(&head.headers) {
                         Err(status) => state.end = Some(status),
@@ -455,14 +458,14 @@ impl Core {
         Poll::Ready(())
     }
 
-    /// Ready when the server's metadata have come, or the call has ended.
+    /// Ready when the metadata of the server have arrived or the call has ended.
     fn poll_initial_alone(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.waiting.add(cx);
         let waker = self.waker();
         self.poll_initial(&mut lock(&self.state), &mut Context::from_waker(&waker))
     }
 
-    /// The next message; None when the call has ended.
+    /// Returns the next message, or None if the call has ended.
     fn poll_message(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.waiting.add(cx);
         let waker = self.waker();
@@ -491,12 +494,12 @@ impl Core {
         Poll::Ready(None)
     }
 
-    /// The only message of a call, once the call has ended.
+    /// Returns the only message of a call after the call has ended.
     fn poll_unary(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.waiting.add(cx);
         let waker = self.waker();
         let cx = &mut Context::from_waker(&waker);
-        // One lock for all: another thread may read the same call, as the one that drives its connection does.
+        // Hold the lock for all steps, because the thread that drives the connection may read the same call.
         let mut state = lock(&self.state);
         let state = &mut *state;
         loop {
@@ -510,7 +513,7 @@ impl Core {
         }
     }
 
-    /// Ready when the call has ended, which it does only when its messages have been read.
+    /// Ready when the call has ended. A call ends only after its messages have been read.
     fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.waiting.add(cx);
         let waker = self.waker();
@@ -524,7 +527,7 @@ impl Core {
         if state.end.is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Sends a message when the one before has left; false when the call has ended.
+    /// Sends a message after the previous one has been sent. Returns false if the call has ended.
     fn poll_send(self: &Arc<Self>, cx: &mut Context<'_>, message: &mut Option<Outgoing>, last: bool) -> Poll<bool> {
         self.waiting.add(cx);
         let waker = self.waker();
@@ -540,11 +543,11 @@ impl Core {
             match send.poll_capacity(cx) {
                 Poll::Ready(Some(Ok(_))) if send.capacity() > 0 => {}
                 Poll::Ready(Some(Ok(_))) | Poll::Pending => return Poll::Pending,
-                // Why, the response tells.
+                // The response returns the reason.
                 Poll::Ready(_) => return Poll::Ready(false),
             }
         }
-        let message = message.take().expect("it is sent once");
+        let message = message.take().expect("a message is sent once");
         Poll::Ready(send.send_data(message, last).is_ok())
     }
 
@@ -554,7 +557,7 @@ impl Core {
         }
         state.end = Some(status);
         if let Some(send) = state.send.as_mut() {
-            // What the server has not taken yet is of no use any more; a stream that has ended is not reset.
+            // Discard the data that the server has not received yet. This does not reset a stream that has ended.
             send.send_reset(Reason::CANCEL);
         }
         self.waiting.wake_all();
@@ -563,7 +566,7 @@ impl Core {
         }
     }
 
-    /// The deadline, or `timeout` seconds from now, whichever is first.
+    /// Returns the earlier of the deadline and `timeout` seconds from now.
     fn until(&self, timeout: Option<f64>) -> Option<Instant> {
         let limit = timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.max(0.0)));
         match (limit, self.deadline) {
@@ -615,12 +618,12 @@ fn deadline_exceeded() -> Status {
     Status::new(Code::DeadlineExceeded, "Deadline Exceeded")
 }
 
-/// The encoding that headers name.
+/// Returns the encoding in the headers.
 pub fn encoding_in(headers: &HeaderMap) -> Result<Encoding, Status> {
     let Some(name) = headers.get("grpc-encoding") else { return Ok(Encoding::Identity) };
     name.to_str().ok().and_then(Encoding::parse).ok_or_else(|| {
         let name = String::from_utf8_lossy(name.as_bytes());
-        let mut status = Status::new(Code::Unimplemented, format!("there is no compression {name:?}"));
+        let mut status = Status::new(Code::Unimplemented, unknown_compression(&name));
         status.trailers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
         status
     })
@@ -632,7 +635,7 @@ pub struct ClientCall(Arc<Core>);
 
 #[pymethods]
 impl ClientCall {
-    /// Ends the call at its deadline, even when nobody waits for it.
+    /// Ends the call at its deadline, even if no thread waits for it.
     fn watch_deadline(&self) {
         if let Some(deadline) = self.0.deadline {
             let weak: Weak<dyn Expire> = Arc::downgrade(&self.0) as Weak<dyn Expire>;
@@ -641,7 +644,7 @@ impl ClientCall {
         }
     }
 
-    /// Waits for the next message and returns it; None when the call has ended.
+    /// Waits for the next message. Returns None if the call has ended.
     fn receive<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let core = &self.0;
         let message =
@@ -653,7 +656,7 @@ impl ClientCall {
         Ok(message.map(|message| PyBytes::new(py, &message)))
     }
 
-    /// Returns the next message, False when the call has ended, or None and resolves the future when there is news.
+    /// Returns the next message, or False if the call has ended. Otherwise returns None, and resolves the future later.
     fn receive_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
@@ -666,7 +669,7 @@ impl ClientCall {
         })
     }
 
-    /// Sends a message when there is room for it; False when the call has ended.
+    /// Waits for space and sends a message. Returns False if the call has ended.
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool, last: bool) -> PyResult<bool> {
         let core = &self.0;
         let Some(mut outgoing) = self.outgoing(py, message, compress) else { return Ok(false) };
@@ -681,8 +684,8 @@ impl ClientCall {
         Ok(sent.unwrap_or(false))
     }
 
-    /// Sends a message and returns True, False when the call has ended, or None and resolves the future when there is
-    /// room.
+    /// Sends a message and returns True, or False if the call has ended. Returns None if there is no space, and
+    /// resolves the future later.
     fn send_nowait(
         &self,
         py: Python<'_>,
@@ -702,7 +705,7 @@ impl ClientCall {
         }
     }
 
-    /// Says that no more messages follow.
+    /// Ends the stream of requests.
     fn half_close(&self) {
         if let Some(send) = lock(&self.0.state).send.as_mut() {
             let _ = send.send_data(Outgoing::nothing(), true);
@@ -710,7 +713,7 @@ impl ClientCall {
         self.0.link.flush();
     }
 
-    /// Waits until the server's metadata have come, or the call has ended.
+    /// Waits until the metadata of the server have arrived or the call has ended.
     fn wait_initial(&self, py: Python<'_>) -> PyResult<()> {
         let core = &self.0;
         let done =
@@ -721,7 +724,8 @@ impl ClientCall {
         Ok(())
     }
 
-    /// Whether the server's metadata have come, or the call has ended; resolves the future otherwise.
+    /// Returns whether the metadata of the server have arrived or the call has ended. If not, resolves the future
+    /// later.
     fn initial_nowait(&self, future: &Bound<'_, PyAny>) -> bool {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
@@ -746,7 +750,7 @@ impl ClientCall {
         let _ = self.0.poll_end(&mut Context::from_waker(&waker));
     }
 
-    /// Returns what `unary` returns, or None and resolves the future when the call has ended.
+    /// Returns the same as `unary` if the call has ended. Otherwise returns None, and resolves the future later.
     fn unary_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
@@ -756,7 +760,7 @@ impl ClientCall {
         }
     }
 
-    /// Waits until the call has ended and returns what `unary` returns; None after `timeout` seconds.
+    /// Waits until the call has ended and returns the same as `unary`. Returns None after `timeout` seconds.
     fn unary_result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let core = &self.0;
         let until = core.until(timeout);
@@ -767,14 +771,14 @@ impl ClientCall {
         self.outcome(py, message.flatten()).map(Some)
     }
 
-    /// The server's metadata, as far as they have come.
+    /// Returns the metadata of the server, which are empty before they arrive.
     fn initial_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = lock(&self.0.state);
         let none = HeaderMap::new();
         Ok(to_metadata(py, state.initial.as_ref().unwrap_or(&none))?.into_pyobject(py)?.into_any())
     }
 
-    /// (code, details, trailing metadata, seen) once the call has ended, else None.
+    /// Returns (code, details, trailing metadata, seen) if the call has ended, else None.
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let state = lock(&self.0.state);
         let Some(status) = &state.end else { return Ok(None) };
@@ -782,14 +786,14 @@ impl ClientCall {
         Ok(Some((status.code, &status.details, trailers, status.seen as u8).into_pyobject(py)?))
     }
 
-    /// Ends the call with a status, unless it has ended; returns whether it did.
+    /// Ends the call with a status. Returns whether the call was still running.
     fn cancel(&self, code: i32, details: String) -> bool {
         let was_open = lock(&self.0.state).end.is_none();
         self.0.end_with(Status { code, ..Status::new(Code::Cancelled, details) });
         was_open
     }
 
-    /// Seconds until the deadline.
+    /// Returns the seconds until the deadline, or None without a deadline.
     fn time_remaining(&self) -> Option<f64> {
         self.0.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64())
     }
@@ -815,7 +819,7 @@ impl ClientCall {
         if state.end.is_none() {
             core.end(&mut state, deadline_exceeded());
         }
-        let status = state.end.as_ref().expect("it has just been set");
+        let status = state.end.as_ref().expect("the status was set above");
         let message = message.filter(|_| status.code == 0).map(|message| PyBytes::new(py, &message));
         let none = HeaderMap::new();
         let initial = to_metadata(py, state.initial.as_ref().unwrap_or(&none))?;

@@ -1,4 +1,4 @@
-//! A Unix socket as h2 wants it, without a runtime: reads and writes never wait, and the reactor says when to try again.
+//! A nonblocking Unix socket for h2, without a runtime. The reactor reports when to read or write again.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::net::UnixStream;
@@ -10,20 +10,20 @@ use std::task::{Context, Poll};
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much is read at once. A Unix socket holds 208 KiB by default (net.core.wmem_default).
+/// The most bytes of one read. A Unix socket holds 208 KiB by default (net.core.wmem_default).
 const READ_BYTES: usize = 256 * 1024;
 
-/// Writes up to this size are collected, so that headers, a message and trailers leave in one system call.
+/// Writes up to this size are collected, so that one system call sends headers, a message and trailers.
 const COLLECT_BYTES: usize = 16 * 1024;
 
-/// What the socket waits for. The reactor sets and reads it, and the socket clears and sets it.
+/// The state of the socket. The reactor and the socket both update it.
 #[derive(Default)]
 pub struct Readiness {
-    /// Bytes may have arrived since the last read that took all there was.
+    /// The socket may have bytes to read.
     pub readable: AtomicBool,
-    /// The last write found no room.
+    /// The last write failed because the socket was full.
     pub blocked: AtomicBool,
-    /// The peer has begun with a SETTINGS frame, as HTTP/2 has it (RFC 9113, section 3.4).
+    /// The peer has sent a SETTINGS frame first, as HTTP/2 requires (RFC 9113, section 3.4).
     pub greeted: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ impl Io {
         Ok(Self { socket, readiness, collected: Vec::with_capacity(COLLECT_BYTES), sent: 0, greeting: Vec::new() })
     }
 
-    /// Sends what has been collected and then the slices, and returns how many bytes of the slices left.
+    /// Sends the collected bytes and then the slices, and returns how many bytes of the slices it sent.
     fn send(&mut self, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let pending = self.collected.len() - self.sent;
         let mut all = Vec::with_capacity(slices.len() + 1);
@@ -55,7 +55,7 @@ impl Io {
             all.push(IoSlice::new(&self.collected[self.sent..]));
         }
         all.extend(slices.iter().map(|slice| IoSlice::new(slice)));
-        // A peer that has gone is an error, and no signal.
+        // Without NOSIGNAL, a closed peer would raise SIGPIPE.
         let sent = loop {
             match sendmsg(&*self.socket, &all, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
                 Err(rustix::io::Errno::INTR) => {}
@@ -64,8 +64,8 @@ impl Io {
                     return Poll::Pending;
                 }
                 Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
-                    // What the peer has written before it closed is still to be read: answers, and what it has not
-                    // seen. The end of the connection is told by the read that finds no more.
+                    // Read what the peer wrote before it closed: answers, and which calls it has not seen. The read
+                    // that finds no more bytes reports the end of the connection.
                     self.readiness.readable.store(true, Ordering::Release);
                     break pending + slices.iter().map(|slice| slice.len()).sum::<usize>();
                 }
@@ -103,7 +103,7 @@ impl AsyncRead for Io {
             }
         };
         if 0 < read && read < wanted {
-            // That was all there was: epoll tells of more, which saves a read that finds nothing.
+            // The socket is empty. epoll reports when more arrives, which saves a read that returns nothing.
             self.readiness.readable.store(false, Ordering::Release);
         }
         if self.greeting.len() < FRAME_HEADER_BYTES {

@@ -1,7 +1,7 @@
-//! The thread that looks after channels while nobody calls, so that a server which pings or leaves is heard.
+//! A thread that serves idle channels, so that a channel reacts when its server pings or closes the connection.
 //!
-//! It waits for the reactors of all channels at once, and leads one only where no thread of the program does. While a
-//! channel is in use the keeper is not told of its news, so it costs a call nothing.
+//! It waits for the reactors of all channels, and leads a reactor only if no thread of the program does. While a
+//! channel is in use, the keeper receives none of its events, so it costs a call nothing.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -15,7 +15,7 @@ use slab::Slab;
 
 use crate::reactor::{Reactor, lock};
 
-/// A channel that has not been used for one to two of these is idle.
+/// A channel is idle if it has not been used for one to two times this long.
 const PACE: Duration = Duration::from_millis(10);
 
 struct Keeper {
@@ -25,11 +25,11 @@ struct Keeper {
 
 static KEEPER: OnceLock<Option<Arc<Keeper>>> = OnceLock::new();
 
-/// Looks after a reactor until it is dropped.
+/// Serves a reactor until it is dropped.
 pub fn keep(reactor: &Arc<Reactor>) -> io::Result<()> {
     let keeper = KEEPER.get_or_init(|| Keeper::start().ok()).as_ref();
     let Some(keeper) = keeper else {
-        return Err(io::Error::other("cannot start the thread that looks after channels"));
+        return Err(io::Error::other("cannot start the thread for idle channels"));
     };
     let mut kept = lock(&keeper.kept);
     kept.retain(|_, reactor| reactor.strong_count() > 0);
@@ -55,7 +55,7 @@ impl Keeper {
     }
 
     fn run(&self) {
-        // The channels in use, and how often they had turned at the last look.
+        // The channels in use, with their numbers of turns at the last check.
         let mut busy: Vec<(usize, u64)> = Vec::new();
         loop {
             let pace = Timespec { tv_sec: 0, tv_nsec: PACE.subsec_nanos().into() };

@@ -1,4 +1,4 @@
-//! HTTP/2 and gRPC for `samehost_native`: what Python sees is in `client` and `server`.
+//! HTTP/2 and gRPC for `samehost_native`. The classes for Python are in `client` and `server`.
 
 mod client;
 mod io;

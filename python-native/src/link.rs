@@ -1,4 +1,4 @@
-//! One connection, whichever end it is: whoever has something for it, or hears that it is ready, drives it.
+//! One connection, for clients and servers. A thread drives it when it has data to send or the socket is ready.
 
 use std::io;
 use std::net::Shutdown;
@@ -14,24 +14,24 @@ use rustix::net::sockopt;
 use crate::io::{Io, Readiness};
 use crate::reactor::{Expire, Reactor, Source};
 
-/// How much of a stream may arrive unread.
+/// How many bytes of a stream may arrive before they are read.
 pub const WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// As much as HTTP/2 allows (RFC 9113, section 6.9.1): with less, streams that nobody reads would hold up all others.
+/// The most that HTTP/2 allows (RFC 9113, section 6.9.1). With less, streams that are not read would block all others.
 pub const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
-/// A message of 1 MiB is one frame. With HTTP/2's 16 KiB it takes 2.3 times as long.
+/// A message of 1 MiB fits into one frame. With HTTP/2's default of 16 KiB it takes 2.3 times as long.
 pub const FRAME_BYTES: u32 = 1024 * 1024 + 1024;
 
-/// What a socket may hold in each direction; the kernel allows net.core.wmem_max of it.
+/// How many bytes a socket may hold in each direction. The kernel limits it to net.core.wmem_max.
 const SOCKET_BYTES: usize = 1024 * 1024;
 
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 
-/// The end of a connection: client or server.
+/// One end of a connection: client or server.
 pub trait Role: Send + Sized + 'static {
-    /// Does all that can be done now; ready when the connection has ended.
+    /// Does all work that is possible now. Ready when the connection has ended.
     fn poll_drive(&mut self, cx: &mut Context<'_>, link: &Arc<Link<Self>>) -> Poll<()>;
 }
 
@@ -41,16 +41,16 @@ pub struct Link<R: Role> {
     socket: Arc<UnixStream>,
     readiness: Arc<Readiness>,
     role: Mutex<Option<R>>,
-    /// There is something to do.
+    /// The role has work to do.
     wanted: AtomicBool,
     closed: AtomicBool,
     token: OnceLock<usize>,
-    /// What epoll watches for.
+    /// The events that epoll watches.
     watched: AtomicU8,
 }
 
 impl<R: Role> Link<R> {
-    /// Makes a connection of a socket, with the role that `start` makes of it.
+    /// Creates a connection from a socket, with the role that `start` returns.
     pub fn start(
         reactor: &Arc<Reactor>,
         socket: UnixStream,
@@ -76,12 +76,12 @@ impl<R: Role> Link<R> {
         Ok(link)
     }
 
-    /// The socket, for what the system knows of its peer.
+    /// Returns the socket.
     pub fn socket(&self) -> &UnixStream {
         &self.socket
     }
 
-    /// Whether the peer has begun to speak HTTP/2.
+    /// Returns whether the peer has sent its first frame of HTTP/2.
     pub fn is_greeted(&self) -> bool {
         self.readiness.greeted.load(Ordering::Acquire)
     }
@@ -90,13 +90,13 @@ impl<R: Role> Link<R> {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Lets the role do all it can, here or in the thread that is at it already.
+    /// Makes the role do all possible work, in this thread or in the one that drives it already.
     pub fn drive(self: &Arc<Self>) {
         self.wanted.store(true, Ordering::SeqCst);
         self.flush();
     }
 
-    /// Drives it where h2 has said that it has something to send.
+    /// Drives the connection if h2 has data to send.
     pub fn flush(self: &Arc<Self>) {
         while self.wanted.load(Ordering::SeqCst) {
             let mut role = match self.role.try_lock() {
@@ -108,7 +108,7 @@ impl<R: Role> Link<R> {
         }
     }
 
-    /// Reads and drops what still comes; ready when the peer has closed the connection.
+    /// Reads and discards input. Ready when the peer has closed the connection.
     pub fn poll_drop_input(&self) -> Poll<()> {
         let mut sink = [0; 16 * 1024];
         loop {
@@ -124,7 +124,7 @@ impl<R: Role> Link<R> {
         }
     }
 
-    /// Calls a function with the role, and drives it after that; not at all where the connection has ended.
+    /// Calls a function with the role, and then drives the connection. Does nothing if the connection has ended.
     pub fn with(self: &Arc<Self>, act: impl FnOnce(&mut R)) {
         if let Some(role) = crate::reactor::lock(&self.role).as_mut() {
             act(role);
@@ -132,7 +132,7 @@ impl<R: Role> Link<R> {
         self.drive();
     }
 
-    /// Closes the connection, whatever is in progress.
+    /// Closes the connection and ends its calls.
     pub fn close(&self) {
         if crate::reactor::lock(&self.role).take().is_some() {
             self.disconnect();
@@ -141,7 +141,7 @@ impl<R: Role> Link<R> {
 
     fn disconnect(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Calls hold the socket on, and the peer must not wait for them.
+        // Calls keep the socket open, so shut it down: the peer must not wait for them.
         let _ = self.socket.shutdown(Shutdown::Both);
         if let Some(token) = self.token.get() {
             self.reactor.remove(*token, self.socket.as_fd());
@@ -162,8 +162,8 @@ impl<R: Role> Link<R> {
         self.watch();
     }
 
-    /// Has epoll watch for what the connection waits for. While it can't write it may not read either, and must not be
-    /// told again and again that it could.
+    /// Makes epoll watch for the events that the connection waits for. While the connection cannot write, it may not
+    /// read either. Watching for input then would wake the reactor again and again.
     fn watch(&self) {
         let mut wanted = 0;
         if !self.readiness.readable.load(Ordering::SeqCst) {
@@ -198,7 +198,7 @@ impl<R: Role> Expire for Link<R> {
     }
 }
 
-/// h2 wakes its connection when one of its streams has something to send. Whoever gave it that drives it then.
+/// h2 wakes its connection when one of its streams has data to send. The thread that added the data then drives it.
 impl<R: Role> Wake for Link<R> {
     fn wake(self: Arc<Self>) {
         self.wanted.store(true, Ordering::SeqCst);

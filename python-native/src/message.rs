@@ -1,5 +1,5 @@
-//! Messages on the wire: a byte that says whether it is compressed, four bytes of length, and the message
-//! (gRPC over HTTP/2, "Length-Prefixed-Message").
+//! Messages on the wire: a flag for compression of one byte, a length of four bytes, and the message (gRPC over HTTP/2,
+//! "Length-Prefixed-Message").
 
 use std::io::{IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
@@ -14,7 +14,7 @@ use crate::status::{Code, Status};
 
 const PREFIX_BYTES: usize = 5;
 
-/// A way to compress messages, by the names of gRPC's `grpc-encoding`.
+/// A compression of messages, as `grpc-encoding` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Identity,
@@ -23,7 +23,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What a peer that reads `grpc-accept-encoding` may send us.
+    /// The value of `grpc-accept-encoding`: the compressions that this end accepts.
     pub const ACCEPTED: &str = "identity, deflate, gzip";
 
     pub fn parse(name: &str) -> Option<Self> {
@@ -59,13 +59,13 @@ impl Encoding {
         })
     }
 
-    /// Decompresses up to `most` bytes, so that a small message can't fill the memory.
+    /// Decompresses up to `most` bytes, so that a small message cannot fill the memory.
     fn decompress(self, message: &[u8], most: usize) -> Result<Bytes, Status> {
         let mut whole = Vec::new();
         let limit = most as u64 + 1;
         let result = match self {
             Self::Identity => {
-                return Err(Status::new(Code::Internal, "a message is marked as compressed, and its call is not"));
+                return Err(Status::new(Code::Internal, "a message is compressed, but the call has no compression"));
             }
             Self::Deflate => ZlibDecoder::new(message).take(limit).read_to_end(&mut whole),
             Self::Gzip => GzDecoder::new(message).take(limit).read_to_end(&mut whole),
@@ -87,7 +87,7 @@ fn too_long(length: impl std::fmt::Display, most: usize) -> Status {
     )
 }
 
-/// A message to be sent, which is not copied to get its prefix.
+/// A message to send. Its prefix is separate, so that the message is not copied.
 pub struct Outgoing {
     prefix: [u8; PREFIX_BYTES],
     sent: usize,
@@ -95,7 +95,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Takes a message, and compresses it.
+    /// Compresses a message and adds its prefix.
     pub fn new(message: Bytes, encoding: Encoding, most: usize) -> Result<Self, Status> {
         if message.len() > most {
             return Err(Status::new(
@@ -109,7 +109,7 @@ impl Outgoing {
                 let packed = other
                     .compress(&message)
                     .map_err(|error| Status::new(Code::Internal, format!("cannot compress a message: {error}")))?;
-                // As C-core has it: what does not get shorter is sent as it is.
+                // As in C-core, a message that does not get shorter is sent uncompressed.
                 if packed.len() < message.len() { (1, packed) } else { (0, message) }
             }
         };
@@ -119,7 +119,7 @@ impl Outgoing {
         Ok(Self { prefix, sent: 0, message })
     }
 
-    /// The end of a stream that has no further message.
+    /// Returns an empty message, which ends a stream.
     pub fn nothing() -> Self {
         Self { prefix: [0; PREFIX_BYTES], sent: PREFIX_BYTES, message: Bytes::new() }
     }
@@ -152,13 +152,13 @@ impl Buf for Outgoing {
     }
 }
 
-/// Reads messages from a stream, one at a time, and makes room in the windows as it does.
+/// Reads messages from a stream, one at a time, and opens the windows for more.
 pub struct Incoming {
     pub stream: RecvStream,
-    /// None hands compressed messages over as they came.
+    /// None passes compressed messages on unchanged.
     encoding: Option<Encoding>,
     most: usize,
-    /// What is left of the last frame.
+    /// The rest of the last frame.
     rest: Bytes,
     prefix: [u8; PREFIX_BYTES],
     filled: usize,
@@ -181,7 +181,7 @@ impl Incoming {
         }
     }
 
-    /// The next message; None after the last one.
+    /// Returns the next message, or None after the last one.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
         loop {
             if let Some(message) = self.next_of_rest()? {
@@ -189,7 +189,7 @@ impl Incoming {
             }
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(bytes)) => {
-                    // An error here means that the stream has ended, which the next poll tells.
+                    // An error here means that the stream has ended. The next poll returns it.
                     let _ = self.stream.flow_control().release_capacity(bytes.len());
                     self.rest = bytes;
                 }
@@ -221,7 +221,7 @@ impl Incoming {
             if self.prefix[0] > 1 {
                 return Err(Status::new(
                     Code::Internal,
-                    format!("a message begins with {}, not 0 or 1", self.prefix[0]),
+                    format!("a message starts with byte {}; expected 0 or 1", self.prefix[0]),
                 ));
             }
             if self.length() > self.most {

@@ -1,4 +1,4 @@
-//! Waiting, as Python does it: threads wait without the GIL and hear signals, event loops have futures.
+//! Waits for the engine as Python requires it. Threads release the GIL and handle signals. Event loops use futures.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -10,17 +10,17 @@ use pyo3::prelude::*;
 
 use crate::reactor::{Reactor, Waited, lock};
 
-/// How often a thread that waits lets Python handle signals, as grpcio does (grpc/_common.py, MAXIMUM_WAIT_TIMEOUT).
+/// How often a waiting thread lets Python handle signals, as in grpcio (grpc/_common.py, MAXIMUM_WAIT_TIMEOUT).
 const SIGNAL_PACE: Duration = Duration::from_millis(100);
 
-/// Whether this is the main thread, the only one in which Python handles signals.
-fn hears_signals() -> bool {
+/// Returns whether this is the main thread. Python handles signals only there.
+fn handles_signals() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
 }
 
-/// Waits without the GIL; None when the deadline has passed.
+/// Waits without the GIL. Returns None when the deadline has passed.
 ///
-/// `flush` sends what a poll has made to be sent: news of a window, for example.
+/// `flush` sends the frames that a poll creates, such as a window update.
 pub fn blocking<T: Send>(
     py: Python<'_>,
     reactor: &Arc<Reactor>,
@@ -28,7 +28,7 @@ pub fn blocking<T: Send>(
     flush: impl Fn() + Send + Sync,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
 ) -> PyResult<Option<T>> {
-    // What has come already needs no other thread: it is taken without letting the GIL go.
+    // If the result is ready, return it without releasing the GIL.
     if let Poll::Ready(done) = poll(&mut Context::from_waker(Waker::noop())) {
         flush();
         return Ok(Some(done));
@@ -39,7 +39,7 @@ pub fn blocking<T: Send>(
         polled
     };
     loop {
-        let until = if hears_signals() {
+        let until = if handles_signals() {
             let slice = Instant::now() + SIGNAL_PACE;
             Some(deadline.map_or(slice, |deadline| deadline.min(slice)))
         } else {
@@ -57,11 +57,11 @@ pub fn blocking<T: Send>(
     }
 }
 
-/// The futures of an event loop whose news have come, until the loop resolves them.
+/// The futures that an event loop must resolve in its next turn.
 pub struct Futures {
     ready: Mutex<Vec<Py<PyAny>>>,
     reactor: Arc<Reactor>,
-    /// The thread that turns the reactor, while it does.
+    /// The thread that runs `turn` now.
     turning: Mutex<Option<ThreadId>>,
 }
 
@@ -70,7 +70,7 @@ impl Futures {
         Arc::new(Self { ready: Mutex::default(), reactor: Arc::clone(reactor), turning: Mutex::default() })
     }
 
-    /// A waker that has a future resolved.
+    /// Returns a waker that resolves a future in the event loop.
     pub fn waker(self: &Arc<Self>, future: &Bound<'_, PyAny>) -> Waker {
         Waker::from(Arc::new(FutureWaker {
             futures: Arc::clone(self),
@@ -78,7 +78,7 @@ impl Futures {
         }))
     }
 
-    /// Does what has come up, and resolves the futures that wait for it.
+    /// Handles the events of the reactor, and resolves the futures that are ready.
     pub fn turn(&self, py: Python<'_>) -> PyResult<()> {
         *lock(&self.turning) = Some(thread::current().id());
         self.reactor.turn(Some(Duration::ZERO));
@@ -107,7 +107,7 @@ impl Wake for FutureWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(future) = lock(&self.future).take() {
             lock(&self.futures.ready).push(future);
-            // In a turn it is resolved after it, otherwise in the next one.
+            // During a turn, that turn resolves the future. Otherwise wake the loop for the next turn.
             if *lock(&self.futures.turning) != Some(thread::current().id()) {
                 self.futures.reactor.wake();
             }

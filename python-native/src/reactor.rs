@@ -1,7 +1,7 @@
-//! Who waits for sockets. Nobody in particular: of the threads that wait for something, one leads, which means that it
-//! waits in epoll for all of them, and the others sleep. An event loop leads its reactor alone, by its descriptor.
+//! Waits for sockets and timers without a thread of its own. One of the threads that wait for a call leads: it waits in
+//! epoll for all of them, and the others sleep. An event loop leads its reactor alone, through the descriptor.
 //!
-//! A call therefore costs no hand-over between threads: the thread that wants an answer reads it itself.
+//! So a call needs no switch between threads: the thread that waits for an answer reads it itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,26 +24,27 @@ const TIMER: u64 = u64::MAX - 1;
 /// How many events one system call may return.
 const EVENTS: usize = 64;
 
-/// Locks, also after a panic of another thread: what it left is no worse than what a connection that broke leaves.
+/// Locks a mutex, even after another thread panicked with it. The state is then no worse than after a broken
+/// connection.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a socket does when epoll says that it is ready.
+/// The owner of a socket, which acts when the socket is ready.
 pub trait Source: Send + Sync {
     /// Reads, writes or accepts, without blocking.
     fn ready(self: Arc<Self>, events: EventFlags);
 }
 
-/// What happens when a timer ends.
+/// The owner of a timer.
 pub trait Expire: Send + Sync {
-    /// Called in the thread that leads, with no lock held.
+    /// Acts when the timer expires. The thread that leads calls it and holds no lock.
     fn expire(self: Arc<Self>);
 }
 
 type Timers = BTreeMap<(Instant, u64), Weak<dyn Expire>>;
 
-/// A timer that has been set, by which it is cancelled.
+/// Identifies a timer, to cancel it.
 pub type Timer = (Instant, u64);
 
 /// Waits for many sockets and timers.
@@ -56,7 +57,7 @@ pub struct Reactor {
     next_timer: AtomicU64,
     armed: Mutex<Option<Instant>>,
     led: AtomicBool,
-    /// The leader is in epoll_wait, or about to be, and has to be woken.
+    /// The leader is in epoll_wait or about to enter it, so that it must be woken.
     sleeping: AtomicBool,
     followers: Mutex<Vec<Arc<Waiter>>>,
     turns: AtomicU64,
@@ -80,7 +81,7 @@ impl Wake for Waiter {
         if !self.leads.load(Ordering::SeqCst) {
             self.thread.unpark();
         } else if let Some(reactor) = self.reactor.upgrade() {
-            // Otherwise it is at work, and looks again before it sleeps.
+            // A leader that does not sleep polls again before it does.
             if reactor.sleeping.load(Ordering::SeqCst) {
                 reactor.wake();
             }
@@ -88,13 +89,13 @@ impl Wake for Waiter {
     }
 }
 
-/// Those who wait for news of a call. h2 keeps one waker for each direction of a stream, and a call may have more that
-/// wait: one that reads, one that writes, and one for its end. So all are woken, and look again.
+/// All wakers of a call. h2 keeps one waker for each direction of a stream, but a call can have more: one that reads,
+/// one that writes, and one for its end. So an event wakes all of them, and each polls again.
 #[derive(Default)]
 pub struct Wakers(Mutex<Vec<Waker>>);
 
 impl Wakers {
-    /// Remembers who waits, and returns the waker for h2.
+    /// Adds the waker of the context, and returns the waker for h2.
     pub fn add(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
         let mut wakers = lock(&self.0);
         if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -103,7 +104,6 @@ impl Wakers {
         Waker::from(Arc::clone(self))
     }
 
-    /// Wakes all.
     pub fn wake_all(&self) {
         let wakers = std::mem::take(&mut *lock(&self.0));
         for waker in wakers {
@@ -122,7 +122,7 @@ impl Wake for Wakers {
     }
 }
 
-/// How a wait ended.
+/// The result of a wait.
 pub enum Waited<T> {
     Done(T),
     TimedOut,
@@ -150,12 +150,12 @@ impl Reactor {
         }))
     }
 
-    /// The descriptor that is readable when `turn` has something to do.
+    /// Returns the descriptor that is readable when `turn` has work.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 
-    /// Watches a socket; the source lives until `remove`.
+    /// Watches a socket and keeps its source until `remove`.
     pub fn add(&self, source: Arc<dyn Source>, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let token = lock(&self.sources).insert(source);
         let result =
@@ -167,7 +167,7 @@ impl Reactor {
         Ok(token)
     }
 
-    /// Changes what a socket is watched for.
+    /// Changes the events for which a socket is watched.
     pub fn watch(&self, token: usize, socket: BorrowedFd<'_>, read: bool, write: bool) -> io::Result<()> {
         let mut events = EventFlags::empty();
         events.set(EventFlags::IN | EventFlags::RDHUP, read);
@@ -175,11 +175,11 @@ impl Reactor {
         Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token as u64), events)?)
     }
 
-    /// Watches a socket no longer.
+    /// Stops watching a socket.
     pub fn remove(&self, token: usize, socket: BorrowedFd<'_>) {
         let _ = epoll::delete(&self.epoll, socket);
         let source = lock(&self.sources).try_remove(token);
-        drop(source); // with no lock held: it may close a connection
+        drop(source); // without a lock, because it may close a connection
     }
 
     /// Makes a leader in epoll_wait return.
@@ -201,7 +201,7 @@ impl Reactor {
         timer
     }
 
-    /// Cancels a timer. The kernel's timer may still end once for it, which does no harm.
+    /// Cancels a timer. The timer of the kernel may still expire once, which does no harm.
     pub fn cancel_timer(&self, timer: Timer) {
         lock(&self.timers).remove(&timer);
     }
@@ -213,7 +213,7 @@ impl Reactor {
             return;
         }
         *armed = Some(first);
-        // Zero would disarm it.
+        // Zero would disarm the timer.
         let left = first.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
         let value = Timespec { tv_sec: left.as_secs().min(i32::MAX as u64) as _, tv_nsec: left.subsec_nanos().into() };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
@@ -244,7 +244,7 @@ impl Reactor {
         self.arm();
     }
 
-    /// Waits for events, for `timeout` at most, and lets the sources do their work.
+    /// Waits for events for up to `timeout`, and passes them to their sources.
     pub fn turn(&self, timeout: Option<Duration>) {
         let mut events = Vec::with_capacity(EVENTS);
         let timeout = timeout.map(|left| Timespec {
@@ -274,27 +274,26 @@ impl Reactor {
         self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often there were events. It shows whether the reactor is in use.
+    /// Returns the number of turns, which shows whether the reactor is in use.
     pub fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
     }
 
-    /// Becomes the leader, unless another thread is.
+    /// Makes this thread the leader, unless another thread leads.
     pub fn try_lead(&self) -> bool {
         !self.led.swap(true, Ordering::SeqCst)
     }
 
-    /// Whether a thread leads.
+    /// Returns whether a thread leads.
     pub fn is_led(&self) -> bool {
         self.led.load(Ordering::SeqCst)
     }
 
-    /// Lets another thread lead.
     pub fn stop_leading(&self) {
         self.led.store(false, Ordering::SeqCst);
     }
 
-    /// Wakes a thread that waits, so that it leads.
+    /// Wakes a waiting thread to lead. Returns false if no thread waits.
     pub fn promote(&self) -> bool {
         let follower = lock(&self.followers).pop();
         follower.is_some_and(|follower| {
@@ -303,9 +302,9 @@ impl Reactor {
         })
     }
 
-    /// Waits until `poll` is ready or the deadline has passed, leading where nobody else does.
+    /// Waits until `poll` is ready or the deadline has passed. Leads if no other thread does.
     ///
-    /// `hand_over` says whether another thread that waits is to lead at once when this one stops.
+    /// `hand_over` returns whether another waiting thread leads at once when this one stops.
     pub fn wait<T>(
         self: &Arc<Self>,
         deadline: Option<Instant>,
@@ -350,7 +349,7 @@ impl Reactor {
                     followers.push(Arc::clone(&waiter));
                 }
             }
-            // The leader may have left before this thread was to be found.
+            // The leader may have stopped before this thread was in the list.
             if !self.is_led() || waiter.notified.load(Ordering::SeqCst) {
                 continue;
             }
@@ -366,7 +365,7 @@ impl Reactor {
             }
         } else {
             lock(&self.followers).retain(|follower| !Arc::ptr_eq(follower, &waiter));
-            // This thread may have been woken to lead, and does not.
+            // This thread may have been woken to lead, so wake another one instead.
             if !self.is_led() && hand_over() {
                 self.promote();
             }

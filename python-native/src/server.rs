@@ -1,4 +1,4 @@
-//! The server's end: sockets that listen, their connections, and the calls that come over them.
+//! The server: listening sockets, their connections and calls.
 
 use std::collections::HashMap;
 use std::io;
@@ -33,16 +33,16 @@ use crate::reactor::{Expire, Reactor, Source, Timer, Wakers, lock};
 use crate::status::{Code, Status, add_metadata, message_of, parse_timeout, to_metadata};
 use crate::workers::{self, Queue};
 
-/// How a method is called, as far as it matters before a handler runs.
+/// The properties of a method that matter before its handler runs.
 #[derive(Clone, Copy)]
 struct Kind {
-    /// There is one request, and no handler needs to wait for it.
+    /// The method has one request, which is read before the handler runs.
     unary_request: bool,
-    /// Not counted, and handled beside the others: health.
+    /// Calls are not counted and have their own queue, as for health.
     exempt: bool,
 }
 
-/// What the connections of a server share.
+/// The state that all connections of a server share.
 pub struct Shared {
     pub reactor: Arc<Reactor>,
     futures: Arc<Futures>,
@@ -52,15 +52,15 @@ pub struct Shared {
     decompresses: bool,
     most_calls: usize,
     refusal: String,
-    /// Calls in progress that count.
+    /// The number of counted calls in progress.
     active: AtomicUsize,
-    /// Calls of which there is news.
+    /// Calls with an event to handle.
     news: Mutex<Vec<Arc<Core>>>,
     /// Calls that wait for a worker.
     pub queue: Queue<Arc<Core>>,
-    /// The names of calls that are over, and whose handlers want to know.
+    /// The names of watched calls that ended before they were answered.
     overs: Queue<u64>,
-    /// Those who wait until there is no connection.
+    /// The wakers for the end of the last connection.
     waiting: Arc<Wakers>,
     listeners: Mutex<Vec<Arc<Listener>>>,
     links: Mutex<Vec<Weak<Link<ServerRole>>>>,
@@ -68,7 +68,7 @@ pub struct Shared {
     draining: AtomicBool,
 }
 
-/// A socket that listens.
+/// A listening socket.
 struct Listener {
     shared: Arc<Shared>,
     socket: UnixListener,
@@ -76,7 +76,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Accepts all that wait.
+    /// Accepts all connections in the backlog.
     fn accept(self: &Arc<Self>) {
         loop {
             match self.socket.accept() {
@@ -84,7 +84,8 @@ impl Listener {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    // No descriptor is left, for example. epoll would tell of it without end.
+                    // The process may have no descriptor left. Pause, because epoll would report the socket again and
+                    // again.
                     self.watch(false);
                     let weak: Weak<dyn Expire> = Arc::downgrade(self) as Weak<dyn Expire>;
                     self.shared.reactor.set_timer(Instant::now() + ACCEPT_PAUSE, weak);
@@ -119,7 +120,7 @@ impl Expire for Listener {
     }
 }
 
-/// How long a server that can't accept waits before it tries again.
+/// The pause of a server that cannot accept connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Shared {
@@ -135,7 +136,7 @@ impl Shared {
                 .max_header_list_size(MOST_HEADER_BYTES);
             Ok(ServerRole { shared: Arc::clone(self), stage: Stage::Handshake(Box::pin(builder.handshake(io))) })
         });
-        let Ok(link) = made else { return }; // no descriptor or no memory is left: the client sees its connection end
+        let Ok(link) = made else { return }; // no descriptor or memory is left, and the connection is closed
         self.connections.fetch_add(1, Ordering::SeqCst);
         {
             let mut links = lock(&self.links);
@@ -177,7 +178,7 @@ impl Shared {
         }
     }
 
-    fn hear_news(&self) {
+    fn handle_news(&self) {
         loop {
             let news = std::mem::take(&mut *lock(&self.news));
             if news.is_empty() {
@@ -190,22 +191,23 @@ impl Shared {
     }
 }
 
-/// Streams that one connection may have open. A client that wants more opens another connection, or waits.
+/// The most open streams of one connection. A client that needs more waits or opens another connection.
 const MOST_STREAMS: u32 = 1000;
 
-/// As C-core has it (GRPC_DEFAULT_ABSOLUTE_MAX_METADATA_SIZE is 16 KiB; it takes more from large calls).
+/// The most metadata of a call. C-core has 16 KiB (GRPC_DEFAULT_ABSOLUTE_MAX_METADATA_SIZE) and accepts more from large
+/// calls.
 const MOST_HEADER_BYTES: u32 = 64 * 1024;
 
 enum Stage {
     Handshake(Pin<Box<Handshake<Io, Outgoing>>>),
     Open(Box<Connection<Io, Outgoing>>),
-    /// All has been said, and the client is to hear it: a socket that is closed while it writes loses what it has not
-    /// read yet, which says that the server has not seen its last calls.
+    /// All frames have been sent, and the client must read them. If the socket were closed while the client writes, the
+    /// client would lose the unread frames, which tell it that the server has not seen its last calls.
     Lingering,
     Closed,
 }
 
-/// How long a client may take to close a connection that the server has ended.
+/// How long a client may take to close a connection after the server has ended it.
 const LINGER: Duration = Duration::from_secs(1);
 
 struct ServerRole {
@@ -223,9 +225,9 @@ impl ServerRole {
 
 impl Drop for ServerRole {
     fn drop(&mut self) {
-        // Its streams hear that it has ended.
+        // The end of the connection ends its streams.
         self.stage = Stage::Closed;
-        self.shared.hear_news();
+        self.shared.handle_news();
         if self.shared.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.waiting.wake_all();
         }
@@ -260,7 +262,7 @@ impl Role for ServerRole {
                 Poll::Pending => break Poll::Pending,
             }
         };
-        self.shared.hear_news();
+        self.shared.handle_news();
         ended
     }
 }
@@ -272,18 +274,18 @@ struct State {
     incoming: Option<Incoming>,
     /// The request of a unary call.
     request: Option<Bytes>,
-    /// The response's encoding, once its headers have been sent.
+    /// The encoding of the response, after its headers have been sent.
     encoding: Option<Encoding>,
     timer: Option<Timer>,
-    /// Nobody wants the answer any more: cancelled, disconnected, or the deadline has passed.
+    /// The call ended before it was answered: cancelled, disconnected, or the deadline has passed.
     over: bool,
-    /// By what name the handler wants to hear that it is over.
+    /// The name under which `next_over` reports that the call is over.
     watched: Option<u64>,
     expired: bool,
     finished: bool,
 }
 
-/// A call that has come.
+/// A call.
 pub struct Core {
     shared: Arc<Shared>,
     link: Arc<Link<ServerRole>>,
@@ -294,13 +296,13 @@ pub struct Core {
     exempt: bool,
     state: Mutex<State>,
     waiting: Arc<Wakers>,
-    /// Those who wait for the call to be over before it has been answered.
+    /// The wakers for the end of the call before it has been answered.
     watching: Arc<Wakers>,
-    /// The call waits for its only request, and for a worker then.
+    /// The call waits for its only request. After that, it waits for a worker.
     awaits_request: AtomicBool,
 }
 
-/// h2 wakes it when there is news of a call. It alone keeps a call that waits for its request.
+/// The waker of a call for h2. It holds the only reference to a call that waits for its request.
 struct News {
     core: Weak<Core>,
     _kept: Option<Arc<Core>>,
@@ -314,7 +316,7 @@ impl Wake for News {
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(core) = self.core.upgrade() {
             core.waiting.wake_all();
-            // h2 holds its lock while it wakes, so the call is looked at later.
+            // Handle the event later, because h2 holds its lock now.
             let shared = Arc::clone(&core.shared);
             lock(&shared.news).push(core);
         }
@@ -334,7 +336,7 @@ impl Core {
         if head.method != Method::POST || !is_grpc {
             let status = if head.method == Method::POST { 415 } else { 405 };
             let mut response = Response::new(());
-            *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status of HTTP");
+            *response.status_mut() = http::StatusCode::from_u16(status).expect("405 and 415 are valid");
             let _ = respond.send_response(response, true);
             return;
         }
@@ -382,7 +384,7 @@ impl Core {
         Waker::from(Arc::new(News { core: Arc::downgrade(self), _kept: kept }))
     }
 
-    /// Learns what has come up.
+    /// Handles an event of the call.
     fn look(self: &Arc<Self>) {
         let waker = self.waker();
         let mut cx = Context::from_waker(&waker);
@@ -394,13 +396,13 @@ impl Core {
         }
     }
 
-    /// Hands the call to a worker when its only request is there, so that no worker waits for it.
+    /// Passes the call to a worker when its only request has arrived, so that no worker waits for it.
     fn await_request(self: &Arc<Self>, cx: &mut Context<'_>) {
         let received = {
             let mut state = lock(&self.state);
             let state = &mut *state;
             if !self.awaits_request.load(Ordering::SeqCst) {
-                return; // another thread, which drives another connection, has been faster
+                return; // another thread was faster
             }
             let Some(incoming) = state.incoming.as_mut() else { return };
             let received = match incoming.poll_message(cx) {
@@ -425,7 +427,7 @@ impl Core {
         self.shared.queue.push(Arc::clone(self), self.exempt);
     }
 
-    /// Learns whether the client has gone, and has the waker called when it goes.
+    /// Returns whether the client has ended the call. If not, wakes the waker when it does.
     fn poll_over(&self, cx: &mut Context<'_>) -> bool {
         let mut state = lock(&self.state);
         let state = &mut *state;
@@ -452,7 +454,7 @@ impl Core {
         self.watching.wake_all();
     }
 
-    /// The next request; None when there are no more; an error when the call can't go on.
+    /// Returns the next request, None after the last one, or an error if the call cannot continue.
     fn poll_receive(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
         self.waiting.add(cx);
         let waker = self.waker();
@@ -483,7 +485,7 @@ impl Core {
         state.send = respond.send_response(response, false).ok();
     }
 
-    /// Sends a message when the one before has left; false when nobody wants it.
+    /// Sends a message after the previous one has been sent. Returns false if the call is over.
     fn poll_send(self: &Arc<Self>, cx: &mut Context<'_>, message: &mut Option<Outgoing>) -> Poll<bool> {
         self.waiting.add(cx);
         let waker = self.waker();
@@ -505,11 +507,11 @@ impl Core {
                 }
             }
         }
-        let message = message.take().expect("it is sent once");
+        let message = message.take().expect("a message is sent once");
         Poll::Ready(send.send_data(message, false).is_ok())
     }
 
-    /// Sends the status, and a last message before it; nothing where the call is over.
+    /// Sends the last message, if any, and the status. Sends nothing if the call is over.
     fn finish(&self, message: Option<Outgoing>, status: &Status) {
         {
             let mut state = lock(&self.state);
@@ -530,7 +532,7 @@ impl Core {
                         refuse(&mut respond, status);
                     }
                 }
-                // What the client may still send is of no use: h2 resets the stream with NO_ERROR.
+                // Discard further requests: h2 resets the stream with NO_ERROR.
                 state.incoming = None;
                 self.waiting.wake_all();
             }
@@ -548,7 +550,7 @@ impl Core {
     }
 }
 
-/// Answers with a status alone.
+/// Answers with only a status.
 fn refuse(respond: &mut SendResponse<Outgoing>, status: &Status) {
     let mut response = Response::new(());
     *response.headers_mut() = status.to_trailers();
@@ -587,7 +589,7 @@ impl Drop for Core {
         if state.finished {
             return;
         }
-        // Nobody has answered it: its queue was dropped, or its handler was.
+        // The call was not answered, because its queue or its handler was dropped.
         if self.counted {
             self.shared.active.fetch_sub(1, Ordering::SeqCst);
         }
@@ -609,7 +611,7 @@ pub struct Server(Arc<Shared>);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The listeners and connections hold what they share.
+        // Listeners and connections keep the shared state alive, so close them.
         self.0.drain();
         self.0.abort();
     }
@@ -642,12 +644,12 @@ impl Server {
         })))
     }
 
-    /// Tells how a method is called.
+    /// Registers the properties of a method.
     fn register(&self, method: String, unary_request: bool, exempt: bool) {
         lock(&self.0.kinds).insert(method, Kind { unary_request, exempt });
     }
 
-    /// Serves on a copy of a descriptor of a Unix socket that listens.
+    /// Serves on a listening Unix socket, with a copy of its descriptor.
     fn listen(&self, py: Python<'_>, descriptor: i32) -> PyResult<()> {
         let socket = UnixListener::from(copy_of(py, descriptor)?);
         socket.set_nonblocking(true)?;
@@ -659,85 +661,85 @@ impl Server {
         Ok(())
     }
 
-    /// The descriptor that an event loop watches for reading, to call `turn`.
+    /// Returns the descriptor for an event loop. When it is readable, the loop calls `turn`.
     fn fileno(&self) -> i32 {
         self.0.reactor.as_fd().as_raw_fd()
     }
 
-    /// Does what has come up and returns the calls that have come; in the thread of the event loop.
+    /// Handles events and returns the new calls. Call it in the thread of the event loop.
     fn turn(&self, py: Python<'_>) -> PyResult<Vec<ServerCall>> {
         self.0.futures.turn(py)?;
         Ok(std::iter::from_fn(|| self.0.queue.pop_any()).map(ServerCall).collect())
     }
 
-    /// Waits for a call and returns it; None after `timeout` seconds, or when workers are asked to leave.
+    /// Waits for a call. Returns None after `timeout` seconds or after `release_workers`.
     ///
-    /// `exempt` asks for the calls of exempt methods alone.
+    /// With `exempt`, returns only calls of exempt methods. Otherwise returns only other calls.
     fn next(&self, py: Python<'_>, exempt: bool, timeout: f64) -> Option<ServerCall> {
         let deadline = Instant::now() + Duration::from_secs_f64(timeout);
         let shared = &self.0;
         py.detach(|| shared.queue.next(&shared.reactor, exempt, deadline)).map(ServerCall)
     }
 
-    /// Starts the thread that has another worker lead where a handler takes long.
+    /// Starts the thread that makes another worker lead when a handler takes long.
     fn start_guard(&self) -> PyResult<()> {
         Ok(workers::start_guard(Arc::downgrade(&self.0))?)
     }
 
-    /// How many workers wait for a call.
+    /// Returns how many workers wait for a call.
     fn idle(&self) -> usize {
         self.0.queue.idle()
     }
 
-    /// Has `next` and `next_over` return None from now on.
+    /// Makes `next` and `next_over` return None from now on.
     fn release_workers(&self) {
         self.0.queue.close();
         self.0.overs.close();
     }
 
-    /// Accepts what has connected, closes the listeners, and tells all clients to open no more calls here.
+    /// Accepts the connections in the backlogs, closes the listeners, and sends GOAWAY to all clients.
     fn drain(&self, py: Python<'_>) {
         py.detach(|| self.0.drain());
     }
 
-    /// Closes all connections, whatever is in progress.
+    /// Closes all connections and ends their calls.
     fn abort(&self, py: Python<'_>) {
         py.detach(|| self.0.abort());
     }
 
-    /// Waits until there is no connection; False after `timeout` seconds.
+    /// Waits until the last connection has ended. Returns False after `timeout` seconds.
     fn wait_quiet(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let shared = &self.0;
         let deadline = Instant::now() + Duration::from_secs_f64(timeout);
         Ok(blocking(py, &shared.reactor, Some(deadline), || (), |cx| shared.poll_quiet(cx))?.is_some())
     }
 
-    /// Whether there is no connection; resolves the future otherwise when the last one ends.
+    /// Returns whether the server has no connection. If not, resolves the future when the last one ends.
     fn quiet_nowait(&self, future: &Bound<'_, PyAny>) -> bool {
         let waker = self.0.futures.waker(future);
         self.0.poll_quiet(&Context::from_waker(&waker)).is_ready()
     }
 
-    /// Waits for a call that is over before it was answered, and returns its name; None after `timeout` seconds.
+    /// Waits for a watched call that ends before it is answered, and returns its name. Returns None after `timeout`
+    /// seconds.
     fn next_over(&self, py: Python<'_>, timeout: f64) -> Option<u64> {
         let deadline = Instant::now() + Duration::from_secs_f64(timeout);
         let shared = &self.0;
         py.detach(|| shared.overs.next(&shared.reactor, false, deadline))
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     fn connections(&self) -> usize {
         self.0.connections.load(Ordering::SeqCst)
     }
 
-    /// How many calls are in progress that count.
+    /// Returns the number of counted calls in progress.
     fn active(&self) -> usize {
         self.0.active.load(Ordering::SeqCst)
     }
 }
 
-/// Copies a descriptor that Python has. A number is not a descriptor for Rust, which would take it on trust, so Python
-/// sends it over a socket.
+/// Copies a descriptor of Python. Rust cannot use its number without unsafe code, so Python sends it over a socket.
 fn copy_of(py: Python<'_>, descriptor: i32) -> PyResult<OwnedFd> {
     let (ours, theirs) = UnixStream::pair()?;
     let module = py.import("socket")?;
@@ -754,10 +756,10 @@ fn copy_of(py: Python<'_>, descriptor: i32) -> PyResult<OwnedFd> {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
     });
-    copies.flatten().next().ok_or_else(|| PyOSError::new_err(format!("descriptor {descriptor} can't be copied")))
+    copies.flatten().next().ok_or_else(|| PyOSError::new_err(format!("cannot copy descriptor {descriptor}")))
 }
 
-/// A call that has come, for its handler.
+/// A call, for its handler.
 #[pyclass(frozen, module = "samehost_native._engine")]
 pub struct ServerCall(Arc<Core>);
 
@@ -768,30 +770,30 @@ impl ServerCall {
         &self.0.method
     }
 
-    /// The client's metadata.
+    /// Returns the metadata of the client.
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(to_metadata(py, &self.0.headers)?.into_pyobject(py)?.into_any())
     }
 
-    /// The request of a unary call, once.
+    /// Returns the request of a unary call. Returns None if it has not arrived or was already returned.
     fn request<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         lock(&self.0.state).request.take().map(|request| PyBytes::new(py, &request))
     }
 
-    /// (pid, uid, gid) of the process that connected, when it connected (SO_PEERCRED).
+    /// Returns (pid, uid, gid) of the client at the time when it connected (SO_PEERCRED).
     fn peer_credentials(&self) -> PyResult<(i32, u32, u32)> {
         let found = socket_peercred(self.0.link.socket()).map_err(io::Error::from)?;
         Ok((found.pid.as_raw_nonzero().get(), found.uid.as_raw(), found.gid.as_raw()))
     }
 
-    /// Waits for the next request and returns it; None when there are no more, False when the call is over.
+    /// Waits for the next request. Returns None after the last one, and False if the call is over.
     fn receive<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let core = &self.0;
         let received = blocking(py, &core.shared.reactor, None, || core.link.flush(), |cx| core.poll_receive(cx))?;
         received.map_or(Ok(None), |received| self.received(py, received))
     }
 
-    /// Like `receive`, but returns True and resolves the future when there is news.
+    /// Returns the same as `receive`, or True if it would wait. Then resolves the future later.
     fn receive_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
@@ -822,7 +824,7 @@ impl ServerCall {
         Ok(())
     }
 
-    /// Sends a message when there is room for it; False when nobody wants it.
+    /// Waits for space and sends a message. Returns False if the call is over.
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool) -> PyResult<bool> {
         let core = &self.0;
         let Some(mut outgoing) = self.outgoing(py, message, compress) else { return Ok(false) };
@@ -832,7 +834,8 @@ impl ServerCall {
         Ok(sent.unwrap_or(false))
     }
 
-    /// Sends a message and returns True, False when nobody wants it, or None and resolves the future when there is room.
+    /// Sends a message and returns True, or False if the call is over. Returns None if there is no space, and resolves
+    /// the future later.
     fn send_nowait(
         &self,
         py: Python<'_>,
@@ -851,7 +854,7 @@ impl ServerCall {
         }
     }
 
-    /// Sends the status, and a last message before it.
+    /// Sends the last message, if any, and the status.
     #[pyo3(signature = (code, details, trailing, message, compress))]
     fn finish(
         &self,
@@ -877,7 +880,7 @@ impl ServerCall {
         Ok(())
     }
 
-    /// Whether somebody waits for the answer.
+    /// Returns whether the client still waits for the answer.
     fn is_active(&self) -> bool {
         let core = &self.0;
         let mut state = lock(&core.state);
@@ -887,14 +890,14 @@ impl ServerCall {
         !state.over && !state.finished
     }
 
-    /// Has `next_over` return a name when the call is over before it has been answered; False when it is already.
+    /// Makes `next_over` return a name if the call ends before it is answered. Returns False if it has ended.
     fn watch(&self, name: u64) -> bool {
         let mut state = lock(&self.0.state);
         state.watched = Some(name);
         !state.over && !state.finished
     }
 
-    /// Resolves a future when the call is over before it has been answered; True when it is already.
+    /// Resolves a future if the call ends before it is answered. Returns whether it has ended.
     fn watch_over(&self, future: &Bound<'_, PyAny>) -> bool {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
@@ -902,12 +905,12 @@ impl ServerCall {
         lock(&core.state).over
     }
 
-    /// Whether the deadline has passed.
+    /// Returns whether the deadline has passed.
     fn is_expired(&self) -> bool {
         lock(&self.0.state).expired
     }
 
-    /// Seconds until the deadline.
+    /// Returns the seconds until the deadline, or None without a deadline.
     fn time_remaining(&self) -> Option<f64> {
         self.0.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64())
     }
@@ -931,7 +934,7 @@ impl ServerCall {
         }
     }
 
-    /// The message as it is sent; where it is too long, the call ends with that.
+    /// Returns the message to send. If it is too long, ends the call and returns None.
     fn outgoing(&self, py: Python<'_>, message: &Bound<'_, PyBytes>, compress: bool) -> Option<Option<Outgoing>> {
         let core = &self.0;
         let encoding =

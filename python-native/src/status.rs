@@ -13,16 +13,16 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-/// What `grpc-message` escapes: all but printable ASCII, and the percent sign.
+/// The characters that `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// Peers send base64 with padding or without (gRPC over HTTP/2, "Binary-Header").
+/// Peers send base64 with or without padding (gRPC over HTTP/2, "Binary-Header").
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The status codes of gRPC that this engine makes itself.
+/// The status codes of gRPC that this engine creates itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     Ok = 0,
@@ -37,16 +37,16 @@ pub enum Code {
     Unauthenticated = 16,
 }
 
-/// Whether a server has seen a call, which may be made again where none has.
+/// Whether a server has seen a call. A call that no server has seen can be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     Yes = 0,
     No = 1,
-    /// What accepted the connection did not speak HTTP/2.
+    /// The program that accepted the connection does not speak HTTP/2.
     NoServer = 2,
 }
 
-/// How a call ended.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub code: i32,
@@ -61,16 +61,16 @@ impl Status {
         Self { code: code as i32, details: details.into(), trailers: Box::default(), seen: Seen::Yes }
     }
 
-    /// The status of a call whose connection or stream broke (gRPC over HTTP/2, "Errors").
+    /// Returns the status of a call whose connection or stream failed (gRPC over HTTP/2, "Errors").
     pub fn from_h2(error: &h2::Error) -> Self {
         let reason = error.reason().unwrap_or(Reason::NO_ERROR);
         if error.is_go_away() && error.is_remote() {
-            // h2 tells it of the streams alone that the server says it will not handle.
+            // h2 returns this error only for streams that the server will not handle.
             let seen = if reason == Reason::NO_ERROR { Seen::No } else { Seen::Yes };
             return Self { seen, ..Self::new(Code::Unavailable, format!("the server closed the connection: {error}")) };
         }
         if !error.is_reset() {
-            return Self::new(Code::Unavailable, format!("the connection broke: {error}"));
+            return Self::new(Code::Unavailable, format!("the connection failed: {error}"));
         }
         let code = match reason {
             Reason::REFUSED_STREAM => Code::Unavailable,
@@ -95,7 +95,7 @@ impl Status {
         Self { code: code.unwrap_or(Code::Unknown as i32), details, trailers: Box::new(trailers), seen: Seen::Yes }
     }
 
-    /// The status of an answer that is not gRPC's (gRPC, "HTTP to gRPC Status Code Mapping").
+    /// Returns the status for an answer without gRPC (gRPC, "HTTP to gRPC Status Code Mapping").
     pub fn from_http(status: StatusCode) -> Self {
         let code = match status.as_u16() {
             400 => Code::Internal,
@@ -108,7 +108,7 @@ impl Status {
         Self::new(code, format!("the server answered with HTTP status {}", status.as_u16()))
     }
 
-    /// The trailers that tell it.
+    /// Returns the trailers of this status.
     pub fn to_trailers(&self) -> HeaderMap {
         let mut trailers = HeaderMap::clone(&self.trailers);
         trailers.insert("grpc-status", HeaderValue::from(self.code));
@@ -122,7 +122,7 @@ impl Status {
     }
 }
 
-/// Reads `grpc-timeout`.
+/// Parses `grpc-timeout`.
 pub fn parse_timeout(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -141,7 +141,7 @@ pub fn parse_timeout(value: &HeaderValue) -> Option<Duration> {
     })
 }
 
-/// Writes `grpc-timeout`, which has eight digits at most.
+/// Formats `grpc-timeout`, which has at most eight digits.
 pub fn format_timeout(left: Duration) -> HeaderValue {
     const MOST: u128 = 99_999_999;
     let micros = left.as_micros();
@@ -162,15 +162,16 @@ pub fn add_metadata(headers: &mut HeaderMap, metadata: &Bound<'_, PyAny>) -> PyR
         let key = key.to_cow()?;
         let name = HeaderName::from_lowercase(key.as_bytes()).map_err(|_| {
             PyValueError::new_err(format!(
-                "metadata key {key:?} is invalid: use lowercase ASCII letters, digits, '-', '_' and '.'"
+                "invalid metadata key {key:?}: use lowercase ASCII letters, digits, '-', '_' and '.'"
             ))
         })?;
         if key.starts_with("grpc-") && key != "grpc-status-details-bin" && !is_allowed_reserved(&key) {
-            return Err(PyValueError::new_err(format!("metadata key {key:?} is reserved for gRPC")));
+            let fault = format!("invalid metadata key {key:?}: gRPC reserves it; use another key");
+            return Err(PyValueError::new_err(fault));
         }
         let value = if key.ends_with("-bin") {
             let bytes: &Bound<'_, PyBytes> = value.cast().map_err(|_| {
-                PyTypeError::new_err(format!("metadata {key:?} is no bytes: a key that ends in -bin has bytes"))
+                PyTypeError::new_err(format!("invalid metadata {key:?}: a key that ends in -bin needs bytes"))
             })?;
             HeaderValue::try_from(STANDARD_NO_PAD.encode(bytes.as_bytes()))
         } else if let Ok(text) = value.cast::<PyString>() {
@@ -178,8 +179,8 @@ pub fn add_metadata(headers: &mut HeaderMap, metadata: &Bound<'_, PyAny>) -> PyR
         } else {
             HeaderValue::from_bytes(value.cast::<PyBytes>()?.as_bytes())
         };
-        let value = value
-            .map_err(|_| PyValueError::new_err(format!("metadata {key:?} has a value that is not printable ASCII")))?;
+        let value =
+            value.map_err(|_| PyValueError::new_err(format!("invalid metadata {key:?}: use printable ASCII")))?;
         headers.append(name, value);
     }
     Ok(())
@@ -196,7 +197,7 @@ fn is_allowed_reserved(key: &str) -> bool {
     )
 }
 
-/// Whether a header belongs to the transport, not to the metadata of a call.
+/// Returns whether a header belongs to the transport and not to the metadata of a call.
 fn is_of_transport(name: &str) -> bool {
     matches!(
         name,
@@ -210,7 +211,7 @@ fn is_of_transport(name: &str) -> bool {
     )
 }
 
-/// Returns metadata as a Python program has it: pairs of a key and a string, or bytes where the key ends in -bin.
+/// Returns metadata for Python: pairs of a key and a string, or bytes if the key ends in -bin.
 pub fn to_metadata<'py>(
     py: Python<'py>,
     headers: &HeaderMap,
@@ -223,7 +224,7 @@ pub fn to_metadata<'py>(
         }
         let key = PyString::new(py, name);
         if name.ends_with("-bin") {
-            // Values that were joined by commas are one header for HTTP, and several for gRPC.
+            // Values joined by commas are one header in HTTP and several in gRPC.
             for part in value.as_bytes().split(|byte| *byte == b',') {
                 let bytes = BASE64.decode(part.trim_ascii()).unwrap_or_else(|_| part.to_vec());
                 pairs.push((key.clone(), PyBytes::new(py, &bytes).into_any()));
@@ -236,7 +237,7 @@ pub fn to_metadata<'py>(
     Ok(pairs)
 }
 
-/// Takes a message of Python: a copy of a short one, and of a long one the object itself.
+/// Returns the bytes of a message. Copies a short message, and keeps the Python object of a long one.
 pub fn message_of(message: &Bound<'_, PyBytes>) -> Bytes {
     const SHORT_BYTES: usize = 4096;
     let bytes = message.as_bytes();
@@ -252,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_written_with_eight_digits_at_most() {
+    fn a_timeout_is_formatted_with_at_most_eight_digits() {
         for (timeout, text) in [
             (Duration::ZERO, "0u"),
             (Duration::from_micros(99_999_999), "99999999u"),
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_read_in_every_unit() {
+    fn a_timeout_is_parsed_in_every_unit() {
         for (text, timeout) in [
             ("1H", Some(Duration::from_secs(3600))),
             ("2M", Some(Duration::from_secs(120))),
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_passes_through_trailers() {
+    fn a_status_is_the_same_after_trailers() {
         let mut sent = Status::new(Code::Unavailable, "50 % of \u{2603}\n");
         sent.trailers.insert("x-more", HeaderValue::from_static("yes"));
         let received = Status::from_trailers(sent.to_trailers());

@@ -1,7 +1,8 @@
-//! The calls that wait for a worker, and the threads that wait for a call.
+//! The queue of calls that wait for a worker, and the workers that wait for a call.
 //!
-//! A worker that waits leads the reactor and runs what it reads itself, so a short handler costs no hand-over. While it
-//! runs, nobody leads: the guard sees to it that another worker does when a handler takes longer than a tick.
+//! A worker that waits leads the reactor and runs the calls that it reads, so that a short handler needs no switch
+//! between threads. No thread leads while the handler runs. If it runs longer than a tick, the guard makes another
+//! worker lead.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,10 +14,10 @@ use std::time::{Duration, Instant};
 use crate::reactor::{Reactor, Waited, lock};
 use crate::server::Shared;
 
-/// How many calls are handed over at once after one that took long.
+/// After a handler that took long, this many calls make another worker lead at once.
 const WARY_CALLS: usize = 64;
 
-/// A handler that runs longer than one to two of these has another worker lead.
+/// If a handler runs longer than one to two ticks, another worker leads.
 const TICK: Duration = Duration::from_millis(1);
 
 struct Calls<T> {
@@ -26,15 +27,15 @@ struct Calls<T> {
     waiting: Vec<(bool, Waker)>,
 }
 
-/// The calls that wait.
+/// The queue of waiting calls.
 pub struct Queue<T> {
     calls: Mutex<Calls<T>>,
     closed: AtomicBool,
     idle: AtomicUsize,
-    /// Calls that have been taken: shows that workers get on.
+    /// The number of calls taken, which shows that workers make progress.
     taken: AtomicUsize,
     wary: AtomicUsize,
-    /// The guard's thread, while it sleeps.
+    /// The thread of the guard while it sleeps.
     asleep: Mutex<Option<Thread>>,
 }
 
@@ -52,7 +53,7 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Adds a call, and wakes a worker for it.
+    /// Adds a call and wakes a worker.
     pub fn push(&self, call: T, exempt: bool) {
         let waker = {
             let mut calls = lock(&self.calls);
@@ -75,7 +76,7 @@ impl<T> Queue<T> {
         self.idle.load(Ordering::SeqCst)
     }
 
-    /// Sends all workers away.
+    /// Makes `next` return None to all workers.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let waiting = std::mem::take(&mut lock(&self.calls).waiting);
@@ -84,7 +85,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits for a call, leading the reactor.
+    /// Waits for a call, and leads the reactor meanwhile.
     pub fn next(&self, reactor: &Arc<Reactor>, exempt: bool, deadline: Instant) -> Option<T> {
         let counted = usize::from(!exempt);
         self.idle.fetch_add(counted, Ordering::SeqCst);
@@ -117,8 +118,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// What the guard does at each tick: has a worker lead, or take a call, where none has got on since the last tick.
-    /// Returns what it has seen, for the next tick.
+    /// Runs the guard for one tick. If no worker has made progress since the last tick, makes a worker lead or take a
+    /// call. Returns the progress, for the next tick.
     fn tick(&self, reactor: &Arc<Reactor>, seen: (usize, u64)) -> (usize, u64) {
         let now = (self.taken.load(Ordering::SeqCst), reactor.turns());
         let is_waiting = !lock(&self.calls).ordinary.is_empty();
@@ -134,10 +135,10 @@ impl<T> Queue<T> {
     }
 }
 
-/// A guard that has seen nothing for so many ticks sleeps until the next call.
+/// After this many ticks without a call, the guard sleeps until the next call.
 const QUIET_TICKS: u32 = 100;
 
-/// Starts the thread that watches over the workers; it ends with the server.
+/// Starts the guard, a thread that watches the workers. It ends with the server.
 pub fn start_guard(server: Weak<Shared>) -> std::io::Result<()> {
     let watch = move || {
         let mut seen = (0, 0);
@@ -160,5 +161,5 @@ pub fn start_guard(server: Weak<Shared>) -> std::io::Result<()> {
     thread::Builder::new().name("samehost-guard".into()).spawn(watch).map(drop)
 }
 
-/// How soon a guard that sleeps hears that its server has gone.
+/// How long a sleeping guard waits before it checks whether its server was dropped.
 const SLEEP: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-"""Servers and channels of both engines, of which at least one is native in each test."""
+"""Servers and channels of both engines. In each test, at least one end is native."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ import samehost_native
 import samehost_native.aio
 
 WITHIN = 20.0
-"""Seconds for what takes milliseconds when nothing is wrong."""
+"""Seconds before a test fails. The steps take milliseconds."""
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def path() -> Iterator[Path]:
 
 
 class Loop:
-    """An event loop in a thread of its own."""
+    """An event loop in a new thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -43,7 +43,7 @@ class Loop:
 
 @contextlib.contextmanager
 def serving(path: Path, handlers: dict[str, Any], **options: Any) -> Iterator[samehost_native.Server]:
-    """A synchronous native server of the methods of `/test.Test/`."""
+    """Runs a synchronous native server with methods of `/test.Test/`."""
     server = samehost_native.Server(**options)
     server.add_registered_method_handlers("test.Test", handlers)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -59,7 +59,7 @@ def serving(path: Path, handlers: dict[str, Any], **options: Any) -> Iterator[sa
 
 @contextlib.contextmanager
 def serving_async(path: Path, handlers: dict[str, Any], **options: Any) -> Iterator[samehost_native.aio.Server]:
-    """An asyncio native server of the methods of `/test.Test/`, in a loop in another thread."""
+    """Runs an asyncio native server with methods of `/test.Test/`, in a loop in another thread."""
     loop = Loop()
 
     async def start() -> samehost_native.aio.Server:
@@ -83,12 +83,12 @@ def serving_async(path: Path, handlers: dict[str, Any], **options: Any) -> Itera
 
 
 def grpcio_channel(path: Path) -> grpc.Channel:
-    """grpcio's own channel to the same socket."""
+    """Returns a channel of grpcio to the socket."""
     return grpc.insecure_channel(f"unix:{path}", [("grpc.default_authority", "localhost")])
 
 
 def native_channel(path: Path) -> Any:
-    """A native channel to the socket."""
+    """Returns a native channel to the socket."""
     return samehost_native.Channel(str(path))
 
 

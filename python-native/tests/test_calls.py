@@ -1,4 +1,4 @@
-"""What calls do between a native server and clients of both engines."""
+"""Calls between a native server and clients of both engines."""
 
 import contextlib
 import gc
@@ -71,7 +71,7 @@ def served(request: pytest.FixtureRequest, path: Path) -> Iterator[Any]:
 
 @pytest.mark.parametrize("size", [0, 1, 100, 70_000, 3_000_000])
 @pytest.mark.usefixtures("served")
-def test_a_message_of_any_size_comes_back(channel: Any, size: int) -> None:
+def test_a_message_of_any_size_is_echoed(channel: Any, size: int) -> None:
     message = bytes(index % 251 for index in range(size))
     assert channel.unary_unary("/test.Test/Echo")(message, timeout=WITHIN) == message
 
@@ -184,7 +184,7 @@ def test_a_cancellation_reaches_the_handler(path: Path, channel: Any) -> None:
         assert over.wait(WITHIN)
 
 
-def test_blocked_handlers_hold_up_nobody_else(path: Path, channel: Any) -> None:
+def test_blocked_handlers_do_not_delay_other_calls(path: Path, channel: Any) -> None:
     release = threading.Event()
 
     def block(*_: Any) -> bytes:
@@ -221,7 +221,7 @@ def test_too_many_calls_are_refused(path: Path, channel: Any) -> None:
             assert call.result() == b""
 
 
-def test_a_message_that_is_too_long_is_refused(path: Path, channel: Any) -> None:
+def test_a_message_above_the_limit_is_refused(path: Path, channel: Any) -> None:
     with serving(path, HANDLERS, max_receive=1000):
         with pytest.raises(grpc.RpcError) as failed:
             channel.unary_unary("/test.Test/Echo")(bytes(1001), timeout=WITHIN)
@@ -236,7 +236,7 @@ def test_compressed_messages(path: Path, channel: Any, compression: grpc.Compres
         assert channel.unary_unary("/test.Test/Echo")(message, timeout=WITHIN, compression=compression) == message
 
 
-def test_what_a_handler_raises_is_unknown(path: Path, channel: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_of_a_handler_is_unknown(path: Path, channel: Any, caplog: pytest.LogCaptureFixture) -> None:
     def fail(*_: Any) -> bytes:
         raise LookupError("no such thing")
 
@@ -258,7 +258,7 @@ def test_a_server_knows_the_uid_of_its_caller(path: Path, channel: Any) -> None:
         assert channel.unary_unary("/test.Test/Who")(b"", timeout=WITHIN) == str(os.getuid()).encode()
 
 
-def test_a_stop_lets_calls_finish_and_refuses_none(path: Path, channel: Any) -> None:
+def test_a_stop_waits_for_running_calls(path: Path, channel: Any) -> None:
     begun, release = threading.Event(), threading.Event()
 
     def block(*_: Any) -> bytes:
@@ -276,12 +276,12 @@ def test_a_stop_lets_calls_finish_and_refuses_none(path: Path, channel: Any) -> 
         assert stopped.wait(WITHIN)
 
 
-def test_an_idle_client_does_not_hold_up_a_stop(path: Path, channel: Any) -> None:
+def test_an_idle_client_does_not_delay_a_stop(path: Path, channel: Any) -> None:
     with serving(path, HANDLERS) as server:
         assert channel.unary_unary("/test.Test/Echo")(b"x", timeout=WITHIN) == b"x"
         begun = time.monotonic()
         assert server.stop(WITHIN).wait(WITHIN)
-        assert time.monotonic() - begun < 2, "it takes milliseconds"
+        assert time.monotonic() - begun < 2, "a stop takes milliseconds"
 
 
 def test_no_call_is_lost_while_servers_replace_each_other(path: Path, channel: Any) -> None:
@@ -323,7 +323,7 @@ def test_no_call_is_lost_while_servers_replace_each_other(path: Path, channel: A
     assert [error.details() for error in failed] == []
 
 
-def test_a_slow_reader_holds_a_fast_writer_back(path: Path) -> None:
+def test_a_slow_reader_slows_down_a_fast_writer(path: Path) -> None:
     sent = 0
 
     def flood(*_: Any) -> Iterator[bytes]:
@@ -336,8 +336,8 @@ def test_a_slow_reader_holds_a_fast_writer_back(path: Path) -> None:
         responses = channel.unary_stream("/test.Test/Flood")(b"", timeout=WITHIN)
         assert len(next(responses)) == 1_000_000
         last = -1
-        while sent != last:  # a server that is not held back would send all within a second
+        while sent != last:  # without flow control, the server would send all within a second
             last = sent
             threading.Event().wait(0.3)
-        assert sent < 40, "windows of 8 MiB hold few of them"
+        assert sent < 40, "a window of 8 MiB holds few messages"
         responses.cancel()

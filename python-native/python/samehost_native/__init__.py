@@ -1,7 +1,7 @@
-"""An engine in Rust for gRPC in Python over Unix domain sockets, behind grpc's own classes.
+"""An engine in Rust for gRPC in Python over Unix domain sockets, with the classes of grpcio.
 
-`Channel` is a grpc.Channel and `Server` a grpc.Server; `samehost_native.aio` has those of grpc.aio. Generated stubs,
-servicers and interceptors work with them as they are.
+`Channel` is a grpc.Channel and `Server` is a grpc.Server. `samehost_native.aio` has the classes of grpc.aio. Generated
+stubs, servicers and interceptors work with them unchanged.
 """
 
 from samehost_native._channel import Channel

@@ -1,4 +1,4 @@
-"""The asyncio channel, behind grpc.aio.Channel."""
+"""The asyncio channel, a grpc.aio.Channel."""
 
 import asyncio
 import time
@@ -14,29 +14,29 @@ from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
 from samehost_native._common import CODES, MAX_MESSAGE_BYTES, NO_SERVER, encoding_name, serialized
 from samehost_native._engine import Channel as Engine
 from samehost_native._engine import ClientCall
-from samehost_native._errors import NO_STATUS
+from samehost_native._errors import NO_CREDENTIALS, NO_STATUS
 from samehost_native._loop import until_news
 from samehost_native._version import USER_AGENT
 
 _CONNECTIVITY_PACE = 0.1
-"""Seconds between two looks at the connection for those who wait for it to change."""
+"""Seconds between two checks of the connection for a caller that waits for it to change."""
 
 _KEPT_BYTES = 8 * 1024 * 1024
-"""How much of a call is kept to send it again when the server says that it never began it."""
+"""How much of a call is kept to retry it if the server reports that it has not seen it."""
 
 _READY = grpc.ChannelConnectivity.READY
 
 
 class Channel(grpc.aio.Channel):
-    """A channel to the server at a Unix domain socket, for the event loop that first uses it.
+    """A channel to the server on a Unix domain socket, for the event loop that first uses it.
 
     Args:
-        path: of the socket.
+        path: the path of the socket.
         max_receive: the longest message that is received, in bytes.
         max_send: the longest message that is sent, in bytes.
-        compression: of what is sent, unless a call says otherwise.
-        decompress: decompress what is received; otherwise it is handed over as it came.
-        interceptors: of grpc.aio, each for its own kind of call, the first one outermost.
+        compression: compression of requests. A call can change it.
+        decompress: decompress responses. If False, callers receive them as they arrived.
+        interceptors: client interceptors of grpc.aio, each for its kind of call. The first one is the outermost.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Channel(grpc.aio.Channel):
         self.calls: set[Call] = set()
 
     def attach(self) -> None:
-        """Lets the running loop turn the engine."""
+        """Runs the engine in the running event loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(self.engine.fileno(), self.engine.turn)
@@ -77,7 +77,7 @@ class Channel(grpc.aio.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.aio.Channel has it."""
+        """See grpc.aio.Channel."""
         return _UnaryUnary(self, method, request_serializer, response_deserializer)
 
     def unary_stream(
@@ -87,7 +87,7 @@ class Channel(grpc.aio.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.aio.Channel has it."""
+        """See grpc.aio.Channel."""
         return _UnaryStream(self, method, request_serializer, response_deserializer)
 
     def stream_unary(
@@ -97,7 +97,7 @@ class Channel(grpc.aio.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.aio.Channel has it."""
+        """See grpc.aio.Channel."""
         return _StreamUnary(self, method, request_serializer, response_deserializer)
 
     def stream_stream(
@@ -107,11 +107,11 @@ class Channel(grpc.aio.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.aio.Channel has it."""
+        """See grpc.aio.Channel."""
         return _StreamStream(self, method, request_serializer, response_deserializer)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """As grpc.aio.Channel has it."""
+        """See grpc.aio.Channel."""
         if self.is_closed:
             return grpc.ChannelConnectivity.SHUTDOWN
         if try_to_connect:
@@ -123,17 +123,17 @@ class Channel(grpc.aio.Channel):
         return grpc.ChannelConnectivity.READY if self.engine.is_connected() else grpc.ChannelConnectivity.IDLE
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """As grpc.aio.Channel has it."""
-        while self.get_state(try_to_connect=True) is last_observed_state:  # noqa: ASYNC110 - nobody tells of a server
+        """See grpc.aio.Channel."""
+        while self.get_state(try_to_connect=True) is last_observed_state:  # noqa: ASYNC110 - a server sends no event
             await asyncio.sleep(_CONNECTIVITY_PACE)
 
     async def channel_ready(self) -> None:
-        """As grpc.aio.Channel has it."""
-        while self.get_state(try_to_connect=True) is not _READY:  # noqa: ASYNC110 - nobody tells of a server
+        """See grpc.aio.Channel."""
+        while self.get_state(try_to_connect=True) is not _READY:  # noqa: ASYNC110 - a server sends no event
             await asyncio.sleep(_CONNECTIVITY_PACE)
 
     async def close(self, grace: float | None = None) -> None:
-        """Ends all calls, those in progress after the grace; new ones raise UsageError."""
+        """Closes the channel, and ends the calls in progress after the grace. New calls raise UsageError."""
         if self.is_closed:
             return
         self.is_closed = True
@@ -155,7 +155,7 @@ class Channel(grpc.aio.Channel):
 
 
 def _text(method: Any) -> str:
-    """The name of a method, which grpc's interceptors may get as bytes."""
+    """Returns the name of a method as text. Interceptors of grpcio may pass it as bytes."""
     return method.decode() if isinstance(method, bytes) else str(method)
 
 
@@ -209,7 +209,7 @@ class _Method:
 
 
 class Call(grpc.aio.Call):
-    """A call, of any of the four kinds."""
+    """A call of any of the four kinds."""
 
     _has_one_request = True
     _has_one_response = True
@@ -244,7 +244,7 @@ class Call(grpc.aio.Call):
         self._kept_bytes = 0
         self._half_closed = False
         self._status: tuple[int, str, Any, Any] | None = None
-        """How the call ended: code, details, initial and trailing metadata."""
+        """The result of the call: code, details, initial and trailing metadata. None while it runs."""
         self._message: bytes | None = None
         self._callbacks: list[Callable[[Any], None]] = []
         self._starting: asyncio.Task[Any] | None = None
@@ -255,7 +255,7 @@ class Call(grpc.aio.Call):
         channel.calls.add(self)
         if has_credentials:
             code = grpc.StatusCode.UNAUTHENTICATED.value[0]
-            self._end((code, "call credentials need TLS, and this engine speaks plaintext only", (), ()))
+            self._end((code, NO_CREDENTIALS, (), ()))
             return
         try:
             self._start_native(timeout)
@@ -292,7 +292,7 @@ class Call(grpc.aio.Call):
         return self._native
 
     async def _started(self) -> ClientCall | None:
-        """The call in the engine, started where it was not; None where it has ended before."""
+        """Returns the call in the engine, and starts it if necessary. Returns None if the call ended before."""
         if self._native is not None or self._status is not None:
             return self._native
         if self._starting is None:
@@ -317,7 +317,7 @@ class Call(grpc.aio.Call):
         self._starting = None
 
     def _start_again(self, native: ClientCall) -> bool:
-        """Has a call made again that no server has seen; False where it stays as it ended."""
+        """Retries a call that no server has seen. Returns False if the call is not retried."""
         if self._native is not native:
             return True
         status = native.status()
@@ -347,7 +347,7 @@ class Call(grpc.aio.Call):
         self._end((code, details, native.initial_metadata(), trailing))
 
     def _final(self) -> tuple[int, str, Any, Any]:
-        """How the call has ended."""
+        """Returns the result of an ended call."""
         return self._status or (*NO_STATUS[:2], (), ())
 
     # Sending
@@ -409,7 +409,7 @@ class Call(grpc.aio.Call):
             return
 
     async def _receive(self) -> bytes | None:
-        """The next message; None when the call has ended."""
+        """Returns the next message, or None if the call has ended."""
         while native := await self._started():
             message = await until_news(native.receive_nowait)
             if isinstance(message, bytes):
@@ -424,7 +424,7 @@ class Call(grpc.aio.Call):
         return self._deserializer(message) if self._deserializer else message
 
     def _raise(self) -> None:
-        """Raises what the call ended with, unless it was OK."""
+        """Raises the error of the call, unless it ended with OK."""
         code, details, initial, trailing = self._final()
         if code == 0:
             return
@@ -450,7 +450,7 @@ class Call(grpc.aio.Call):
     # grpc.aio.Call
 
     def cancel(self) -> bool:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         if self._status is not None:
             return False
         self._kept = None
@@ -466,37 +466,37 @@ class Call(grpc.aio.Call):
         return True
 
     def cancelled(self) -> bool:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         return self._status is not None and self._status[0] == 1
 
     def done(self) -> bool:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         return self._status is not None
 
     def time_remaining(self) -> float | None:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         return self._left()
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         if self._status is not None:
             callback(self)
         else:
             self._callbacks.append(callback)
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         if self._status is not None:
             return False
         self._callbacks.append(lambda _: callback())
         return True
 
     def is_active(self) -> bool:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         return self._status is None
 
     async def initial_metadata(self) -> Metadata:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         while self._status is None and (native := await self._started()):
             await until_news(lambda news: native.initial_nowait(news) or None)
             if not self._start_again(native):
@@ -504,26 +504,26 @@ class Call(grpc.aio.Call):
         return _metadata(self._final()[2])
 
     async def trailing_metadata(self) -> Metadata:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         await self.wait_until_done()
         return _metadata(self._final()[3])
 
     async def code(self) -> grpc.StatusCode:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         await self.wait_until_done()
         return CODES.get(self._final()[0], grpc.StatusCode.UNKNOWN)
 
     async def details(self) -> str:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         await self.wait_until_done()
         return self._final()[1]
 
     async def debug_error_string(self) -> str:
-        """The details."""
+        """Returns the details."""
         return await self.details()
 
     async def wait_for_connection(self) -> None:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         await self._started()
         if self._status:
             self._raise()
@@ -556,7 +556,7 @@ class _ManyResponses(Call):
     _has_one_response = False
 
     async def read(self) -> Any:
-        """As grpc.aio has it."""
+        """See grpc.aio.StreamStreamCall."""
         if self._status is not None:
             self._raise()
             return grpc.aio.EOF
@@ -583,9 +583,9 @@ class _ManyRequests(Call):
     _has_one_request = False
 
     async def write(self, request: Any) -> None:
-        """As grpc.aio has it."""
+        """See grpc.aio.StreamStreamCall."""
         if self._sending:
-            raise grpc.aio.UsageError("write() can't be mixed with an iterator of requests")
+            raise grpc.aio.UsageError("cannot use write(): the call has an iterator of requests")
         if self._half_closed:
             raise asyncio.InvalidStateError('RPC is half closed after calling "done_writing".')
         if self._status is not None or not await self._send(serialized(request, self._serializer)):
@@ -594,9 +594,9 @@ class _ManyRequests(Call):
             raise asyncio.InvalidStateError("RPC already finished.")
 
     async def done_writing(self) -> None:
-        """As grpc.aio has it."""
+        """See grpc.aio.StreamStreamCall."""
         if self._sending:
-            raise grpc.aio.UsageError("done_writing() can't be mixed with an iterator of requests")
+            raise grpc.aio.UsageError("cannot use done_writing(): the call has an iterator of requests")
         if self._status is None:
             await self._half_close()
 

@@ -12,7 +12,7 @@ Continuation = Callable[[ClientCallDetails, Any], Any]
 
 
 def chain(interceptors: Sequence[Any], kind: str, start: Continuation) -> Continuation:
-    """Puts interceptors of one kind of call around what starts it, the first one outermost."""
+    """Returns `start` with the interceptors of one kind of call around it. The first one is the outermost."""
     for interceptor in reversed(interceptors):
         start = functools.partial(getattr(interceptor, f"intercept_{kind}"), _awaitable(start))
     return start
@@ -27,10 +27,10 @@ def _awaitable(start: Continuation) -> Continuation:
 
 
 class InterceptedCall(grpc.aio.Call):
-    """A call that its interceptors have yet to start, or have answered themselves.
+    """A call with interceptors. They start the call or answer it themselves.
 
     Args:
-        starting: what the first interceptor does; it returns a call, or a response.
+        starting: the coroutine of the first interceptor, which returns a call or a response.
     """
 
     def __init__(self, starting: Any) -> None:
@@ -52,7 +52,7 @@ class InterceptedCall(grpc.aio.Call):
         return await getattr(call, method)() if isinstance(call, grpc.aio.Call) else _ANSWERED[method]
 
     def cancel(self) -> bool:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         call = self._finished()
         if isinstance(call, grpc.aio.Call):
             stopped: bool = call.cancel()
@@ -65,22 +65,22 @@ class InterceptedCall(grpc.aio.Call):
         return None
 
     def cancelled(self) -> bool:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         call = self._finished()
         return call.cancelled() if isinstance(call, grpc.aio.Call) else self._starting.cancelled()
 
     def done(self) -> bool:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         call = self._finished()
         return call.done() if isinstance(call, grpc.aio.Call) else self._starting.done()
 
     def time_remaining(self) -> float | None:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         call = self._finished()
         return call.time_remaining() if isinstance(call, grpc.aio.Call) else None
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
 
         def started(_: Any) -> None:
             call = self._finished()
@@ -92,40 +92,40 @@ class InterceptedCall(grpc.aio.Call):
         self._starting.add_done_callback(started)
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         self.add_done_callback(lambda _: callback())
         return True
 
     def is_active(self) -> bool:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         return not self.done()
 
     async def initial_metadata(self) -> Metadata:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         found: Metadata = await self._ask("initial_metadata")
         return found
 
     async def trailing_metadata(self) -> Metadata:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         found: Metadata = await self._ask("trailing_metadata")
         return found
 
     async def code(self) -> grpc.StatusCode:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         found: grpc.StatusCode = await self._ask("code")
         return found
 
     async def details(self) -> str:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         found: str = await self._ask("details")
         return found
 
     async def debug_error_string(self) -> str:
-        """The details."""
+        """Returns the details."""
         return await self.details()
 
     async def wait_for_connection(self) -> None:
-        """As grpc.aio.Call has it."""
+        """See grpc.aio.Call."""
         call = await self._call()
         if isinstance(call, grpc.aio.Call):
             await call.wait_for_connection()
@@ -145,15 +145,15 @@ class InterceptedCall(grpc.aio.Call):
             yield response
 
     async def read(self) -> Any:
-        """As grpc.aio has it."""
+        """See grpc.aio.StreamStreamCall."""
         return await (await self._call()).read()
 
     async def write(self, request: Any) -> None:
-        """As grpc.aio has it."""
+        """See grpc.aio.StreamStreamCall."""
         await (await self._call()).write(request)
 
     async def done_writing(self) -> None:
-        """As grpc.aio has it."""
+        """See grpc.aio.StreamStreamCall."""
         await (await self._call()).done_writing()
 
 
@@ -163,4 +163,4 @@ _ANSWERED = {
     "code": grpc.StatusCode.OK,
     "details": "",
 }
-"""What a call has that an interceptor has answered itself."""
+"""The metadata and status of a call that an interceptor answered itself."""

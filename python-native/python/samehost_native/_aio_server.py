@@ -1,4 +1,4 @@
-"""The asyncio server, behind grpc.aio.Server."""
+"""The asyncio server, a grpc.aio.Server."""
 
 import asyncio
 import contextlib
@@ -21,16 +21,16 @@ _LOG = logging.getLogger("samehost_native")
 
 
 class Server(grpc.aio.Server):
-    """Serves gRPC over Unix domain sockets that it is given, in the event loop that starts it.
+    """Serves gRPC on the Unix domain sockets of `listen`, in the event loop that starts it.
 
     Args:
-        interceptors: instances of grpc.aio.ServerInterceptor, the first one outermost.
-        max_concurrent_calls: calls in progress beyond which a call is refused with RESOURCE_EXHAUSTED.
+        interceptors: instances of grpc.aio.ServerInterceptor. The first one is the outermost.
+        max_concurrent_calls: the most calls in progress. Further calls fail with RESOURCE_EXHAUSTED.
         max_receive: the longest message that is received, in bytes.
         max_send: the longest message that is sent, in bytes.
-        compression: of responses, unless a handler says otherwise.
-        decompress: decompress requests; otherwise they are handed over as they came.
-        log: takes what handlers raise.
+        compression: compression of responses. A handler can change it.
+        decompress: decompress requests. If False, handlers receive them as they arrived.
+        log: the logger for exceptions of handlers.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Server(grpc.aio.Server):
         decompress: bool = True,
         log: logging.Logger = _LOG,
     ) -> None:
-        refusal = f"the server has its limit of {max_concurrent_calls} calls in progress; try again later"
+        refusal = f"the server has reached its limit of {max_concurrent_calls} calls in progress; try again later"
         self._engine = Engine(
             max_calls=max_concurrent_calls,
             refusal=refusal,
@@ -60,36 +60,36 @@ class Server(grpc.aio.Server):
         self._ended = asyncio.Event()
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """As grpc.aio.Server has it."""
+        """See grpc.aio.Server."""
         self._handlers.add_generic(generic_rpc_handlers)
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """As grpc.aio.Server has it."""
+        """See grpc.aio.Server."""
         self._handlers.add_registered(service_name, method_handlers)
 
     def listen(self, descriptor: int) -> None:
-        """Serves on a copy of a descriptor of a Unix socket that listens, until the server stops."""
+        """Serves on a listening Unix socket until the server stops. The server uses a copy of the descriptor."""
         self._engine.listen(descriptor)
 
     def add_insecure_port(self, address: str) -> int:
-        """Refused: this engine does not bind; give it a socket with `listen`."""
-        raise NotImplementedError(f"cannot bind {address}: give this engine a listening socket with listen()")
+        """Raises NotImplementedError, because this engine does not bind sockets. Use `listen`."""
+        raise NotImplementedError(f"cannot bind {address}: this engine binds no sockets; use listen()")
 
     def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
-        """Refused: this engine speaks no TLS."""
-        raise NotImplementedError(f"cannot serve TLS on {address}: this engine speaks plaintext only")
+        """Raises NotImplementedError, because this engine has no TLS."""
+        raise NotImplementedError(f"cannot serve TLS on {address}: this engine has no TLS; use grpcio")
 
     async def start(self) -> None:
-        """As grpc.aio.Server has it."""
+        """See grpc.aio.Server."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._engine.fileno(), self._turn)
         self._turn()
 
     async def stop(self, grace: float | None) -> None:
-        """Refuses new calls in a way that clients make again by themselves, and ends those that outlast the grace.
+        """Stops the server. Clients move to the next server, and retry calls that this server has not seen.
 
         Args:
-            grace: seconds for the calls in progress; None ends them at once.
+            grace: seconds that the calls in progress have to finish. None ends them at once.
         """
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(grace))
@@ -98,7 +98,7 @@ class Server(grpc.aio.Server):
         await asyncio.shield(self._stopping)
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:
-        """As grpc.aio.Server has it; True when the server has stopped."""
+        """See grpc.aio.Server. Returns True if the server has stopped."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._ended.wait(), timeout)
         return self._ended.is_set()
@@ -140,10 +140,10 @@ class Server(grpc.aio.Server):
         except AbortError:
             context.finish(None)
         except asyncio.CancelledError:
-            context.fail(grpc.StatusCode.CANCELLED, "the server has cancelled the call")
+            context.fail(grpc.StatusCode.CANCELLED, "the server cancelled the call")
         except Exception as error:
             if not call.is_active():
-                return  # nobody waits for it
+                return  # the client has gone
             self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
             context.fail(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
         finally:
@@ -168,13 +168,13 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
     _is_over = False
 
     async def read(self) -> Any:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         while True:
             data = await self.next_request()
             return grpc.aio.EOF if data is None else data
 
     async def next_request(self) -> Any:
-        """The next request; None when there are no more."""
+        """Returns the next request, or None after the last one."""
         loop = asyncio.get_running_loop()
         while True:
             news = loop.create_future()
@@ -189,7 +189,7 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
                 return self.deserialize(data)
 
     def deserialize(self, data: bytes) -> Any:
-        """A request."""
+        """Returns a request from its bytes. Aborts the call if that fails."""
         try:
             return self.request_deserializer(data) if self.request_deserializer else data
         except Exception as error:
@@ -198,7 +198,7 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
             raise AbortError from error
 
     def serialize(self, response: Any) -> bytes:
-        """A response as bytes."""
+        """Returns a response as bytes. Aborts the call if that fails."""
         try:
             return serialized(response, self.response_serializer)
         except Exception as error:
@@ -207,7 +207,7 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
             raise AbortError from error
 
     async def write(self, message: Any) -> None:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         data = self.serialize(message)
         if self._encoding is None:
             self._begin(flush=False)
@@ -216,36 +216,36 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
             raise asyncio.CancelledError
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         self._begin(initial_metadata, flush=True)
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         if trailing_metadata:
             self._trailing = trailing_metadata
         self._set_abort(code, details)
         raise AbortError
 
     async def abort_with_status(self, status: grpc.Status) -> NoReturn:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         await self.abort(status.code, status.details, status.trailing_metadata)
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         self._callbacks.append(functools.partial(callback, self))
 
     def run_callbacks(self) -> None:
-        """Calls what `add_done_callback` was given."""
+        """Calls the callbacks of `add_done_callback`."""
         self._is_over = True
         for callback in self._callbacks:
             callback()
 
     def cancelled(self) -> bool:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         return self._is_over and self._code is grpc.StatusCode.CANCELLED
 
     def done(self) -> bool:
-        """As grpc.aio's context has it."""
+        """See grpc.aio.ServicerContext."""
         return self._is_over
 
 

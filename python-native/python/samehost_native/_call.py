@@ -1,4 +1,4 @@
-"""Calls of the synchronous channel that last: streams, and futures."""
+"""Streams and futures of the synchronous channel."""
 
 import itertools
 import threading
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from samehost_native._channel import Channel
 
 _KEPT_BYTES = 8 * 1024 * 1024
-"""How much of a call is kept to send it again when the server says that it never began it (gRFC A6)."""
+"""How much of a call is kept to retry it if the server reports that it has not seen it (gRFC A6)."""
 
 _CANCELLED = grpc.StatusCode.CANCELLED
 
 
 class MultiCall(grpc.Call, Future, grpc.RpcError):
-    """A call with one or many requests, whose responses are iterated, or which is the future of its only one.
+    """A call with one or many requests. It is an iterator of its responses, or the future of its only response.
 
     Args:
-        channel: on which it is made.
-        method: its name.
-        requests: the only request, or an iterator, which a thread of the call's own reads.
-        serializer: of requests.
-        deserializer: of responses.
-        timeout: in seconds.
-        metadata: to send.
+        channel: the channel.
+        method: the name of the method.
+        requests: the only request as bytes, or an iterator. A thread of the call reads the iterator.
+        serializer: serializes requests.
+        deserializer: deserializes responses.
+        timeout: in seconds. None means no deadline.
+        metadata: metadata to send.
         wait_for_ready: wait for a server.
-        encoding: of the requests.
-        is_unary: it has one response, whose future it is.
+        encoding: compression of the requests.
+        is_unary: the call has one response and is its future.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         self._is_unary = is_unary
         self._native: ClientCall | None = None
         self._changing = threading.RLock()
-        """Held while the call in the engine changes."""
+        """Guards `_native` and the kept requests."""
         self._attempts = 0
         self._kept: list[bytes] | None = []
-        """The requests that have been sent, while the call may be made again."""
+        """The requests that have been sent. None if the call cannot be retried."""
         self._kept_bytes = 0
         self._half_closed = False
         self._failed: CallError | None = None
-        """How it ended before the engine had it."""
+        """The error of a call that ended before it started in the engine."""
         self._outcome: Any = None
         self._callbacks: list[Callable[[Any], None]] = []
         self._calls_back = False
@@ -104,7 +104,7 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         self._attempts += 1
 
     def _try_to_start(self) -> None:
-        """Starts the call, and leaves it to the first who waits for it where no server is there."""
+        """Starts the call. If no server listens, the first caller that waits for the call starts it."""
         try:
             self._start_native()
         except OSError as error:
@@ -112,7 +112,7 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
                 self._fail(*unavailable(error, self._channel.path)[:2])
 
     def _started(self) -> ClientCall | None:
-        """The call in the engine, started where it was not; None where that failed."""
+        """Returns the call in the engine, and starts it if necessary. Returns None if that failed."""
         if self._native or self._failed:
             return self._native
         backoff = Backoff()
@@ -135,7 +135,7 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
             self._failed = CallError(code, details, (), ())
 
     def _start_again(self, native: ClientCall) -> bool:
-        """Makes a call again that no server has seen; False where it stays as it ended."""
+        """Retries a call that no server has seen. Returns False if the call is not retried."""
         with self._changing:
             if self._native is not native:
                 return True
@@ -188,7 +188,7 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         else:
             native = None
         with self._changing:
-            # The call has been made again without this message.
+            # The call was retried without this message.
             if native is None or self._native is not native:
                 again = self._native
                 if again is None or not again.send(message, self._compresses, False):
@@ -216,14 +216,14 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         raise error
 
     def _error(self) -> CallError:
-        """How the call ended, which has."""
+        """Returns the result of an ended call."""
         if self._failed or not self._native:
-            return self._failed or CallError(2, "the call never began", (), ())
+            return self._failed or CallError(2, "the call did not start", (), ())
         code, details, trailing, _ = self._native.status() or NO_STATUS
         return CallError(code, details, self._native.initial_metadata(), trailing)
 
     def _wait(self, timeout: float | None) -> bool:
-        """Waits until the call has ended; False after `timeout` seconds."""
+        """Waits until the call has ended. Returns False after `timeout` seconds."""
         for _ in itertools.count():
             native = self._started()
             if native is None:
@@ -243,7 +243,7 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
     # grpc.Future
 
     def result(self, timeout: float | None = None) -> Any:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         if not self._is_unary:
             return self
         if not self._wait(timeout):
@@ -259,19 +259,19 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         return self._deserializer(message) if self._deserializer else message
 
     def exception(self, timeout: float | None = None) -> Any:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         if not self._wait(timeout):
             raise grpc.FutureTimeoutError
         error = self._error()
         return None if error.code() is grpc.StatusCode.OK else error
 
     def traceback(self, timeout: float | None = None) -> Any:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         error = self.exception(timeout)
         return error and error.__traceback__
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
-        """As grpc.Future has it; called in a thread of the call's own."""
+        """See grpc.Future. A thread of the call runs the callback."""
         with self._changing:
             self._callbacks.append(fn)
             if self._calls_back:
@@ -288,14 +288,14 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
             callback(self)
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         if self.done():
             return False
         self.add_done_callback(lambda _: callback())
         return True
 
     def done(self) -> bool:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         if self._failed:
             return True
         native = self._native
@@ -304,19 +304,19 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         return self._wait(0) if self._is_unary else native.status() is not None
 
     def running(self) -> bool:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         return not self.done()
 
     def cancelled(self) -> bool:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         return self.done() and self._error().code() is _CANCELLED
 
     def cancel(self) -> bool:
-        """As grpc.Future has it."""
+        """See grpc.Future."""
         return self.cancel_with(_CANCELLED, "Locally cancelled by application!")
 
     def cancel_with(self, code: grpc.StatusCode, details: str) -> bool:
-        """Ends the call with a status, unless it has ended."""
+        """Ends the call with a status. Returns whether it was still running."""
         self._kept = None
         self._waits = False
         native = self._native
@@ -328,16 +328,16 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
     # grpc.Call
 
     def is_active(self) -> bool:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         return not self.done()
 
     def time_remaining(self) -> Any:
-        """As grpc.RpcContext has it."""
+        """See grpc.RpcContext."""
         left = self._left()
         return None if left is None else max(0.0, left)
 
     def initial_metadata(self) -> Any:
-        """As grpc.Call has it."""
+        """See grpc.Call."""
         while native := self._started():
             native.wait_initial()
             if not self._start_again(native):
@@ -345,22 +345,22 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         return ()
 
     def trailing_metadata(self) -> Any:
-        """As grpc.Call has it."""
+        """See grpc.Call."""
         self._wait(None)
         return self._error().trailing_metadata()
 
     def code(self) -> Any:
-        """As grpc.Call has it."""
+        """See grpc.Call."""
         self._wait(None)
         return self._error().code()
 
     def details(self) -> Any:
-        """As grpc.Call has it."""
+        """See grpc.Call."""
         self._wait(None)
         return self._error().details()
 
     def debug_error_string(self) -> str:
-        """The code and details in one line."""
+        """Returns the code and details in one line."""
         self._wait(None)
         return self._error().debug_error_string()
 

@@ -1,4 +1,4 @@
-"""The synchronous channel, behind grpc.Channel."""
+"""The synchronous channel, a grpc.Channel."""
 
 import itertools
 import threading
@@ -24,24 +24,24 @@ from samehost_native._common import (
     serialized,
 )
 from samehost_native._engine import Channel as Engine
-from samehost_native._errors import CallError
+from samehost_native._errors import NO_CREDENTIALS, CallError
 from samehost_native._version import USER_AGENT
 
 _CONNECTIVITY_PACE = 0.1
-"""Seconds between two looks at the connection for those who subscribed to it."""
+"""Seconds between two checks of the connection for a subscriber."""
 
 
 class Channel(grpc.Channel):
-    """A channel to the server at a Unix domain socket.
+    """A channel to the server on a Unix domain socket.
 
-    A thread that makes a call does its input and output itself, so a call takes no hand-over between threads.
+    The thread that makes a call reads and writes the socket itself, so a call needs no switch between threads.
 
     Args:
-        path: of the socket.
+        path: the path of the socket.
         max_receive: the longest message that is received, in bytes.
         max_send: the longest message that is sent, in bytes.
-        compression: of what is sent, unless a call says otherwise.
-        decompress: decompress what is received; otherwise it is handed over as it came.
+        compression: compression of requests. A call can change it.
+        decompress: decompress responses. If False, callers receive them as they arrived.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Channel(grpc.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.Channel has it."""
+        """See grpc.Channel."""
         return _UnaryUnary(self, method, request_serializer, response_deserializer)
 
     def unary_stream(
@@ -83,7 +83,7 @@ class Channel(grpc.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.Channel has it."""
+        """See grpc.Channel."""
         return _UnaryStream(self, method, request_serializer, response_deserializer)
 
     def stream_unary(
@@ -93,7 +93,7 @@ class Channel(grpc.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.Channel has it."""
+        """See grpc.Channel."""
         return _StreamUnary(self, method, request_serializer, response_deserializer)
 
     def stream_stream(
@@ -103,19 +103,19 @@ class Channel(grpc.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        """As grpc.Channel has it."""
+        """See grpc.Channel."""
         return _StreamStream(self, method, request_serializer, response_deserializer)
 
     def subscribe(
         self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False
     ) -> None:
-        """As grpc.Channel has it."""
+        """See grpc.Channel."""
         stop = self._watchers[callback] = threading.Event()
         watch = threading.Thread(target=self._watch, args=(callback, bool(try_to_connect), stop), daemon=True)
         watch.start()
 
     def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
-        """As grpc.Channel has it."""
+        """See grpc.Channel."""
         if stop := self._watchers.pop(callback, None):
             stop.set()
 
@@ -133,10 +133,10 @@ class Channel(grpc.Channel):
             stop.wait(_CONNECTIVITY_PACE)
 
     def connectivity(self, *, connects: bool) -> grpc.ChannelConnectivity:
-        """The state of the connection.
+        """Returns the state of the connection.
 
         Args:
-            connects: make one where there is none.
+            connects: connect if the channel has no connection.
         """
         if self.closed.is_set():
             return grpc.ChannelConnectivity.SHUTDOWN
@@ -148,7 +148,7 @@ class Channel(grpc.Channel):
         return grpc.ChannelConnectivity.READY if self.engine.is_connected() else grpc.ChannelConnectivity.IDLE
 
     def close(self) -> None:
-        """Ends all calls; new ones raise ValueError."""
+        """Closes the channel and ends all calls. New calls raise ValueError."""
         self.closed.set()
         self.engine.close()
 
@@ -195,14 +195,13 @@ class _Method:
 
 
 def refuse_credentials(credentials: object) -> None:
-    """Refuses call credentials, which need TLS.
+    """Refuses call credentials, because they need TLS.
 
     Raises:
-        CallError: with UNAUTHENTICATED, as grpcio has it on a channel without TLS.
+        CallError: the call has credentials. The code is UNAUTHENTICATED, as in grpcio on a channel without TLS.
     """
     if credentials is not None:
-        code = grpc.StatusCode.UNAUTHENTICATED.value[0]
-        raise CallError(code, "call credentials need TLS, and this engine speaks plaintext only", (), ())
+        raise CallError(grpc.StatusCode.UNAUTHENTICATED.value[0], NO_CREDENTIALS, (), ())
 
 
 class _UnaryUnary(_Method, UnaryUnaryMultiCallable):

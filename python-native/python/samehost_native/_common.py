@@ -1,4 +1,4 @@
-"""What both ends and both kinds of program share."""
+"""Definitions that channels and servers share."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     UnaryStreamMultiCallable = grpc.UnaryStreamMultiCallable[Any, Any]
     StreamUnaryMultiCallable = grpc.StreamUnaryMultiCallable[Any, Any]
     StreamStreamMultiCallable = grpc.StreamStreamMultiCallable[Any, Any]
-else:  # generic in their stubs alone
+else:  # these classes are generic only in the type stubs
     Future = grpc.Future
     UnaryUnaryMultiCallable = grpc.UnaryUnaryMultiCallable
     UnaryStreamMultiCallable = grpc.UnaryStreamMultiCallable
@@ -19,7 +19,7 @@ else:  # generic in their stubs alone
     StreamStreamMultiCallable = grpc.StreamStreamMultiCallable
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""gRPC's own default for what an end receives."""
+"""The longest message that gRPC receives by default."""
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -34,36 +34,36 @@ Metadata = Iterable[tuple[str, str | bytes]]
 Pairs = list[tuple[str, str | bytes]]
 
 Outcome = tuple[int, str, bytes | None, Pairs, Pairs, int]
-"""How a call with one response ended: code, details, response, initial metadata, trailing metadata, and whether
-a server has seen it: SEEN, UNSEEN or NO_SERVER."""
+"""The result of a call with one response: code, details, response, initial metadata, trailing metadata, and whether
+a server has seen the call (SEEN, UNSEEN or NO_SERVER)."""
 
 SEEN, UNSEEN, NO_SERVER = range(3)
 
 
 class Metadatum(NamedTuple):
-    """One pair of metadata, as grpc's own classes give it."""
+    """One pair of metadata, as grpcio's classes return it."""
 
     key: str
     value: Any
 
 
 def encoding_name(compression: grpc.Compression | None) -> str:
-    """The name of a compression on the wire."""
+    """Returns the name of a compression on the wire."""
     return "identity" if compression is None else _ENCODINGS[grpc.Compression(compression)]
 
 
 def metadata_of(pairs: Iterable[tuple[str, Any]]) -> tuple[Metadatum, ...]:
-    """Metadata as grpc's synchronous classes give them."""
+    """Returns metadata as grpcio's synchronous classes return them."""
     return tuple(Metadatum(key, value) for key, value in pairs)
 
 
 def integer_option(options: Sequence[tuple[str, Any]], name: str, default: int) -> int:
-    """The value of a channel argument; of two equal names the first counts, as in C-core."""
+    """Returns the value of a channel argument. If a name occurs twice, the first value counts, as in C-core."""
     value = next((value for key, value in options if key == name), default)
     return default if value < 0 else int(value)
 
 
 def serialized(message: Any, serializer: Any) -> bytes:
-    """A message as bytes."""
+    """Returns a message as bytes."""
     data: bytes = serializer(message) if serializer else message
     return data

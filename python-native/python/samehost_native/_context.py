@@ -1,4 +1,4 @@
-"""What a handler knows of its call, and says of its answer."""
+"""The context of a call for its handler."""
 
 import contextlib
 from collections.abc import Callable
@@ -13,11 +13,11 @@ _OK = grpc.StatusCode.OK
 
 
 class AbortError(Exception):
-    """Ends a handler that has aborted its call."""
+    """The handler aborted its call."""
 
 
 class Answer:
-    """The answer to a call, whichever kind of handler gives it."""
+    """The answer to a call, for synchronous and asyncio handlers."""
 
     def __init__(self, call: ServerCall, compression: grpc.Compression | None) -> None:
         self._call = call
@@ -32,23 +32,23 @@ class Answer:
         self._callbacks: list[Callable[[], None]] = []
 
     def invocation_metadata(self) -> Any:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         return metadata_of(self._call.metadata())
 
     def peer(self) -> str:
-        """As grpc's context has it: a Unix socket's client has no name."""
+        """Returns `unix:`, because a client of a Unix socket has no name."""
         return "unix:"
 
     def peer_identities(self) -> Any:
-        """The uid of the caller, as the kernel says (SO_PEERCRED)."""
+        """Returns the uid of the caller, which the kernel provides (SO_PEERCRED)."""
         return self.auth_context()["peer_uid"]
 
     def peer_identity_key(self) -> str:
-        """The key of `peer_identities` in `auth_context`."""
+        """Returns the key of `peer_identities` in `auth_context`."""
         return "peer_uid"
 
     def auth_context(self) -> Any:
-        """The pid, uid and gid of the process that connected, when it connected (SO_PEERCRED)."""
+        """Returns the pid, uid and gid of the client at the time when it connected (SO_PEERCRED)."""
         pid, uid, gid = self._call.peer_credentials()
         return {
             "peer_pid": [str(pid).encode()],
@@ -57,44 +57,44 @@ class Answer:
         }
 
     def set_compression(self, compression: grpc.Compression) -> None:
-        """As grpc's context has it; before the first message."""
+        """Sets the compression of the responses. Call it before the first message."""
         self._compression = compression
 
     def disable_next_message_compression(self) -> None:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._compresses_next = False
 
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._trailing = trailing_metadata
 
     def trailing_metadata(self) -> Any:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         return self._trailing
 
     def set_code(self, code: Any) -> None:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._code = code
 
     def set_details(self, details: str) -> None:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._details = details
 
     def code(self) -> Any:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         return self._code
 
     def details(self) -> Any:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         return self._details
 
     def time_remaining(self) -> Any:
-        """Seconds until the deadline; None where there is none."""
+        """Returns the seconds until the deadline, or None without a deadline."""
         return self._call.time_remaining()
 
     def _set_abort(self, code: grpc.StatusCode, details: str) -> None:
         if code is _OK:
-            # grpcio does the same: an abort is never a success.
+            # As in grpcio, an abort is always a failure.
             code, details = grpc.StatusCode.UNKNOWN, ""
         self._code, self._details, self.is_aborted = code, details, True
 
@@ -107,7 +107,7 @@ class Answer:
         return compresses and self._encoding != "identity"
 
     def finish(self, message: bytes | None) -> None:
-        """Sends the status that the handler has set, and before it the last message where the status is OK."""
+        """Sends the status that the handler has set. If it is OK, sends the last message first."""
         number = _number(self._code)
         compresses = False
         if number == 0 and message is not None:
@@ -119,7 +119,7 @@ class Answer:
         self._call.finish(number, _text(self._details), self._trailing, message, compresses)
 
     def fail(self, code: grpc.StatusCode, details: str) -> None:
-        """Sends a status in place of the handler's."""
+        """Sends a status instead of the one that the handler has set."""
         self._code, self._details = code, details
         self.finish(None)
 
@@ -137,9 +137,9 @@ class Context(Answer, grpc.ServicerContext):
     """The context of a synchronous handler.
 
     Args:
-        call: in the engine.
-        compression: of the response, unless the handler says otherwise.
-        watch: has `run_callbacks` called when the call is over; False when it is already.
+        call: the call in the engine.
+        compression: compression of the response. The handler can change it.
+        watch: schedules `run_callbacks` for the end of the call. Returns False if the call has ended.
     """
 
     def __init__(
@@ -149,46 +149,46 @@ class Context(Answer, grpc.ServicerContext):
         self._watch = watch
 
     def is_active(self) -> bool:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         return self._call.is_active()
 
     def cancel(self) -> bool:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._code = grpc.StatusCode.CANCELLED
         self.finish(None)
         return True
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._callbacks.append(callback)
         if self._watch(self, self._call):
             return True
-        with contextlib.suppress(ValueError):  # another thread may have called it
+        with contextlib.suppress(ValueError):  # another thread may have run it
             self._callbacks.remove(callback)
         return False
 
     def run_callbacks(self) -> None:
-        """Calls what `add_callback` was given, when the call has ended."""
+        """Calls the callbacks of `add_callback` after the call has ended."""
         with contextlib.suppress(IndexError):
             while True:
                 self._callbacks.pop(0)()
 
     def send_initial_metadata(self, initial_metadata: Any) -> None:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._begin(initial_metadata, flush=True)
 
     def send(self, message: bytes) -> bool:
-        """Sends a message of a stream; False when nobody wants it."""
+        """Sends a message of a stream. Returns False if the call has ended."""
         if self._encoding is None:
             self._begin(flush=False)
         return self._call.send(message, self._compresses())
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._set_abort(code, details)
         raise AbortError
 
     def abort_with_status(self, status: grpc.Status) -> NoReturn:
-        """As grpc's context has it."""
+        """See grpc.ServicerContext."""
         self._trailing = status.trailing_metadata
         self.abort(status.code, status.details)

@@ -1,4 +1,4 @@
-# The engine in Rust; src/client.rs and src/server.rs say what each does.
+# The engine in Rust. src/client.rs and src/server.rs document the methods.
 
 from asyncio import Future
 from typing import Literal

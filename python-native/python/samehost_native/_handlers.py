@@ -1,4 +1,4 @@
-"""Which handler a call has, past the interceptors."""
+"""Finds the handler of a call, through the interceptors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,8 +19,8 @@ class Handlers:
     """The methods of a server.
 
     Args:
-        engine: is told of each method, so that it knows what to wait for before a handler runs.
-        interceptors: of grpc's own interface, the first one outermost.
+        engine: the engine, which needs to know each method to wait for the request before a handler runs.
+        interceptors: interceptors of grpcio. The first one is the outermost.
     """
 
     def __init__(self, engine: Engine, interceptors: Sequence[Any]) -> None:
@@ -30,7 +30,7 @@ class Handlers:
         self.registered: dict[str, Any] = {}
 
     def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Adds handlers that find their methods themselves."""
+        """Adds handlers that look up their methods themselves."""
         self._generic.extend(handlers)
 
     def add_registered(self, service: str, handlers: Mapping[str, Any]) -> None:
@@ -42,11 +42,11 @@ class Handlers:
 
     @staticmethod
     def pool_of(handler: Any) -> Any:
-        """The pool that a method wants to run in, as grpc's own attribute says."""
+        """Returns the thread pool of a method (`experimental_thread_pool` of grpcio), or None."""
         return getattr(behavior_of(handler), "experimental_thread_pool", None)
 
     def find(self, call: ServerCall) -> Any:
-        """The handler of a call; None where there is none."""
+        """Returns the handler of a call, or None if the method does not exist."""
         if not self.interceptors and (handler := self.registered.get(call.method)):
             return handler
         details = _Details(call.method, metadata_of(call.metadata()))
@@ -56,7 +56,7 @@ class Handlers:
         return continuation(details)
 
     async def find_async(self, call: ServerCall) -> Any:
-        """The handler of a call past interceptors of grpc.aio; None where there is none."""
+        """Returns the handler of a call through interceptors of grpc.aio, or None if the method does not exist."""
         details = _Details(call.method, metadata_of(call.metadata()))
 
         async def look_up(details: Any) -> Any:
@@ -68,7 +68,7 @@ class Handlers:
         return await continuation(details)
 
     def look_up(self, details: Any) -> Any:
-        """The handler itself, past the interceptors."""
+        """Returns the handler of a method without the interceptors, or None."""
         if handler := self.registered.get(details.method):
             return handler
         return next((found for each in self._generic if (found := each.service(details)) is not None), None)
@@ -79,7 +79,7 @@ def _bound(interceptor: Any, continuation: Callable[[Any], Any]) -> Callable[[An
 
 
 def behavior_of(handler: Any) -> Callable[..., Any]:
-    """The servicer's method behind a handler."""
+    """Returns the method of the servicer that a handler calls."""
     request, response = (
         "stream" if each else "unary" for each in (handler.request_streaming, handler.response_streaming)
     )

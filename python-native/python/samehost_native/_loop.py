@@ -1,4 +1,4 @@
-"""The engine in an event loop."""
+"""Waiting for the engine in an event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 async def until_news(poll: Callable[["asyncio.Future[None]"], T | None]) -> T:
-    """Asks the engine until it has an answer, and waits for its news in between.
+    """Polls the engine until it returns an answer. Between polls, waits until the engine resolves the future.
 
     Args:
-        poll: returns the answer; or None, and has the engine resolve the future when there is news.
+        poll: returns the answer, or None. After None, the engine resolves the future when another poll can succeed.
     """
     loop = asyncio.get_running_loop()
     while True:

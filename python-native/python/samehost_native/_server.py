@@ -1,4 +1,4 @@
-"""The synchronous server, behind grpc.Server."""
+"""The synchronous server, a grpc.Server."""
 
 import logging
 import threading
@@ -16,22 +16,22 @@ from samehost_native._handlers import Handlers, behavior_of
 _LOG = logging.getLogger("samehost_native")
 
 _LOOK_SECONDS = 5.0
-"""How often a worker that waits looks whether the server has ended, although it is woken then."""
+"""How often a waiting worker checks whether the server has stopped. A stop also wakes it."""
 
 
 class Server(grpc.Server):
-    """Serves gRPC over Unix domain sockets that it is given, with a bounded number of threads.
+    """Serves gRPC on the Unix domain sockets of `listen`, with a limited number of threads.
 
     Args:
-        max_workers: threads for calls in progress, each started when it is needed.
-        interceptors: instances of grpc.ServerInterceptor, the first one outermost.
-        max_concurrent_calls: calls in progress beyond which a call is refused with RESOURCE_EXHAUSTED; by default as
-            many as there are threads.
+        max_workers: the most threads for running calls. The server starts them when it needs them.
+        interceptors: instances of grpc.ServerInterceptor. The first one is the outermost.
+        max_concurrent_calls: the most calls in progress. Further calls fail with RESOURCE_EXHAUSTED. The default is
+            `max_workers`.
         max_receive: the longest message that is received, in bytes.
         max_send: the longest message that is sent, in bytes.
-        compression: of responses, unless a handler says otherwise.
-        decompress: decompress requests; otherwise they are handed over as they came.
-        log: takes what handlers raise.
+        compression: compression of responses. A handler can change it.
+        decompress: decompress requests. If False, handlers receive them as they arrived.
+        log: the logger for exceptions of handlers.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Server(grpc.Server):
         log: logging.Logger = _LOG,
     ) -> None:
         limit = max_concurrent_calls or max_workers
-        refusal = f"the server has its limit of {limit} calls in progress; try again later"
+        refusal = f"the server has reached its limit of {limit} calls in progress; try again later"
         self._engine = Engine(
             max_calls=limit, refusal=refusal, max_receive=max_receive, max_send=max_send, decompress=decompress
         )
@@ -63,36 +63,36 @@ class Server(grpc.Server):
         self._watches = False
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """As grpc.Server has it."""
+        """See grpc.Server."""
         self._handlers.add_generic(generic_rpc_handlers)
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """As grpc.Server has it."""
+        """See grpc.Server."""
         self._handlers.add_registered(service_name, method_handlers)
 
     def listen(self, descriptor: int) -> None:
-        """Serves on a copy of a descriptor of a Unix socket that listens, until the server stops."""
+        """Serves on a listening Unix socket until the server stops. The server uses a copy of the descriptor."""
         self._engine.listen(descriptor)
 
     def add_insecure_port(self, address: str) -> int:
-        """Refused: this engine does not bind; give it a socket with `listen`."""
-        raise NotImplementedError(f"cannot bind {address}: give this engine a listening socket with listen()")
+        """Raises NotImplementedError, because this engine does not bind sockets. Use `listen`."""
+        raise NotImplementedError(f"cannot bind {address}: this engine binds no sockets; use listen()")
 
     def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
-        """Refused: this engine speaks no TLS."""
-        raise NotImplementedError(f"cannot serve TLS on {address}: this engine speaks plaintext only")
+        """Raises NotImplementedError, because this engine has no TLS."""
+        raise NotImplementedError(f"cannot serve TLS on {address}: this engine has no TLS; use grpcio")
 
     def start(self) -> None:
-        """As grpc.Server has it."""
+        """See grpc.Server."""
         self._engine.start_guard()
         self._start_worker()
         threading.Thread(target=self._dispatch_exempt, name="samehost-dispatch", daemon=True).start()
 
     def stop(self, grace: float | None) -> threading.Event:
-        """Refuses new calls in a way that clients make again by themselves, and ends those that outlast the grace.
+        """Stops the server. Clients move to the next server, and retry calls that this server has not seen.
 
         Args:
-            grace: seconds for the calls in progress; None ends them at once.
+            grace: seconds that the calls in progress have to finish. None ends them at once.
 
         Returns:
             An event that is set when the server has stopped.
@@ -107,7 +107,7 @@ class Server(grpc.Server):
         return self._stopping
 
     def wait_for_termination(self, timeout: float | None = None) -> bool:
-        """As grpc.Server has it; True when the timeout came first."""
+        """See grpc.Server. Returns True if the timeout passed first."""
         return not self._ended.wait(timeout)
 
     def _stop(self, grace: float | None, stopped: threading.Event) -> None:
@@ -131,11 +131,11 @@ class Server(grpc.Server):
             call = engine.next(False, _LOOK_SECONDS)
             if call is not None:
                 if not engine.idle():
-                    self._start_worker()  # so that somebody takes the next call
+                    self._start_worker()  # for the next call
                 self._handle(call)
 
     def _dispatch_exempt(self) -> None:
-        """Hands calls to the pools that their methods have, as grpc does (`experimental_thread_pool`)."""
+        """Runs calls in the thread pools of their methods, as grpcio does (`experimental_thread_pool`)."""
         while not self._ended.is_set():
             call = self._engine.next(True, _LOOK_SECONDS)
             if call is not None:
@@ -154,7 +154,7 @@ class Server(grpc.Server):
             context.finish(None)
         except Exception as error:
             if not call.is_active():
-                return  # nobody waits for it
+                return  # the client has gone
             self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
             context.fail(grpc.StatusCode.UNKNOWN, f"Exception calling application: {error}")
         finally:
@@ -170,7 +170,7 @@ class Server(grpc.Server):
         return call.watch(id(context))
 
     def _call_back(self) -> None:
-        """Calls what handlers want to have called when their clients have gone."""
+        """Runs the callbacks of handlers whose calls have ended early."""
         while not self._ended.is_set():
             name = self._engine.next_over(_LOOK_SECONDS)
             if name is not None and (context := self._watched.get(name)):
@@ -196,7 +196,7 @@ def _respond(call: ServerCall, handler: Any, context: Context) -> None:
 
 def _request(call: ServerCall, handler: Any, context: Context) -> Any:
     data: Any = call.request()
-    if data is None:  # the engine did not know that there is one request
+    if data is None:  # the engine did not know that the method has one request
         data = call.receive()
     if data is None or data is False:
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the call has no request")

@@ -1,4 +1,4 @@
-"""How this package names itself to servers."""
+"""The user agent that clients send."""
 
 from samehost_native._engine import VERSION
 

@@ -1,6 +1,6 @@
-"""The same for asyncio: `Channel` is a grpc.aio.Channel and `Server` a grpc.aio.Server.
+"""The engine for asyncio: `Channel` is a grpc.aio.Channel and `Server` is a grpc.aio.Server.
 
-Both run in the event loop that starts them, and in no other thread.
+Both run only in the event loop that starts them and use no other thread.
 """
 
 from samehost_native._aio_channel import Channel
