@@ -84,7 +84,7 @@ impl Predecessor {
     }
 }
 
-/// A connection from a server that wants the path. When it is dropped, that server fails to start.
+/// A connection from a server that wants the path. When it is dropped, the takeover fails.
 #[derive(Debug)]
 pub struct Successor(Peer);
 

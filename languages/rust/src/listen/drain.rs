@@ -29,8 +29,7 @@ impl Listener {
     ///
     /// Pass it to `serve_with_incoming_shutdown` of tonic together with [`std::future::pending`] as the signal. The
     /// server ends when the stream ends. Without a signal it would not wait for its calls. For hyper, wrap each
-    /// connection in a
-    /// `TokioIo`.
+    /// connection in a `TokioIo`.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Connection>> + Send + use<> {
         let (listener, stopping) = (self.socket.clone(), self.stopping.clone());
         stream! {

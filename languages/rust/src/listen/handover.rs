@@ -16,7 +16,7 @@ use crate::{
 /// The pause between two attempts to take the lock again after a successor failed.
 const RETAKE_PACE: Duration = Duration::from_millis(50);
 
-/// The attempts of 2 s. A third server may hold the lock for a moment, until it finds that a server uses the path.
+/// The number of attempts in 2 s. A third server may hold the lock for a moment, until it finds that a server uses the path.
 const TRIES_BEFORE_WARNING: u32 = 40;
 
 /// An event at the path of a [`Listener`].
@@ -55,7 +55,7 @@ impl Listener {
             match &mut self.hold {
                 Hold::Held(_) => select! {
                     successor = next_successor(self.successors.as_ref()) => self.lend(successor).await,
-                    // Only while this server has the lock. Afterwards the socket at the path may be a successor's.
+                    // Watch the path only while this server has the lock. Later it may be the path of a successor.
                     () = watch::until(|| !self.place.public.is_own()), if self.is_watched => {
                         self.is_watched = false;
                         return Event::Removed;
