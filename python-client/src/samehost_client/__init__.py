@@ -1,4 +1,4 @@
-"""Calls gRPC over a Unix domain socket, and says in one line what keeps a call from its server."""
+"""Calls gRPC servers over a Unix domain socket, and explains in one line why a call failed."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from samehost_client._channel import connect
     from samehost_client.diagnosis import diagnose, explain
 else:
-    # What imports grpc is imported when it is asked for, so that a program can be tuned before.
+    # These import grpc, so they are imported at their first use: a program has to call tune() before.
     from samehost_common.lazily import attributes
 
     __getattr__ = attributes(

@@ -1,4 +1,4 @@
-"""The program `samehost`, tuned: see samehost_common.tuning."""
+"""The program `samehost`, tuned with samehost_common.tuning."""
 
 from samehost_common.extras import require_click
 from samehost_common.tuning import tune
@@ -8,7 +8,7 @@ def main() -> None:
     """Runs the command and exits."""
     require_click("samehost", "samehost-client")
     tune()
-    # Only now: these import click, which is optional, and grpc, which is tuned before.
+    # These import click, which may be missing, and grpc, which has to be tuned before.
     from samehost_client.commands import command  # noqa: PLC0415
     from samehost_common.program import run  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The synchronous channel, and the options that both kinds of channel have."""
+"""The synchronous channel, and the options that it shares with the asyncio channel."""
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -14,42 +14,42 @@ from samehost_common import AddressLike, OptionError, SocketAddress
 from samehost_common.options import check_wait, instances
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""gRPC's own default for what a client takes in."""
+"""The default of gRPC for the messages that a client receives."""
 
 REFUSAL_SECONDS = 1.0
-"""How long a refused handshake may take to be made again and told; on one machine it takes milliseconds."""
+"""The timeout of the second handshake that finds out why the first one failed. On one machine it takes milliseconds."""
 
 ANY_METHOD = "/grpc.health.v1.Health/Check"
-"""What is called to learn that a server is there. Watching the channel's state would not make a call, but
-takes a thread that grpc lets run on, and which fails aloud when the channel is closed under it."""
+"""The method that `wait` calls to find out whether a server answers. Watching the state of the channel would need no
+call, but grpc does it in a thread that it does not stop, and that prints an error when the channel is closed."""
 
 _KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
 
 
 def check_compression(compression: object) -> None:
-    """Checks how messages are compressed.
+    """Checks the option `compression`.
 
     Raises:
-        OptionError: it is neither None nor a member of grpc.Compression.
+        OptionError: the value is neither None nor a member of grpc.Compression.
     """
     if compression is not None and not isinstance(compression, grpc.Compression):
         raise OptionError(
-            f"compression is {compression!r}; give a member of grpc.Compression, as grpc.Compression.Gzip"
+            f"invalid compression {compression!r}: use a member of grpc.Compression, such as grpc.Compression.Gzip"
         )
 
 
 def client_interceptors(interceptors: object, package: ModuleType) -> list[Any]:
-    """Checks the interceptors of a channel.
+    """Checks the interceptors of a channel and returns them as a list.
 
     Args:
-        interceptors: what was given.
-        package: grpc, or grpc.aio, whose interceptors they are to be.
+        interceptors: the value of the option.
+        package: grpc or grpc.aio, which defines the classes of the interceptors.
 
     Raises:
-        OptionError: one is none, or no list was given.
+        OptionError: the value is not a list, or an item is not an interceptor of the package.
     """
     kinds = [getattr(package, f"{kind}ClientInterceptor") for kind in _KINDS]
-    which = f"{package.__name__}.{kinds[0].__name__}, or its like for streams"
+    which = f"{package.__name__}.{kinds[0].__name__}, or its equivalents for streams"
     return instances("interceptors", interceptors, tuple(kinds), which)
 
 
@@ -65,33 +65,34 @@ def connect(
     options: Sequence[tuple[str, Any]] = (),
     engine: str | None = None,
 ) -> grpc.Channel:
-    """Gives an ordinary channel to the server at a socket; close it, or use it as a context manager.
+    """Opens a channel to the server at a socket. Close it, or use it as a context manager.
 
-    Without `wait` nothing is dialled before the first call, as with every gRPC channel; calls made with
-    `wait_for_ready=True` then wait for the server until their own deadline.
+    Without `wait`, the channel connects at the first call, like every gRPC channel. A call with `wait_for_ready=True`
+    then waits for the server until its own deadline.
 
     Args:
-        address: `unix:/absolute/path`, or the path; at most 107 bytes.
-        wait: seconds to wait for a server, which is asked for its health and may answer anything; None
-            returns at once, and math.inf waits for ever.
-        credentials: of a server that speaks TLS, whose certificate is to be for `localhost`; None speaks plaintext.
-        idempotent: methods whose unary calls are made again when they fail with UNAVAILABLE, until their deadline:
-            `package.Service/Method`, with or without a slash in front, or `package.Service` for all. A call may then
-            take effect twice.
-        interceptors: instances of grpc.UnaryUnaryClientInterceptor and its like for streams, the first one outermost.
-            They see each call of the program once: the attempts at an idempotent call are made behind them, and the
-            health check of `wait` goes past them.
-        compression: of what the channel sends, unless a call says otherwise; None does not compress.
-        max_message_bytes: the longest message in either direction.
-        options: further channel arguments of grpc, which win over those that are set here.
-        engine: `grpcio`, or `native` with samehost-native installed; by default what the environment variable
-            SAMEHOST_ENGINE says, else grpcio.
+        address: `unix:/absolute/path` or the path; at most 107 bytes.
+        wait: seconds to wait until a server answers a health check, with any status. None returns at once, and math.inf
+            waits forever.
+        credentials: the credentials for a server with TLS. Its certificate has to name `localhost`. None connects
+            without TLS.
+        idempotent: methods that are safe to retry: `package.Service/Method`, with or without a leading slash, or
+            `package.Service` for all its methods. Their unary calls are retried until their deadline when they fail
+            with UNAVAILABLE, so a call may take effect twice.
+        interceptors: instances of grpc.UnaryUnaryClientInterceptor and its equivalents for streams. The first one is
+            outermost. They see each call once, because retries happen behind them. They do not see the health check of
+            `wait`.
+        compression: how the channel compresses what it sends, unless a call sets its own. None does not compress.
+        max_message_bytes: the maximum length of a message in either direction.
+        options: more channel arguments of grpc. They replace those that this library sets.
+        engine: `grpcio`, or `native`, which needs samehost-native. The default is the environment variable
+            SAMEHOST_ENGINE, else grpcio.
 
     Raises:
         AddressError: the address is invalid.
-        OptionError: an option is out of range or of the wrong type.
-        NotASocketError, SocketPermissionError: waiting would not help; raised at once.
-        ConnectError: no server could be reached in time; its subclasses say why.
+        OptionError: an option is out of range or has the wrong type.
+        NotASocketError, SocketPermissionError: `wait` is set, and waiting cannot help. Raised at once.
+        ConnectError: `wait` is set, and no server answered in time. The subclass says why.
     """
     address = SocketAddress.parse(address)
     timeout = check_wait(wait)
@@ -113,11 +114,11 @@ def connect(
         return channel
     try:
         refuse_what_waiting_cannot_cure(address)
-        knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)
-        knock(b"", timeout=timeout, wait_for_ready=True)
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)
+        check(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
-            refusal = None if credentials is None else _refusal(knock, address)
+            refusal = None if credentials is None else _refusal(check, address)
             bare.close()
             raise refusal or not_ready(address, wait) from error
     except BaseException:
@@ -126,15 +127,15 @@ def connect(
     return channel
 
 
-def _refusal(knock: Callable[..., bytes], address: SocketAddress) -> CertificateError | None:
-    """Why a TLS handshake fails: a call that waits never says it, so one that does not wait is made."""
+def _refusal(check: Callable[..., bytes], address: SocketAddress) -> CertificateError | None:
+    """Finds out why a TLS handshake fails, by a call that does not wait. A call that waits never reports it."""
     try:
-        knock(b"", timeout=REFUSAL_SECONDS)
+        check(b"", timeout=REFUSAL_SECONDS)
     except grpc.RpcError as error:
         return certificate_refused(error.details() or "", address)
     return None
 
 
 def was_answered(error: grpc.RpcError) -> bool:
-    """Whether a call that could wait reached a server: any status of its own says so, UNIMPLEMENTED too."""
+    """Whether a call with wait_for_ready reached a server. Any status of the server shows it, even UNIMPLEMENTED."""
     return error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED

@@ -1,4 +1,4 @@
-"""A channel that is on its way, which may be awaited or entered."""
+"""The result of `aio.connect`: await it, or use it in `async with`."""
 
 import functools
 from collections.abc import Callable, Coroutine, Generator
@@ -11,7 +11,7 @@ _Options = ParamSpec("_Options")
 
 
 class Connecting(Coroutine[Any, Any, grpc.aio.Channel]):
-    """A channel to be: await it, or use it as an asynchronous context manager, which closes the channel."""
+    """A pending channel. Await it, or use it as an asynchronous context manager that closes the channel."""
 
     def __init__(self, connecting: Coroutine[Any, Any, grpc.aio.Channel]) -> None:
         self._connecting = connecting
@@ -20,15 +20,15 @@ class Connecting(Coroutine[Any, Any, grpc.aio.Channel]):
         return self._connecting.__await__()
 
     def send(self, value: Any) -> Any:
-        """As a coroutine has it, so that it can be made a task."""
+        """Implements Coroutine, so that asyncio can make a task of it."""
         return self._connecting.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """As a coroutine has it."""
+        """Implements Coroutine."""
         return self._connecting.throw(*error)
 
     def close(self) -> None:
-        """As a coroutine has it."""
+        """Implements Coroutine."""
         self._connecting.close()
 
     async def __aenter__(self) -> grpc.aio.Channel:
@@ -40,11 +40,11 @@ class Connecting(Coroutine[Any, Any, grpc.aio.Channel]):
     ) -> None:
         await self._channel.close()
 
-    if not TYPE_CHECKING:  # what is no channel has none of its methods
+    if not TYPE_CHECKING:  # a type checker knows that this is not a channel
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(
-                f"no {name!r} before the channel is there: write `channel = await aio.connect(...)` or "
+                f"cannot use {name!r} of a pending channel: write `channel = await aio.connect(...)` or "
                 f"`async with aio.connect(...) as channel`"
             )
 
@@ -52,7 +52,7 @@ class Connecting(Coroutine[Any, Any, grpc.aio.Channel]):
 def enterable(
     connect: Callable[_Options, Coroutine[Any, Any, grpc.aio.Channel]],
 ) -> Callable[_Options, Connecting]:
-    """Lets what a coroutine function makes be entered, too."""
+    """Decorates a coroutine function so that its result also works in `async with`."""
 
     @functools.wraps(connect)
     def connecting(*arguments: _Options.args, **options: _Options.kwargs) -> Connecting:

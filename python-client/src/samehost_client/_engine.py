@@ -1,36 +1,37 @@
-"""The channels of the engine that is chosen."""
+"""The channels of both engines."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
-from samehost_common import OptionError, SocketAddress
-from samehost_common.engine import NATIVE, chosen_engine, refuse_unknown
+from samehost_common import SocketAddress
+from samehost_common.engine import NATIVE, chosen_engine, native_arguments, refuse_unsupported
 from samehost_common.options import MOST_BYTES, channel_arguments, check_number
 from samehost_common.transport import CLIENT_OPTIONS
 
 _INITIAL_BACKOFF_MS = 100
 _MAX_BACKOFF_MS = 500
-"""Dialling a socket costs a client microseconds and the server nothing, so it is done often: with grpc's
-own backoff, of 1 s to 120 s, a server that was up after 1.5 s was reached after 2.84 s; with 100 ms, 1.59 s."""
+"""The backoff is short because connecting to a socket costs a client microseconds and the server nothing. With grpc's
+own backoff of 1 s to 120 s, a server that started after 1.5 s was reached after 2.84 s; with 100 ms, after 1.59 s."""
 
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
-"""How much of a call is kept to send it again when the server says that it never began it (gRFC A6). With
-grpc's 256 KiB, 15 of 54,407 calls failed while servers were replaced, all of them of 1 MiB; with 8 MiB, none."""
+"""How much of a call is kept to send it again when the server reports that it never started it (gRFC A6). With grpc's
+256 KiB, 15 of 54,407 calls failed while servers were replaced, all of 1 MiB; with 8 MiB, none failed."""
 
 _RECEIVE, _SEND = "grpc.max_receive_message_length", "grpc.max_send_message_length"
 _DECOMPRESS = "grpc.per_message_decompression"
 
-_NO_MATTER = {"grpc.use_local_subchannel_pool": 1, "SingleThreadedUnaryStream": 1}
-"""What the native engine does in any case: a channel has its own connection, and the caller's thread does the work."""
+_ALWAYS = {"grpc.use_local_subchannel_pool": 1, "SingleThreadedUnaryStream": 1}
+"""Options without effect in the native engine, which always behaves as they ask: a channel has its own connection, and
+the thread of the caller does the work."""
 
 
 class Channels:
-    """Makes channels to one socket.
+    """Creates channels to one socket.
 
     Raises:
-        OptionError: an option is out of range, or the engine does not have it.
+        OptionError: an option is out of range, or the engine does not support it.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class Channels:
         self._is_native = chosen_engine(engine) == NATIVE
         own = {_RECEIVE: max_message_bytes, _SEND: max_message_bytes}
         if self._is_native:
-            refuse_unknown("TLS", credentials)
+            refuse_unsupported("TLS", credentials)
             self._native = _native_arguments(own, options, compression)
             return
         self._arguments = channel_arguments(
             {
-                # Otherwise C-core sends the path, percent-encoded, as :authority, which Kestrel and Rust's h2 refuse
+                # By default, C-core sends the percent-encoded path as :authority. Kestrel and Rust's h2 reject it
                 # (grpc/grpc 34305, hyperium/h2 442).
                 "grpc.default_authority": "localhost",
                 "grpc.initial_reconnect_backoff_ms": _INITIAL_BACKOFF_MS,
@@ -68,7 +69,7 @@ class Channels:
         )
 
     def make(self) -> grpc.Channel:
-        """Makes a synchronous channel."""
+        """Creates a synchronous channel."""
         if self._is_native:
             import samehost_native  # noqa: PLC0415 - it may not be installed
 
@@ -79,7 +80,7 @@ class Channels:
         return grpc.secure_channel(address, self._credentials, arguments, compression=compression)
 
     def make_aio(self, interceptors: Sequence[Any]) -> grpc.aio.Channel:
-        """Makes an asyncio channel."""
+        """Creates an asyncio channel."""
         if self._is_native:
             import samehost_native.aio  # noqa: PLC0415 - it may not be installed
 
@@ -93,10 +94,7 @@ class Channels:
 def _native_arguments(
     own: dict[str, Any], options: Sequence[tuple[str, Any]], compression: grpc.Compression | None
 ) -> dict[str, Any]:
-    known = {**own, _DECOMPRESS: 1, **_NO_MATTER}
-    arguments = dict(channel_arguments(known, options))
-    if unknown := sorted(arguments.keys() - known.keys()):
-        raise OptionError(f"engine 'native' has no option {unknown[0]}; leave it out, or use engine 'grpcio'")
+    arguments = native_arguments({**own, _DECOMPRESS: 1, **_ALWAYS}, options)
     return {
         "max_receive": arguments[_RECEIVE],
         "max_send": arguments[_SEND],

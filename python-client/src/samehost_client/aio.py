@@ -26,10 +26,10 @@ from samehost_common.options import check_wait
 __all__ = ["ENDED_WHILE_SENDING", "connect", "explain"]
 
 ENDED_WHILE_SENDING = (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError)
-"""What a stream's `write` and `done_writing` raise where the call has ended meanwhile, as when its connection breaks.
+"""The errors of a stream's `write` and `done_writing` after the end of the call, for example when its connection broke.
 
-None of them says why: where it is an RpcError, its status may be a wrong INTERNAL (grpc/grpc 36066). So suppress them,
-stop sending, and read: that raises an RpcError with the status, or with the INTERNAL where the other is not there yet.
+They do not say why: an RpcError may have a wrong status INTERNAL (grpc/grpc 36066). So suppress them, stop sending and
+read. Reading raises an RpcError with the status of the call, or with INTERNAL if that status has not arrived yet.
 """
 
 
@@ -46,16 +46,16 @@ async def connect(
     options: Sequence[tuple[str, Any]] = (),
     engine: str | None = None,
 ) -> grpc.aio.Channel:
-    """Gives an ordinary asyncio channel to the server at a socket.
+    """Opens an asyncio channel to the server at a socket.
 
     ```python
     async with aio.connect("unix:/run/app/app.sock", wait=10) as channel:
         ...
     ```
 
-    Or `channel = await aio.connect(...)`, and close it. Arguments, errors and behavior are those of
-    samehost_client.connect; the interceptors are instances of grpc.aio.UnaryUnaryClientInterceptor and its like, each
-    of which grpc.aio uses for one kind of call.
+    `channel = await aio.connect(...)` works too; then close the channel yourself. Arguments, errors and behavior are
+    those of samehost_client.connect. The interceptors are instances of grpc.aio.UnaryUnaryClientInterceptor and its
+    equivalents. grpc.aio uses each of them for one kind of call.
     """
     address = SocketAddress.parse(address)
     timeout = check_wait(wait)
@@ -73,16 +73,15 @@ async def connect(
     channel = channels.make_aio([*interceptors, AsyncRetryInterceptor(methods)] if methods else interceptors)
     if wait is None:
         return channel
-    bare = (
-        channels.make_aio([]) if interceptors else channel
-    )  # a channel of grpc.aio always calls through its interceptors
+    # A channel of grpc.aio always calls through its interceptors.
+    bare = channels.make_aio([]) if interceptors else channel
     try:
         refuse_what_waiting_cannot_cure(address)
-        knock: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)
-        await knock(b"", timeout=timeout, wait_for_ready=True)
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(ANY_METHOD)
+        await check(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
-            refusal = None if credentials is None else await _refusal(knock, address)
+            refusal = None if credentials is None else await _refusal(check, address)
             await channel.close()
             if refusal:
                 raise refusal from error
@@ -97,16 +96,16 @@ async def connect(
 
 
 async def explain(error: grpc.RpcError, address: AddressLike) -> SamehostError:
-    """Says what a failed call means, as samehost_client.explain does, while the event loop goes on."""
+    """Does what samehost_client.explain does, without blocking the event loop."""
     return await asyncio.to_thread(diagnosis.explain, error, address)
 
 
 async def _refusal(
-    knock: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", address: SocketAddress
+    check: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", address: SocketAddress
 ) -> CertificateError | None:
-    """Why a TLS handshake fails: a call that waits never says it, so one that does not wait is made."""
+    """Finds out why a TLS handshake fails, by a call that does not wait. A call that waits never reports it."""
     try:
-        await knock(b"", timeout=REFUSAL_SECONDS)
+        await check(b"", timeout=REFUSAL_SECONDS)
     except grpc.RpcError as error:
         return certificate_refused(error.details() or "", address)
     return None

@@ -1,4 +1,4 @@
-"""The command `samehost`: health and ping, for people and, with --json, for programs."""
+"""The command `samehost`: health and ping, with output for people or, with --json, for programs."""
 
 import contextlib
 import threading
@@ -15,10 +15,10 @@ from samehost_common.program import EXIT_FAILED, print_json, socket_option
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
 timeout_option = click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, help="Seconds that a call may take. [5]"
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, help="Timeout of a call in seconds. [5]"
 )
 interval_option = click.option(
-    "--interval", type=click.FloatRange(min=0.001), default=1.0, help="Seconds from one to the next. [1]"
+    "--interval", type=click.FloatRange(min=0.001), default=1.0, help="Seconds between two calls. [1]"
 )
 
 
@@ -29,41 +29,41 @@ def command() -> None:
 
 @command.command()
 @socket_option
-@click.option("--service", default="", help="Full name of a service. [the server as a whole]")
-@click.option("--watch", is_flag=True, help="Ask again and again, and print each change, until interrupted.")
+@click.option("--service", default="", help="Full name of a service. [the whole server]")
+@click.option("--watch", is_flag=True, help="Check repeatedly and print each change, until interrupted.")
 @interval_option
 @timeout_option
 @json_option
 def health(*, address: SocketAddress, service: str, watch: bool, interval: float, timeout: float, as_json: bool) -> int:
-    """Says whether a server serves, dialling it afresh; the exit code is 0 only for SERVING."""
-    status = said = None
+    """Checks the health of a server over a new connection. Exits with 0 only for SERVING."""
+    status = printed = None
     with contextlib.suppress(KeyboardInterrupt):
         for _ in _every(interval, count=None if watch else 1):
             try:
                 status, detail = check(address, service, timeout), ""
             except SamehostError as error:
                 status, detail = _status_of(error), str(error)
-            if status != said:
+            if status != printed:
                 _print_health(address, service, status, detail, as_json=as_json)
-                said = status
+                printed = status
     return 0 if status == SERVING else EXIT_FAILED
 
 
 def _status_of(error: SamehostError) -> str:
-    """What a failed check says: a server that answers is not unreachable."""
+    """Returns the status for a failed check. A server that answers is not UNREACHABLE."""
     code = error.__cause__.code() if isinstance(error.__cause__, grpc.RpcError) else None
     match code:
         case None | grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
             return "UNREACHABLE"
         case grpc.StatusCode.NOT_FOUND:
-            return "SERVICE_UNKNOWN"  # as Watch of grpc.health.v1 has it
+            return "SERVICE_UNKNOWN"  # the status of Watch in grpc.health.v1
         case _:
             return str(code.name)
 
 
 @command.command()
 @socket_option
-@click.option("--count", type=click.IntRange(min=1), help="How many calls. [until interrupted]")
+@click.option("--count", type=click.IntRange(min=1), help="Number of calls. [until interrupted]")
 @click.option("--wait", is_flag=True, help="Let each call wait for a server until its timeout.")
 @interval_option
 @timeout_option
@@ -71,7 +71,7 @@ def _status_of(error: SamehostError) -> str:
 def ping(
     *, address: SocketAddress, count: int | None, wait: bool, interval: float, timeout: float, as_json: bool
 ) -> int:
-    """Measures round trips of a small call, over one connection; the exit code is 0 if any came back."""
+    """Measures round trips of a small call over one connection. Exits with 0 if a call was answered."""
     times: list[float] = []
     lost = 0
     with contextlib.suppress(KeyboardInterrupt), connect(address) as channel:
@@ -87,7 +87,7 @@ def ping(
 
 
 def _every(interval: float, count: int | None) -> Iterator[int]:
-    """Counts from 1 to `count` (None has no end), once in each interval."""
+    """Counts from 1 to `count`, once per interval; without an end if `count` is None."""
     pause = threading.Event()
     number = 1
     yield number

@@ -1,4 +1,4 @@
-"""The errors of the client library; each message is one line that names the path of the socket and the remedy."""
+"""The errors of the client library. Each message is one line with the path of the socket and a remedy."""
 
 from typing import TYPE_CHECKING
 
@@ -9,39 +9,39 @@ if TYPE_CHECKING:
 
 
 class ConnectError(SamehostError):
-    """No server can be reached at the address; the classes below say why."""
+    """No server can be reached at the address. The subclass says why."""
 
 
 class NoSocketError(ConnectError):
-    """There is no file at the path: the server has not started, or its folder is not mounted here."""
+    """No file exists at the path: the server has not started, or its folder is not mounted."""
 
 
 class StaleSocketError(ConnectError):
-    """There is a socket at the path and nobody listens on it: its server was killed."""
+    """A socket exists at the path, and no server listens on it: its server was killed."""
 
 
 class SocketPermissionError(ConnectError):
-    """The socket's mode and group don't let this process write to it, which connecting takes (unix(7))."""
+    """This process has no write permission on the socket, which it needs to connect (unix(7))."""
 
 
 class WrongProtocolError(ConnectError):
-    """Something listens at the path that does not speak HTTP/2."""
+    """The server at the path does not speak HTTP/2."""
 
 
 class TlsRequiredError(WrongProtocolError):
-    """What listens at the path speaks TLS, and this channel does not."""
+    """The server at the path requires TLS, and this channel does not use it."""
 
 
 class CertificateError(ConnectError):
-    """The certificate of the server at the path was refused, or the handshake failed for another reason."""
+    """The channel rejected the certificate of the server, or the TLS handshake failed for another reason."""
 
 
 class NotReadyError(ConnectError):
-    """A server answers at the path, and the channel to it was not ready in time."""
+    """A server listens at the path, and it did not answer in time."""
 
 
 class CallError(SamehostError):
-    """A server was reached and the call failed with `code`."""
+    """The call reached a server and failed with the status `code`."""
 
     def __init__(self, message: str, code: "grpc.StatusCode") -> None:
         super().__init__(message)

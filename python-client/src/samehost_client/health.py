@@ -1,4 +1,4 @@
-"""What a server says of its health, asked over a connection of its own."""
+"""Health checks over a connection of their own."""
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -11,20 +11,22 @@ SERVING = "SERVING"
 
 
 def check(address: SocketAddress, service: str = "", timeout: float = 5.0) -> str:
-    """Dials afresh and asks; a held connection would say SERVING of a server whose path is gone.
+    """Checks the health of a server over a new connection.
+
+    On an old connection, a server whose path was removed would still answer SERVING.
 
     Args:
-        address: where the server listens.
-        service: full name of a service; empty asks for the server as a whole.
-        timeout: seconds that it may take.
+        address: the address of the server.
+        service: the full name of a service; the empty name stands for the whole server.
+        timeout: seconds to wait for the answer.
 
     Returns:
         SERVING, NOT_SERVING or UNKNOWN.
 
     Raises:
-        SamehostError: no server could be reached, or it does not know the service.
+        SamehostError: no server can be reached, or it does not know the service.
     """
-    # Without a pool of its own, a channel would share the connection of another one to the same address.
+    # Without its own pool, this channel would share the connection of another channel to the same address.
     with connect(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         try:
             return check_over(channel, service, timeout)
@@ -33,9 +35,13 @@ def check(address: SocketAddress, service: str = "", timeout: float = 5.0) -> st
 
 
 def check_over(channel: grpc.Channel, service: str, timeout: float, *, wait_for_ready: bool = False) -> str:
-    """Asks over a channel; raises grpc.RpcError."""
+    """Checks the health over a channel.
+
+    Raises:
+        grpc.RpcError: the call failed.
+    """
     stub = health_pb2_grpc.HealthStub(channel)
     request = health_pb2.HealthCheckRequest(service=service)
-    # grpc_health's stubs lack the methods.
+    # The stubs of grpc_health do not declare the methods.
     response = stub.Check(request, timeout=timeout, wait_for_ready=wait_for_ready)  # type: ignore[attr-defined]
     return health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)

@@ -1,4 +1,4 @@
-"""Round trips of a small call, measured one by one and summed up as the network's ping does."""
+"""Measures round trips of a small call, and summarizes them as ping(8) does."""
 
 import statistics
 import time
@@ -9,14 +9,18 @@ from samehost_client.health import check_over
 
 
 def round_trip(channel: grpc.Channel, timeout: float, *, wait_for_ready: bool) -> float:
-    """Makes one health check and returns how long it took in milliseconds; raises grpc.RpcError."""
+    """Makes one health check and returns its duration in milliseconds.
+
+    Raises:
+        grpc.RpcError: the call failed.
+    """
     started = time.perf_counter()
     check_over(channel, "", timeout, wait_for_ready=wait_for_ready)
     return (time.perf_counter() - started) * 1000
 
 
 def summary(times: list[float]) -> dict[str, float]:
-    """The least, mean and greatest time and the standard deviation, in their unit; empty for no times."""
+    """Returns the minimum, mean, maximum and standard deviation of the times; empty without times."""
     if not times:
         return {}
     return {

@@ -1,8 +1,8 @@
-"""Unary calls that may be made again are, until one is answered or the deadline is there.
+"""Retries of idempotent unary calls, until one is answered or the deadline ends.
 
-grpc's own retry policy (gRFC A6, a service config) gives up as soon as the first byte of a response has arrived: with a
-server that was killed again and again under load, up to seven calls were lost each time, most of them of 1 MiB. What a
-unary call has received in part nobody has seen yet, so here it is made again all the same, and none is lost.
+grpc's own retry policy (gRFC A6, a service config) does not retry once the first byte of a response has arrived. With a
+server that was killed repeatedly under load, it lost up to seven calls each time, most of them of 1 MiB. The caller of
+a unary call has not seen a partial response, so this module retries such a call too, and none is lost.
 """
 
 import asyncio
@@ -22,61 +22,62 @@ from samehost_common.options import as_list
 
 if TYPE_CHECKING:
     _Future = grpc.Future[Any]
-else:  # generic in its stubs alone
+else:  # it is generic only in its stubs
     _Future = grpc.Future
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 _FIRST_PAUSE_SECONDS = 0.05
 _MOST_PAUSE_SECONDS = 5.0
-"""The pauses are for servers that answer UNAVAILABLE; for one that is not there, each attempt waits itself."""
+"""The pauses are for servers that answer UNAVAILABLE. Without a server, each attempt waits for one by itself."""
 
 _BUDGET = 1000
-"""Retries that a channel may always make: as many as there are calls in progress when their server dies."""
+"""The retries that a channel can make in a row: as many as it has calls in progress when their server dies."""
 
 _SUCCESSES_FOR_A_RETRY = 10
-"""Beyond the budget, retries add a tenth to the calls of a server that is overloaded (as in gRFC A6, throttling)."""
+"""The successes that earn another retry, so that retries add at most a tenth to the calls of an overloaded server (as
+the throttling of gRFC A6 does)."""
 
 _PUSHBACK = "grpc-retry-pushback-ms"
-"""By which a server says when to try again, and with what is no such number, that nobody must (gRFC A6)."""
+"""The metadata with which a server sets the pause before a retry. A value that is not a number >= 0 forbids it (A6)."""
 
 
 class Methods:
-    """Names of methods, `package.Service/Method`, or `package.Service` for all of a service's; `/` in front is allowed.
+    """A set of methods: `package.Service/Method`, or `package.Service` for all its methods. A leading `/` is allowed.
 
     Raises:
-        OptionError: a name can't be one, or is that of no method of a service that is known by its stubs.
+        OptionError: a name is invalid, or the stubs of its service have no such method.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = {_checked(name) for name in as_list("idempotent", names)}
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Whether the set has a method."""
         return bool(self._names)
 
     def __contains__(self, path: str | bytes) -> bool:
-        """Whether a call's path is that of one of the methods."""
+        """Whether the path of a call names one of the methods."""
         name = (path.decode() if isinstance(path, bytes) else path).removeprefix("/")
         return name in self._names or name.partition("/")[0] in self._names
 
 
 def _checked(name: object) -> str:
-    """The name as a call's path has it, less the slash in front."""
+    """Checks a name and returns it without its leading slash."""
     service, slash, method = str(name).removeprefix("/").partition("/")
     if not isinstance(name, str) or not _NAME.fullmatch(service) or bool(slash) != bool(method) or "/" in method:
         raise OptionError(
-            f"idempotent has {name!r}; give package.Service/Method, or package.Service for all its methods"
+            f"invalid idempotent {name!r}: use package.Service/Method, or package.Service for all its methods"
         )
     if (known := _find_service(service)) is None:
         parent, _, last = service.rpartition(".")
         if not parent:
-            raise OptionError(f"idempotent has {name!r}, a service without its package; give package.{name}")
+            raise OptionError(f"invalid idempotent {name!r}: the package is missing; use package.{name}")
         if _find_service(parent):
-            raise OptionError(f"idempotent has {name!r}, and {parent} is a service; give {parent}/{last}")
-        # Else its stubs are imported later, or there are none.
+            raise OptionError(f"invalid idempotent {name!r}: {parent} is a service; use {parent}/{last}")
+        # Otherwise the stubs are imported later, or do not exist.
     elif method and method not in known.methods_by_name:
-        raise OptionError(f"idempotent has {name!r}; {service} has {', '.join(known.methods_by_name)}")
+        raise OptionError(f"invalid idempotent {name!r}: use a method of {service}: {', '.join(known.methods_by_name)}")
     return f"{service}{slash}{method}"
 
 
@@ -97,14 +98,14 @@ class _CallDetails(NamedTuple):
 
 
 class Budget:
-    """The retries that a channel has left; shared by its calls, in all threads."""
+    """The retries that a channel has left. Its calls share it, in all threads."""
 
     def __init__(self) -> None:
         self._left = self._most = _BUDGET * _SUCCESSES_FOR_A_RETRY
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Whether there was one left to take."""
+        """Takes a retry from the budget; False if none is left."""
         with self._lock:
             if self._left < _SUCCESSES_FOR_A_RETRY:
                 return False
@@ -112,13 +113,13 @@ class Budget:
             return True
 
     def give(self) -> None:
-        """A call has succeeded."""
+        """Counts a call that succeeded."""
         with self._lock:
             self._left = min(self._left + 1, self._most)
 
 
 class _Attempts:
-    """The attempts at one call: what each is made with, and whether there is another one."""
+    """The attempts of one call: their arguments, and whether another one follows."""
 
     def __init__(self, details: Any, budget: Budget) -> None:
         self._details = details
@@ -131,11 +132,11 @@ class _Attempts:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the deadline, if there is one."""
+        """The seconds until the deadline; None without one."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def next_details(self) -> Any:
-        """What the next attempt is made with: it waits for a server."""
+        """Returns the details of the next attempt, which waits for a server."""
         if not self._is_retried:
             return self._details
         method, credentials = self._details.method, self._details.credentials
@@ -145,8 +146,8 @@ class _Attempts:
         compression = getattr(self._details, "compression", None)
         return _CallDetails(method, self.seconds_left, self._metadata, credentials, True, compression)
 
-    def may_go_on_after(self, call: Any, code: grpc.StatusCode) -> bool:
-        """Whether this attempt may have a next one, for which `pause` is to be asked."""
+    def may_retry_after(self, call: Any, code: grpc.StatusCode) -> bool:
+        """Whether another attempt may follow this one. If so, `pause` decides when."""
         if code is grpc.StatusCode.OK:
             self._budget.give()
         if code is not grpc.StatusCode.UNAVAILABLE or not self._is_retried:
@@ -155,11 +156,11 @@ class _Attempts:
         return True
 
     def pause(self, trailing: Any) -> float | None:
-        """The seconds to wait after an attempt with this trailing metadata; None where it was the last."""
-        # Pair by pair, as a dict of grpc.aio.Metadata fails with older versions.
+        """Returns the seconds to wait after an attempt with this trailing metadata; None if no other one follows."""
+        # Not dict(trailing): it fails for the grpc.aio.Metadata of older versions.
         pushback = next((value for name, value in trailing or () if name == _PUSHBACK), None)
         if pushback is None:
-            pause = random.uniform(0, self._most)  # noqa: S311 - so that callers do not come all at once
+            pause = random.uniform(0, self._most)  # noqa: S311 - so that callers do not retry all at once
             self._most = min(2 * self._most, _MOST_PAUSE_SECONDS)
         elif str(pushback).isdecimal():
             pause = int(pushback) / 1000
@@ -168,15 +169,15 @@ class _Attempts:
         return pause if pause < (self.seconds_left or 0) and self._budget.take() else None
 
     def outcome(self, call: Any, code: grpc.StatusCode) -> Any:
-        """The attempt that tells the caller most: not one that the deadline has cut, if another failed before."""
+        """Returns the most useful attempt: instead of one that the deadline cut off, the one that failed before."""
         return self._failed if self._failed and code is grpc.StatusCode.DEADLINE_EXCEEDED else call
 
 
 class RetryInterceptor(grpc.UnaryUnaryClientInterceptor):
-    """Makes calls of idempotent methods again that fail with UNAVAILABLE; only those that have a deadline.
+    """Retries calls of idempotent methods that fail with UNAVAILABLE, if they have a deadline.
 
-    A call that was in progress when its server died may have taken effect, so name no method that must not do so twice.
-    A call with `wait_for_ready=False` is made once, as it is to fail at once where there is no server.
+    A call that was in progress when its server died may have taken effect, so list only methods that may do so twice. A
+    call with `wait_for_ready=False` is not retried, because it has to fail at once without a server.
     """
 
     def __init__(self, methods: Methods) -> None:
@@ -184,7 +185,7 @@ class RetryInterceptor(grpc.UnaryUnaryClientInterceptor):
         self._budget = Budget()
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        """Calls until there is an answer that is not UNAVAILABLE, or no time."""
+        """Makes attempts until the status is not UNAVAILABLE or the deadline ends."""
         if client_call_details.method not in self._methods:
             return continuation(client_call_details, request)
         attempts = _Attempts(client_call_details, self._budget)
@@ -192,9 +193,9 @@ class RetryInterceptor(grpc.UnaryUnaryClientInterceptor):
 
 
 class _RetriedCall(grpc.Call, _Future):
-    """A call and its attempts, of which the last or most telling one is its outcome.
+    """A call and its attempts. The last or most useful one is its outcome.
 
-    An attempt that fails starts the next one, so nobody need wait for it: `.future()` returns at once.
+    A failed attempt starts the next one, so that no thread has to wait for it, and `.future()` returns at once.
     """
 
     def __init__(self, attempt: Callable[[], Any], attempts: _Attempts) -> None:
@@ -218,8 +219,8 @@ class _RetriedCall(grpc.Call, _Future):
 
     def _end(self, call: Any) -> None:
         code = call.code()
-        goes_on = self._attempts.may_go_on_after(call, code)
-        pause = self._attempts.pause(call.trailing_metadata()) if goes_on else None
+        retries = self._attempts.may_retry_after(call, code)
+        pause = self._attempts.pause(call.trailing_metadata()) if retries else None
         with self._changed:
             if self._is_cancelled:
                 return
@@ -239,7 +240,7 @@ class _RetriedCall(grpc.Call, _Future):
             callback(self)
 
     def _ended(self, timeout: float | None = None) -> Any:
-        """The outcome; None where the call was cancelled."""
+        """Waits for the outcome and returns it; None if the call was cancelled."""
         with self._changed:
             if not self._changed.wait_for(self.done, timeout):
                 raise grpc.FutureTimeoutError
@@ -252,7 +253,7 @@ class _RetriedCall(grpc.Call, _Future):
         return outcome
 
     def cancel(self) -> bool:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         with self._changed:
             if self.done():
                 return False
@@ -264,31 +265,31 @@ class _RetriedCall(grpc.Call, _Future):
         return True
 
     def cancelled(self) -> bool:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         return self._is_cancelled
 
     def running(self) -> bool:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         return not self.done()
 
     def done(self) -> bool:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         return self._is_cancelled or self._outcome is not None
 
     def result(self, timeout: float | None = None) -> Any:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         return self._ended_uncancelled(timeout).result()
 
     def exception(self, timeout: float | None = None) -> Any:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         return self._ended_uncancelled(timeout).exception()
 
     def traceback(self, timeout: float | None = None) -> Any:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         return self._ended_uncancelled(timeout).traceback()
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
-        """As grpc.Future has it."""
+        """Implements grpc.Future."""
         with self._changed:
             if not self.done():
                 self._callbacks.append(fn)
@@ -296,15 +297,15 @@ class _RetriedCall(grpc.Call, _Future):
         fn(self)
 
     def is_active(self) -> bool:
-        """As grpc.RpcContext has it."""
+        """Implements grpc.RpcContext."""
         return not self.done()
 
     def time_remaining(self) -> Any:
-        """As grpc.RpcContext has it."""
+        """Implements grpc.RpcContext."""
         return self._attempts.seconds_left
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
-        """As grpc.RpcContext has it."""
+        """Implements grpc.RpcContext."""
         with self._changed:
             if self.done():
                 return False
@@ -312,24 +313,24 @@ class _RetriedCall(grpc.Call, _Future):
             return True
 
     def initial_metadata(self) -> Any:
-        """As grpc.Call has it."""
+        """Implements grpc.Call."""
         return outcome.initial_metadata() if (outcome := self._ended()) else ()
 
     def trailing_metadata(self) -> Any:
-        """As grpc.Call has it."""
+        """Implements grpc.Call."""
         return outcome.trailing_metadata() if (outcome := self._ended()) else ()
 
     def code(self) -> Any:
-        """As grpc.Call has it."""
+        """Implements grpc.Call."""
         return outcome.code() if (outcome := self._ended()) else grpc.StatusCode.CANCELLED
 
     def details(self) -> Any:
-        """As grpc.Call has it."""
-        return outcome.details() if (outcome := self._ended()) else "the call was cancelled by its caller"
+        """Implements grpc.Call."""
+        return outcome.details() if (outcome := self._ended()) else "the caller cancelled the call"
 
 
 class AsyncRetryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
-    """Does what RetryInterceptor does, on an asyncio channel."""
+    """Does what RetryInterceptor does on an asyncio channel."""
 
     def __init__(self, methods: Methods) -> None:
         self._methods = methods
@@ -338,15 +339,15 @@ class AsyncRetryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Callable[..., Awaitable[Any]], client_call_details: Any, request: Any
     ) -> Any:
-        """Calls until there is an answer that is not UNAVAILABLE, or no time."""
+        """Makes attempts until the status is not UNAVAILABLE or the deadline ends."""
         if client_call_details.method not in self._methods:
             return await continuation(client_call_details, request)
         attempts = _Attempts(client_call_details, self._budget)
         while True:
             call = await continuation(attempts.next_details(), request)
             code = await call.code()
-            goes_on = attempts.may_go_on_after(call, code)
-            pause = attempts.pause(await call.trailing_metadata()) if goes_on else None
+            retries = attempts.may_retry_after(call, code)
+            pause = attempts.pause(await call.trailing_metadata()) if retries else None
             if pause is None:
                 return attempts.outcome(call, code)
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""What both ends of a socket must agree on: its address, its file, and what programs say of it."""
+"""The code that the server and the client share: addresses, errors, options and tuning."""
 
 from samehost_common.address import MAX_PATH_BYTES, AddressLike, SocketAddress
 from samehost_common.errors import AddressError, NotASocketError, OptionError, SamehostError

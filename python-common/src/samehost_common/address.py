@@ -1,4 +1,4 @@
-"""The address of a Unix domain socket, as PROTOCOL.md has it: `unix:/absolute/path`."""
+"""The address of a Unix domain socket, as PROTOCOL.md defines it: `unix:/absolute/path`."""
 
 import os
 import sys
@@ -9,36 +9,36 @@ from typing import TypeAlias
 from samehost_common.errors import AddressError
 
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
-"""The longest path of a socket in bytes: `sun_path` has 108 on Linux (unix(7)) and 104 on macOS, one of them a NUL."""
+"""The maximum length of a socket's path in bytes. `sun_path` has 108 bytes on Linux (unix(7)) and 104 on macOS, and
+one of them is a NUL."""
 
 _SCHEME = "unix:"
 
-# gRPC reads the address as a URI (grpc/grpc doc/naming.md), in which these begin an escape, a query, a fragment and
-# the next of several addresses; libraries differ in whether they undo it, so such a path would not be one path.
+# gRPC parses the address as a URI (grpc/grpc doc/naming.md). In a URI, these characters start an escape, a query, a
+# fragment and the next of several addresses. Not every library decodes them, so two libraries could use two paths.
 _RESERVED = "%?#,"
 
 
 @dataclass(frozen=True)
 class SocketAddress:
-    """Where a server listens: an absolute path of at most 107 bytes, written `unix:/absolute/path`.
+    """The address of a server: an absolute path of at most 107 bytes, written `unix:/absolute/path`.
 
-    On macOS it has at most 103.
+    On macOS, a path has at most 103 bytes.
     """
 
     path: Path
 
     def __str__(self) -> str:
-        """The address as every gRPC library takes it for a target: `unix:/absolute/path`."""
+        """Returns the address as a target that every gRPC library accepts: `unix:/absolute/path`."""
         return f"{_SCHEME}{self.path}"
 
     @classmethod
     def parse(cls, address: "AddressLike") -> "SocketAddress":
-        """Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path.
+        """Parses `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path.
 
         Raises:
-            AddressError: the address is empty, relative, abstract, has two slashes after `unix:` (a URI
-                would take the next word for a host), is too long, or has a character that gRPC's
-                libraries read differently.
+            AddressError: the address is empty, relative, abstract or too long, it has two slashes after `unix:`
+                (a host would follow them in a URI), or it has a character that gRPC libraries read differently.
         """
         if isinstance(address, SocketAddress):
             return address
@@ -47,27 +47,27 @@ class SocketAddress:
         if path.startswith("///"):
             path = path[2:]
         if fault := _fault(path):
-            raise AddressError(f"bad socket address {text!r}: {fault}")
+            raise AddressError(f"invalid socket address {text!r}: {fault}")
         return cls(Path(path))
 
 
 AddressLike: TypeAlias = str | os.PathLike[str] | SocketAddress
-"""What the libraries take for an address: `unix:/absolute/path`, the path alone, or one already read."""
+"""An address that the libraries accept: `unix:/absolute/path`, the path alone, or a SocketAddress."""
 
 
 def _fault(path: str) -> str | None:
-    """What is wrong with a path, and the remedy."""
+    """Returns why a path is invalid, and the remedy; None if it is valid."""
     size = len(os.fsencode(path))
     if not path:
-        return "the path is empty; write unix:/absolute/path"
+        return "the path is empty; use unix:/absolute/path"
     if path.startswith("//"):
-        return "two slashes make the next word a host; write unix:/absolute/path or unix:///absolute/path"
+        return "a host follows two slashes; use unix:/absolute/path or unix:///absolute/path"
     if not path.startswith("/"):
-        return "the path is not absolute; write unix:/absolute/path"
+        return "the path is not absolute; use unix:/absolute/path"
     if path.endswith(("/", "/.", "/..")):
         return "the path names a folder; add the name of the socket, as in unix:/run/app/app.sock"
     if reserved := next((c for c in path if c in _RESERVED or not c.isprintable()), None):
-        return f"the path contains {reserved!r}, which gRPC libraries do not all read alike; choose a path without it"
+        return f"gRPC libraries read {reserved!r} in a path differently; use a path without it"
     if size > MAX_PATH_BYTES:
-        return f"the path has {size} bytes and a Unix socket's may have {MAX_PATH_BYTES}; choose a shorter one"
+        return f"the path has {size} bytes, and a socket can have {MAX_PATH_BYTES}; use a shorter path"
     return None

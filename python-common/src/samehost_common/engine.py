@@ -1,9 +1,12 @@
-"""The engines below the libraries: grpcio's own, and samehost_native's."""
+"""The engine that the libraries run on: grpcio, or samehost_native."""
 
 import importlib.util
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from samehost_common.errors import OptionError
+from samehost_common.options import channel_arguments
 
 GRPCIO, NATIVE = ENGINES = ("grpcio", "native")
 
@@ -11,26 +14,42 @@ VARIABLE = "SAMEHOST_ENGINE"
 
 
 def chosen_engine(engine: str | None) -> str:
-    """Returns the engine to use: the one that is given, or that of the environment variable SAMEHOST_ENGINE, or grpcio.
+    """Returns the engine to use: the given one, else that of the environment variable SAMEHOST_ENGINE, else grpcio.
 
     Raises:
-        OptionError: there is no such engine, or it is not installed.
+        OptionError: the engine is unknown or not installed.
     """
     name, origin = (engine, "engine") if engine is not None else (os.environ.get(VARIABLE) or GRPCIO, VARIABLE)
     if name not in ENGINES:
-        raise OptionError(f"{origin} is {name!r}; use {' or '.join(map(repr, ENGINES))}")
+        raise OptionError(f"invalid {origin} {name!r}: use {' or '.join(map(repr, ENGINES))}")
     if name == NATIVE and importlib.util.find_spec("samehost_native") is None:
-        raise OptionError(f"{origin} is {name!r}, and samehost_native is not installed; pip install samehost-native")
+        raise OptionError(
+            f"invalid {origin} {name!r}: samehost_native is not installed; run: pip install samehost-native"
+        )
     return name
 
 
-def refuse_unknown(name: str, value: object) -> None:
-    """Refuses an option that the native engine does not have.
+def refuse_unsupported(name: str, value: object) -> None:
+    """Checks that an option that the native engine does not support is not set.
 
     Raises:
-        OptionError: the option is given.
+        OptionError: the option is set.
     """
     if value:
-        raise OptionError(
-            f"{name} is given, and engine 'native' does not have it; leave it out, or use engine 'grpcio'"
-        )
+        raise OptionError(f"engine 'native' does not support {name}; leave it out, or use engine 'grpcio'")
+
+
+def native_arguments(own: Mapping[str, Any], users: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns the channel arguments of the native engine: those of the library, replaced by those of a user.
+
+    Args:
+        own: all that the engine supports, with the values of the library.
+        users: the option `options`.
+
+    Raises:
+        OptionError: the user's arguments are invalid, or the engine does not support one.
+    """
+    arguments = dict(channel_arguments(own, users))
+    for name in sorted(arguments.keys() - own.keys()):
+        refuse_unsupported(f"option {name}", True)
+    return arguments

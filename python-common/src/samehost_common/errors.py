@@ -1,17 +1,17 @@
-"""The errors that both ends share; the others are in samehost_server.errors and samehost_client.errors."""
+"""The errors that the server and the client share; each library has others in its own module `errors`."""
 
 
 class SamehostError(Exception):
-    """The base of every error that the samehost libraries raise: one line, with what, value and remedy."""
+    """The base class of every error of the samehost libraries. Its message is one line with the value and a remedy."""
 
 
 class AddressError(SamehostError, ValueError):
-    """An address that is not `unix:/absolute/path`, or whose path no socket can have."""
+    """The address is not `unix:/absolute/path`, or no socket can have its path."""
 
 
 class NotASocketError(SamehostError):
-    """Something other than a socket is at the path of the address; it is left alone."""
+    """The path of the address names a file that is not a socket. The file is not changed."""
 
 
 class OptionError(SamehostError, ValueError):
-    """An option that is of the wrong type or out of range."""
+    """An option has the wrong type or is out of range."""

@@ -1,6 +1,6 @@
-"""Names of a package that are imported when they are asked for (PEP 562).
+"""Lazy imports: the names of a package are imported at their first use (PEP 562).
 
-A program chooses grpc's engine before grpc is imported, and running `python -m package` imports the package first.
+A program has to choose grpc's engine before it imports grpc, and `python -m package` imports the package first.
 """
 
 import importlib
@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 
 
 def attributes(homes: Mapping[str, str]) -> Callable[[str], object]:
-    """A package's `__getattr__` that finds each name in the module given for it, or as that very module."""
+    """Returns the `__getattr__` of a package.
+
+    Args:
+        homes: the module of each name. A module that has the name itself is returned as it is.
+    """
 
     def find(name: str) -> object:
         if name not in homes:
-            raise AttributeError(f"there is no {name!r} in this package")
+            raise AttributeError(f"this package has no attribute {name!r}")
         module = importlib.import_module(homes[name])
         return module if homes[name].endswith(f".{name}") else getattr(module, name)
 

@@ -1,4 +1,4 @@
-"""Checks of options, so that a bad value is refused where it is given."""
+"""Checks of options, so that an invalid value fails where it is given."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from samehost_common.errors import OptionError
 
 MOST_BYTES = MOST_INT = 2**31 - 1
-"""The largest value of an integer channel argument, which C-core keeps in an int."""
+"""The maximum of an integer channel argument, because C-core stores it in an int."""
 
 _EXAMPLE = "[('grpc.keepalive_time_ms', 10000)]"
 
@@ -16,25 +16,23 @@ def check_number(name: str, value: object, least: float, most: float, *, whole: 
     """Checks that an option is a number in a range.
 
     Raises:
-        OptionError: it is no number, no whole one where it must be, or not from `least` to `most`.
+        OptionError: the value is not a number, not a whole number where one is required, or not from `least` to
+            `most`.
     """
     kinds, kind = ((int,), "a whole number") if whole else ((int, float), "a number")
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise OptionError(
-            f"{name} is {value!r}, a {type(value).__name__}; give {kind} from {least:.10g} to {most:.10g}"
-        )
-    if not least <= value <= most:  # false for NaN
-        raise OptionError(f"{name} is {value}; give {kind} from {least:.10g} to {most:.10g}")
+    # The comparison is false for NaN.
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        raise OptionError(f"invalid {name} {value!r}: use {kind} from {least:.10g} to {most:.10g}")
 
 
 def check_wait(value: float | None) -> float | None:
-    """Checks seconds to wait: None, or a number, which may be infinite.
+    """Checks the seconds to wait: None, or a number, which may be infinite.
 
     Returns:
-        The timeout of a call that waits so long, in seconds; None where it has none.
+        The timeout of a call that waits so long, in seconds; None means no timeout.
 
     Raises:
-        OptionError: it is no number, or negative.
+        OptionError: the value is not a number, or it is negative.
     """
     if value is not None and value != math.inf:
         check_number("wait", value, 0, MOST_INT)
@@ -42,50 +40,50 @@ def check_wait(value: float | None) -> float | None:
 
 
 def as_list(name: str, value: object) -> list[Any]:
-    """Takes any iterable but a string for a list.
+    """Returns the items of an iterable.
 
     Raises:
-        OptionError: it is none.
+        OptionError: the value is not an iterable, or it is a string or a mapping.
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise OptionError(f"{name} is {value!r}, a {type(value).__name__}; give a list")
+        raise OptionError(f"invalid {name} {value!r}: use a list")
     return list(value)
 
 
 def instances(name: str, value: object, kinds: tuple[type, ...], which: str) -> list[Any]:
-    """Takes any iterable of objects of some classes for a list.
+    """Returns the items of an iterable whose items are instances of some classes.
 
     Args:
-        name: of the option.
-        value: what was given.
+        name: the name of the option.
+        value: the value of the option.
         kinds: the classes.
-        which: what they are called, for the error.
+        which: the names of the classes, for the error.
 
     Raises:
-        OptionError: it is no iterable, or has something else.
+        OptionError: the value is not an iterable, or an item is not an instance.
     """
     objects = as_list(name, value)
     for each in objects:
         if not isinstance(each, kinds):
-            raise OptionError(f"{name} has {each!r}; give instances of {which}")
+            raise OptionError(f"invalid {name} {each!r}: use instances of {which}")
     return objects
 
 
 def channel_arguments(own: Mapping[str, Any], users: Sequence[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-    """Returns the channel arguments of a user and, where the user has not set them, those of a library, each once.
+    """Merges the channel arguments of a library with those of a user, which replace them.
 
-    Of two equal names the first counts, as in C-core.
+    Of two equal names of the user, the first counts, as in C-core.
 
     Raises:
-        OptionError: the user's are no pairs of a name and a value that C-core takes.
+        OptionError: the user's arguments are not pairs of a name and a value that C-core accepts.
     """
     pairs = as_list("options", users)
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise OptionError(f"options has {pair!r}; give pairs of a name and a value, as in {_EXAMPLE}")
+            raise OptionError(f"invalid options {pair!r}: use pairs of a name and a value, as in {_EXAMPLE}")
         name, value = pair
         if isinstance(value, float) or value is None:
-            raise OptionError(f"option {name} is {value!r}, a {type(value).__name__}; give an integer or a string")
+            raise OptionError(f"invalid option {name} {value!r}: use an integer or a string")
         if isinstance(value, int):
             check_number(f"option {name}", int(value), -MOST_INT - 1, MOST_INT, whole=True)
     return tuple({**own, **dict(reversed(pairs))}.items())

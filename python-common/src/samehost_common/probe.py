@@ -1,4 +1,4 @@
-"""What is at the path of a socket, found out by looking and dialling: both ends ask, each for its own errors."""
+"""The state of a socket's path, found by a look and a connection. Server and client derive their errors from it."""
 
 import enum
 import errno
@@ -12,20 +12,23 @@ from samehost_common.errors import SamehostError
 
 
 class PathState(enum.Enum):
-    """What is at the path of an address."""
+    """What exists at the path of an address."""
 
-    ABSENT = "nothing is there"
-    NOT_A_SOCKET = "something other than a socket is there"
-    STALE = "a socket is there and nobody listens on it"
-    FORBIDDEN = "a socket is there and this process may not connect to it"
-    LIVE = "a socket is there and someone listens on it"
+    ABSENT = "no file exists at the path"
+    NOT_A_SOCKET = "a file that is not a socket exists at the path"
+    STALE = "a socket exists at the path, and no server listens on it"
+    FORBIDDEN = "a socket exists at the path, and this process may not connect to it"
+    LIVE = "a server listens on the socket at the path"
 
 
 def path_state(address: SocketAddress) -> PathState:
-    """Looks at the path and, where it is a socket, dials it; never waits, never changes anything.
+    """Looks at the path and, if it is a socket, connects to it. Never waits and never changes anything.
 
-    A socket that is bound but does not listen yet looks STALE (connect(2) gives ECONNREFUSED for
-    both), which is why servers are kept apart by a lock and not by this.
+    A socket that is bound but does not listen yet is STALE, because connect(2) returns ECONNREFUSED for both. That is
+    why a lock keeps servers apart, and not this function.
+
+    Raises:
+        SamehostError: the system cannot look up the path.
     """
     try:
         mode = address.path.stat().st_mode
@@ -34,7 +37,7 @@ def path_state(address: SocketAddress) -> PathState:
     except PermissionError:
         return PathState.FORBIDDEN
     except OSError as error:
-        raise SamehostError(f"cannot look at {address.path}: {error.strerror}; check the folder it is in") from error
+        raise SamehostError(f"cannot look up {address.path}: {reason(error)}; check its folder") from error
     if not stat.S_ISSOCK(mode):
         return PathState.NOT_A_SOCKET
     with socket.socket(socket.AF_UNIX) as probe:
@@ -46,12 +49,12 @@ def path_state(address: SocketAddress) -> PathState:
                 return PathState.ABSENT
             case errno.EACCES | errno.EPERM:
                 return PathState.FORBIDDEN
-            case _:  # connected, or EAGAIN: its backlog is full, so someone listens
+            case _:  # connected, or EAGAIN: a server listens, and its backlog is full
                 return PathState.LIVE
 
 
 def describe_permissions(path: Path) -> str:
-    """Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks."""
+    """Describes the owner and the mode of a path, or of the first folder above it that is visible, and this process."""
     for visible in (path, *path.parents):
         try:
             found = visible.stat()
@@ -63,3 +66,8 @@ def describe_permissions(path: Path) -> str:
             f"{stat.S_IMODE(found.st_mode):04o}, and this process is uid {os.geteuid()} with gids {groups}"
         )
     return f"nothing above {path} can be seen"
+
+
+def reason(error: OSError) -> str:
+    """Returns the system's text of an error in lower case, such as "permission denied"."""
+    return (error.strerror or str(error)).lower()

@@ -1,4 +1,4 @@
-"""What PROTOCOL.md asks of every program, whichever end it is: options, exit codes, one-line errors."""
+"""The options, exit codes and one-line errors that PROTOCOL.md requires of every program."""
 
 import json
 import os
@@ -24,11 +24,11 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 socket_option = click.option(
     "--socket", "address", callback=_address, metavar="PATH", required=True, help="Absolute path of the socket."
 )
-"""A path, or an address `unix:/absolute/path`; a bad one is wrong usage."""
+"""A path, or an address `unix:/absolute/path`. An invalid one is wrong usage."""
 
 
 def run(command: click.Command, name: str) -> NoReturn:
-    """Runs a program and exits: 0 done, 1 it failed, 2 wrong usage, an error being one line on stderr."""
+    """Runs a program and exits with 0, with 1 for a failure or 2 for wrong usage. An error is one line on stderr."""
     try:
         sys.exit(command.main(prog_name=name, standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
@@ -43,13 +43,13 @@ def run(command: click.Command, name: str) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         _exit(name, "interrupted", EXIT_FAILED)
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would fail once more when it flushes at exit.
+        # The reader of the output has exited. Without this, Python would fail again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
 
 
 def print_json(**fields: object) -> None:
-    """Prints one line of JSON on stdout, at once."""
+    """Prints one line of JSON on stdout and flushes it."""
     print(json.dumps(fields, ensure_ascii=False), flush=True)
 
 

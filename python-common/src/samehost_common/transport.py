@@ -1,45 +1,49 @@
-"""The channel arguments with which a connection ends without losing a call."""
+"""The channel arguments that let a connection end without losing a call."""
 
 from collections.abc import Mapping
 from typing import Any
 
 _CLIENT_WINDOW_BYTES = 8 * 1024 * 1024
-"""How much may arrive before its reader has to say that there is room: twice a message of the longest size that gRPC
-takes by default, as C-core speaks up when half of it is used. (Its own probes make it 4 MiB, or what they find.)
+"""The window of a client: how much may arrive before it has to send a window update.
 
-With HTTP/2's 65,535 bytes (RFC 9113, section 6.9.2), 16 callers that took answers of 4 KiB over connections of 0.1 s
-lost 56 of 497,000 calls; with 1, 8 and 16 MiB, 0 of 495,000. A stream that is not read may hold as much in memory.
+It is twice the longest message that gRPC accepts by default, because C-core sends an update when half of the window is
+used. (With its own probes, C-core uses 4 MiB or the size that they find.)
+
+With the 65,535 bytes of HTTP/2 (RFC 9113, section 6.9.2), 16 callers that received responses of 4 KiB over connections
+with an age of 0.1 s lost 56 of 497,000 calls; with 1, 8 and 16 MiB they lost 0 of 495,000. A stream that nobody reads
+can hold as much in memory.
 """
 
 _SERVER_WINDOW_BYTES = 128 * 1024
-"""A request of 64 KiB passes in one go, which HTTP/2's 65,535 bytes make 1.1 times as slow, and little more does.
+"""The window of a server. A request of 64 KiB fits; with the 65,535 bytes of HTTP/2 it takes 1.1 times as long.
 
-Requests must not queue up in front of the headers of other calls: C-core's client answers the ping of a server that
-renews its connection before it sends what it has queued, and the server refuses what comes after. With 8 MiB, bursts
-of 1,000 calls of 265 KiB queued for seconds, calls were refused twice, which is once more than gRPC makes them again
-(gRFC A6), and 37 of 48 bursts of a C++ client failed on a busy machine; with 128 KiB, 0 of 48.
+The window is small so that requests do not queue in front of the headers of other calls. C-core's client answers the
+ping of a server that renews its connection before it sends its queue, and the server refuses the calls that arrive
+after the answer. gRPC retries a refused call once (gRFC A6). With 8 MiB, bursts of 1,000 calls of 265 KiB queued for
+seconds, calls were refused twice, and 37 of 48 bursts of a C++ client failed on a busy machine; with 128 KiB, 0 of 48
+failed.
 """
 
 _NO_PROBES = {"grpc.http2.bdp_probe": 0}
-"""Bandwidth probes set a window for long round trips, which one machine does not have. They are pings, which the other
-end answers: with 16 channels, each always in a call, and connections of 0.1 s, 51 of 74,083 calls failed (see
-CLIENT_OPTIONS); without them, 0 of 81,775."""
+"""Turns bandwidth probes off. They find a window for long round trips, which one machine does not have. They are pings
+that the other end answers: with 16 channels, each always in a call, and connections with an age of 0.1 s, 51 of 74,083
+calls failed (see CLIENT_OPTIONS); without probes, 0 of 81,775."""
 
 SERVER_OPTIONS: Mapping[str, Any] = {
     **_NO_PROBES,
     "grpc.http2.lookahead_bytes": _SERVER_WINDOW_BYTES,
-    # C-core lets whoever sends too much wait for 0.1 to 1 s for its refusal, against attackers from afar. By then a
-    # connection is often closed for its age: of 200 messages beyond the limit, 42 were UNAVAILABLE; without, 0 of 240.
+    # Against remote attackers, C-core delays the refusal of a message that is too long by 0.1 to 1 s. By then the
+    # connection has often reached its age: of 200 such messages, 42 were UNAVAILABLE; without the delay, 0 of 240.
     "grpc.http.tarpit": 0,
 }
 
 CLIENT_OPTIONS: Mapping[str, Any] = {**_NO_PROBES, "grpc.http2.lookahead_bytes": _CLIENT_WINDOW_BYTES}
-"""A client has nothing to write while a connection ends: no bandwidth probes, no news of its window.
+"""With these, a client writes nothing while a connection ends: no bandwidth probes and no window updates.
 
-When a server has moved its clients away it closes a connection as soon as its last call is answered. What a client
-writes then fails (EPIPE), and C-core drops what it has not read yet, so that calls fail whose answers are there. (A
-server on grpc-go waits for its clients instead: grpc/grpc-go 6977.)
+A server that has moved its clients away closes a connection as soon as it has answered the last call. If the client
+then writes, the write fails (EPIPE), and C-core drops what it has not read yet, so that calls fail although their
+responses have arrived. (A server on grpc-go waits for its clients instead: grpc/grpc-go 6977.)
 
-News of the window costs speed, too, and Kestrel may lose a response after one that took several windows
-(dotnet/aspnetcore 53736).
+Window updates also cost speed, and Kestrel can lose a response that follows one of several windows (dotnet/aspnetcore
+53736).
 """

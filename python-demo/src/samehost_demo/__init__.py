@@ -1,1 +1,1 @@
-"""The example service Greeter: its servicers, and a client that makes all four kinds of call."""
+"""The example service Greeter: its servicers, and a client that makes all four kinds of calls."""

@@ -1,4 +1,4 @@
-"""The program `samehost-demo`, tuned: see samehost_common.tuning."""
+"""The program `samehost-demo`, tuned with samehost_common.tuning."""
 
 from samehost_common.program import run
 from samehost_common.tuning import tune
@@ -7,7 +7,7 @@ from samehost_common.tuning import tune
 def main() -> None:
     """Runs the command and exits."""
     tune()
-    # Only now, as it imports grpc.
+    # It imports grpc, which has to be tuned before.
     from samehost_demo.commands import command  # noqa: PLC0415
 
     run(command, "samehost-demo")

@@ -1,4 +1,4 @@
-"""The four kinds of call of the example service, made one after the other."""
+"""Makes the four kinds of calls of the example service, one after the other."""
 
 import queue
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -16,7 +16,7 @@ _WORDS = ("I heard: {heard}", "Goodbye!")
 
 @dataclass(frozen=True)
 class Exchange:
-    """What one call sent and received, in order."""
+    """The messages that one call sent and received, in order."""
 
     method: str
     sent: list[str]
@@ -24,12 +24,12 @@ class Exchange:
 
 
 def greet(channel: grpc.Channel, name: str, timeout: float) -> Iterator[Exchange]:
-    """Makes all four kinds of call and yields what each sent and received.
+    """Makes all four kinds of calls and yields the messages of each.
 
     Args:
         channel: a channel to a server of Greeter.
-        name: who is greeted.
-        timeout: seconds that each call may take, waiting for the server included.
+        name: the name to greet.
+        timeout: the timeout of each call in seconds, including the time to wait for the server.
 
     Raises:
         grpc.RpcError: a call failed.
@@ -50,7 +50,7 @@ def greet(channel: grpc.Channel, name: str, timeout: float) -> Iterator[Exchange
     )
     yield Exchange("GreetTogether", party, [joint.message])
 
-    # What is said next depends on what was heard, so the requests come from a queue that the loop fills.
+    # Each request depends on the response before, so the loop puts the requests into a queue.
     sent, received = [f"{name} here."], []
     requests: queue.SimpleQueue[greeter_pb2.ConverseRequest | None] = queue.SimpleQueue()
     requests.put(greeter_pb2.ConverseRequest(text=sent[0]))
@@ -66,7 +66,7 @@ def greet(channel: grpc.Channel, name: str, timeout: float) -> Iterator[Exchange
 
 
 async def greet_async(channel: grpc.aio.Channel, name: str, timeout: float) -> AsyncIterator[Exchange]:
-    """Does what `greet` does, over an asyncio channel."""
+    """Does what `greet` does on an asyncio channel."""
     stub = greeter_pb2_grpc.GreeterServiceStub(channel)
 
     greeting = await stub.Greet(greeter_pb2.GreetRequest(name=name), timeout=timeout, wait_for_ready=True)
@@ -99,6 +99,6 @@ async def greet_async(channel: grpc.aio.Channel, name: str, timeout: float) -> A
 
 
 async def _send(step: Awaitable[None]) -> None:
-    """Sends, or leaves it to reading to say why the call has ended."""
+    """Sends a message. If the call has ended, reading reports why."""
     with suppress(*ENDED_WHILE_SENDING):
         await step

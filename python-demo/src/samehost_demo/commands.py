@@ -1,4 +1,4 @@
-"""The command `samehost-demo`: makes all four kinds of call of Greeter."""
+"""The command `samehost-demo`, which makes all four kinds of calls of Greeter."""
 
 from collections.abc import Callable
 
@@ -20,29 +20,29 @@ def command() -> None:
 
 @command.command("greet")
 @socket_option
-@click.option("--name", default="world", help="Who is greeted. [world]")
+@click.option("--name", default="world", help="Name to greet. [world]")
 @timeout_option
 @json_option
 @click.option("--aio", "asynchronous", is_flag=True, help="Call from an asyncio event loop.")
 def greet_command(address: SocketAddress, name: str, timeout: float, as_json: bool, asynchronous: bool) -> None:
-    """Makes all four kinds of call of Greeter and prints what was said."""
-    say = _print_exchange_json if as_json else print_exchange
-    make_greetings(address, name, timeout, say, asynchronous=asynchronous)
+    """Makes all four kinds of calls of Greeter and prints their messages."""
+    show = _print_exchange_json if as_json else print_exchange
+    make_greetings(address, name, timeout, show, asynchronous=asynchronous)
 
 
 def make_greetings(
-    address: SocketAddress, name: str, timeout: float, say: Callable[[Exchange], None], *, asynchronous: bool
+    address: SocketAddress, name: str, timeout: float, show: Callable[[Exchange], None], *, asynchronous: bool
 ) -> None:
-    """Waits for the server and greets; each exchange is said as soon as it is there.
+    """Waits for the server, makes the calls, and shows each exchange as soon as it ends.
 
     Raises:
-        SamehostError: no server could be reached, or a call failed.
+        SamehostError: no server can be reached, or a call failed.
     """
 
     async def greet_in_loop() -> None:
         async with aio.connect(address, wait=timeout) as channel:
             async for exchange in greet_async(channel, name, timeout):
-                say(exchange)
+                show(exchange)
 
     try:
         if asynchronous:
@@ -50,13 +50,13 @@ def make_greetings(
             return
         with connect(address, wait=timeout, options=stream_options()) as channel:
             for exchange in greet(channel, name, timeout):
-                say(exchange)
+                show(exchange)
     except grpc.RpcError as error:
         raise explain(error, address) from error
 
 
 def print_exchange(exchange: Exchange) -> None:
-    """Prints a call for people."""
+    """Prints the messages of a call for people."""
     print(exchange.method)
     for text in exchange.sent:
         print(f"  > {text}")

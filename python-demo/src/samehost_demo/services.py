@@ -1,6 +1,6 @@
-"""The example service of the contract, for the synchronous server and for the asyncio one.
+"""The example service Greeter, for the synchronous and for the asyncio server.
 
-`samehost-server --services samehost_demo.services:greeter` serves it, or `:async_greeter` with `--aio`.
+Serve it with `samehost-server --services samehost_demo.services:greeter`, or with `:async_greeter --aio`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _MAX_INTERVAL_SECONDS = 60
 
 
 class GreeterService(greeter_pb2_grpc.GreeterServiceServicer):
-    """Greets, one thread for each call."""
+    """Greets, with one thread per call."""
 
     def Greet(self, request: greeter_pb2.GreetRequest, context: grpc.ServicerContext) -> greeter_pb2.GreetResponse:
         """Greets one person."""
@@ -49,7 +49,7 @@ class GreeterService(greeter_pb2_grpc.GreeterServiceServicer):
         request_iterator: Iterator[greeter_pb2.GreetTogetherRequest],
         context: grpc.ServicerContext,
     ) -> greeter_pb2.GreetTogetherResponse:
-        """Greets all names of the stream at once."""
+        """Greets all names of the stream together."""
         names = []
         for request in request_iterator:
             _refuse(context, _name_fault(request.name))
@@ -60,14 +60,14 @@ class GreeterService(greeter_pb2_grpc.GreeterServiceServicer):
     def Converse(
         self, request_iterator: Iterator[greeter_pb2.ConverseRequest], context: grpc.ServicerContext
     ) -> Iterator[greeter_pb2.ConverseResponse]:
-        """Answers each message as it comes."""
+        """Answers each message when it arrives."""
         for turn, request in enumerate(request_iterator, start=1):
             _refuse(context, _text_fault(request.text))
             yield _answer(request, turn)
 
 
 class AsyncGreeterService(greeter_pb2_grpc.GreeterServiceServicer):
-    """Greets, in an event loop."""
+    """Greets in an event loop."""
 
     async def Greet(
         self, request: greeter_pb2.GreetRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -93,7 +93,7 @@ class AsyncGreeterService(greeter_pb2_grpc.GreeterServiceServicer):
         request_iterator: AsyncIterator[greeter_pb2.GreetTogetherRequest],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> greeter_pb2.GreetTogetherResponse:
-        """Greets all names of the stream at once."""
+        """Greets all names of the stream together."""
         names = []
         async for request in request_iterator:
             await _refuse_async(context, _name_fault(request.name))
@@ -106,7 +106,7 @@ class AsyncGreeterService(greeter_pb2_grpc.GreeterServiceServicer):
         request_iterator: AsyncIterator[greeter_pb2.ConverseRequest],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[greeter_pb2.ConverseResponse]:
-        """Answers each message as it comes."""
+        """Answers each message when it arrives."""
         turn = 0
         async for request in request_iterator:
             turn += 1

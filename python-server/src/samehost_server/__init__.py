@@ -1,4 +1,4 @@
-"""Serves gRPC over a Unix domain socket, and takes care of the socket's file from its birth to its end."""
+"""Serves gRPC over a Unix domain socket and manages the socket file: lock, mode, replacement and removal."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from samehost_server import aio
     from samehost_server._server import Server
 else:
-    # What imports grpc is imported when it is asked for, so that a program can be tuned before.
+    # These import grpc, so they are imported at their first use: a program has to call tune() before.
     from samehost_common.lazily import attributes
 
     __getattr__ = attributes({"Server": "samehost_server._server", "aio": "samehost_server.aio"})

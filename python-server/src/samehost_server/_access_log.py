@@ -15,14 +15,14 @@ LOG = logging.getLogger("samehost_server.access")
 
 
 class AccessLog(grpc.ServerInterceptor):
-    """Logs the method, status and milliseconds of each call, on a synchronous server."""
+    """Logs the method, status and milliseconds of each call on a synchronous server."""
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """As grpc.ServerInterceptor has it."""
+        """Implements grpc.ServerInterceptor."""
         handler = continuation(handler_call_details)
         if handler is None:
             _log_unknown(handler_call_details.method)
@@ -31,14 +31,14 @@ class AccessLog(grpc.ServerInterceptor):
 
 
 class AsyncAccessLog(grpc.aio.ServerInterceptor):
-    """Logs the method, status and milliseconds of each call, on an asyncio server."""
+    """Logs the method, status and milliseconds of each call on an asyncio server."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """As grpc.aio.ServerInterceptor has it."""
+        """Implements grpc.aio.ServerInterceptor."""
         handler = await continuation(handler_call_details)
         if handler is None:
             _log_unknown(handler_call_details.method)
@@ -47,7 +47,7 @@ class AsyncAccessLog(grpc.aio.ServerInterceptor):
 
 
 class _Call:
-    """A call from its first step to its end, at which it is logged."""
+    """Measures a call and logs it at its end."""
 
     def __init__(self, method: str, context: Any) -> None:
         self._method = method
@@ -72,9 +72,9 @@ class _Call:
         LOG.info("%s %s %.1f ms", self._method, getattr(code, "name", code), (time.monotonic() - self._begun) * 1000)
 
     def _code(self, error: BaseException | None) -> object:
-        # A synchronous handler is not interrupted when its caller goes, and asyncio's context has no is_active.
-        is_left = hasattr(self._context, "is_active") and not self._context.is_active()
-        if is_left or isinstance(error, asyncio.CancelledError | GeneratorExit):
+        # A synchronous handler keeps running after its caller has cancelled. The context of asyncio has no is_active.
+        is_cancelled = hasattr(self._context, "is_active") and not self._context.is_active()
+        if is_cancelled or isinstance(error, asyncio.CancelledError | GeneratorExit):
             is_late = self._context.time_remaining() == 0
             return grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
         return self._context.code() or (grpc.StatusCode.UNKNOWN if error else grpc.StatusCode.OK)

@@ -1,4 +1,4 @@
-"""What the synchronous and the asyncio server share: everything but the await."""
+"""The code that the synchronous and the asyncio server share: everything that does not await."""
 
 import enum
 import grp
@@ -31,32 +31,33 @@ from samehost_server.signals import STOP
 _LOG = logging.getLogger("samehost_server")
 
 _MOST_CALLS = 10_000
-"""A synchronous server has a thread for each."""
+"""The maximum of max_concurrent_calls, because a synchronous server has a thread for each call."""
 
 _MOST_GROUP = 2**32 - 2
-"""The largest gid_t; the one above stands for "no change" (chown(2))."""
+"""The largest group. The next number means "no change" (chown(2))."""
 
 _BEYOND_GRACE_SECONDS = 1.2
-"""What a stop may take beyond the grace: enough to move all clients at the default age, whatever the grace."""
+"""The time that a stop may take beyond the grace: enough to move all clients at the default connection age."""
 
 END_SECONDS = 0.5
-"""What grpc may take to end when nothing is in progress any more; it takes a millisecond."""
+"""The timeout for grpc to end when no call is in progress. It takes a millisecond."""
 
 _LOOK_SECONDS = 0.01
-"""How often to look whether a client is still connected; a look takes 35 microseconds for 7 open descriptors."""
+"""The interval of checks whether a client is connected. A check takes 35 microseconds with 7 open descriptors."""
 
 _PAUSE_FACTOR = 9
-"""Looks take a tenth of the time at most, however many descriptors a process has."""
+"""A pause takes at least this many times as long as a check, so that checks take at most a tenth of the time, even with
+many open descriptors."""
 
 _QUIET_LOOKS = 2
-"""How many looks in a row must find no client: one may fall between accept(2) and the new descriptor."""
+"""How many checks in a row must find no client. A single one may fall between accept(2) and the new descriptor."""
 
 WATCH_SECONDS = 1.0
-"""How often to look whether the path is still there: clients that wait for a server dial about as often."""
+"""The interval of checks whether the path still exists. Waiting clients connect about as often."""
 
 
 class State(enum.Enum):
-    """The states of a server, in this order; FAILED is where a start that raised ends."""
+    """The states of a server, in their order. It is FAILED if `start` raised an error."""
 
     NEW = "new"
     STARTING = "starting"
@@ -67,7 +68,7 @@ class State(enum.Enum):
 
 
 class ServerBase:
-    """The options of a server, checked, and its life; see Server for what they mean."""
+    """The checked options of a server, and its life cycle. Server documents the options."""
 
     implementation: str
     _asynchronous: bool
@@ -101,7 +102,7 @@ class ServerBase:
         check_number("max_concurrent_calls", max_concurrent_calls, 1, _MOST_CALLS, whole=True)
         check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
         if on_removed not in ("serve", "stop"):
-            raise OptionError(f"on_removed is {on_removed!r} and must be 'serve' or 'stop'")
+            raise OptionError(f"invalid on_removed {on_removed!r}: use 'serve' or 'stop'")
         self._engine = make_engine(
             engine,
             max_connection_age=max_connection_age,
@@ -132,18 +133,18 @@ class ServerBase:
         self._grace = grace
         self._state = State.NEW
         self._changing = threading.Lock()
-        """Held while the state changes, which any thread may want."""
-        self._asked = False
-        """Whether it is to stop."""
-        self._hurried = False
-        """Whether it is to stop at once."""
+        """Held while the state changes, because any thread may change it."""
+        self._stop_requested = False
+        """Whether a stop was requested."""
+        self._without_grace = False
+        """Whether a stop without grace was requested."""
         self._entry = _processwide.RunningServer(
             stop=lambda at_once: self.request_stop(at_once=at_once), leave=self._file.withdraw, forget=self._forget
         )
 
     @property
     def ready_line(self) -> str:
-        """The line of JSON by which a program says that calls succeed, as PROTOCOL.md has it."""
+        """The line of JSON that a program prints when calls succeed, as PROTOCOL.md defines it."""
         return json.dumps(
             {
                 "event": "ready",
@@ -155,60 +156,61 @@ class ServerBase:
         )
 
     def request_stop(self, *, at_once: bool = False) -> None:
-        """Asks the server to stop as `stop` does, and returns at once: for handlers, signal handlers and any thread.
+        """Requests a stop and returns at once. Safe in handlers, in signal handlers and from any thread.
 
-        Before `start` it does nothing.
+        Has no effect before `start`.
 
         Args:
             at_once: cut off the calls in progress.
         """
         if self._state is not State.NEW:
             if at_once:
-                self._hurried = True
-            self._asked = True
+                self._without_grace = True
+            self._stop_requested = True
             self._wake()
 
     def set_health(self, service: str = "", *, serving: bool) -> None:
-        """Says of a service that it serves, or that it does not, as when its database is down; callable in any thread.
+        """Sets the health of a service, for example when its database is down. Safe from any thread.
 
-        Checks and watches of grpc.health.v1 see it at once. Calls are served all the same.
+        Checks and watches of grpc.health.v1 report it at once. The server still answers calls of the service.
 
         Args:
-            service: the full name, `package.Service`; the empty name stands for the server as a whole.
-            serving: SERVING where true, NOT_SERVING where false.
+            service: the full name, `package.Service`. The empty name stands for the whole server.
+            serving: True for SERVING, False for NOT_SERVING.
 
         Raises:
-            OptionError: no such service is served.
+            OptionError: the server has no such service.
             StateError: the server has not started.
         """
         if self._state in (State.NEW, State.STARTING, State.FAILED):
             raise StateError(
-                f"the server of {self.address.path} is {self._state.value}; set its health while it serves"
+                f"cannot set the health of the server of {self.address.path}: it is {self._state.value}; "
+                f"set it after the start"
             )
         self._statuses.set(service, serving=serving)
         self._tell_health()
 
     def _tell_health(self) -> None:
-        """Lets watches see the statuses; called in any thread."""
+        """Notifies the watches of health. Called in any thread."""
         raise NotImplementedError
 
     def _begin(self) -> None:
-        """The first step of `start`."""
+        """Makes the first step of `start`."""
         with self._changing:
             if self._state is not State.NEW:
                 raise StateError(
-                    f"the server of {self.address.path} is {self._state.value}, and a server is started once; "
-                    f"make another to serve there again"
+                    f"cannot start the server of {self.address.path}: it is {self._state.value}, "
+                    f"and a server starts only once; create another one"
                 )
             self._prepare()
             self._state = State.STARTING
         _processwide.register(self._entry)
         _failures.pass_on()
-        if STOP.heard:
-            self._asked = True
+        if STOP.received:
+            self._stop_requested = True
 
     def _prepare(self) -> None:
-        """Makes what `stop` needs from now on."""
+        """Creates the objects that `stop` needs."""
         raise NotImplementedError
 
     def _publish(self) -> None:
@@ -218,20 +220,19 @@ class ServerBase:
     def _refuse_to_wait(self) -> None:
         if self._state in (State.NEW, State.FAILED):
             raise StateError(
-                f"there is nothing to wait for: the server of {self.address.path} is {self._state.value}; "
-                f"start one first"
+                f"cannot wait for the server of {self.address.path}: it is {self._state.value}; start a server first"
             )
 
     def _begin_to_drain(self) -> None:
         self._state = State.DRAINING
-        self._cut_at = time.monotonic() + self._grace + _BEYOND_GRACE_SECONDS
+        self._grace_ends_at = time.monotonic() + self._grace + _BEYOND_GRACE_SECONDS
         self._file.withdraw()
 
     def _pauses(self) -> Iterator[float]:
-        """Yields the seconds to wait, one after the other, until no client is connected, or each has been moved."""
-        end = min(time.monotonic() + self._engine.moved_within, self._cut_at)
+        """Yields pauses in seconds until no client is connected or all clients have been moved."""
+        end = min(time.monotonic() + self._engine.moved_within, self._grace_ends_at)
         quiet = 0
-        while not self._hurried and (begun := time.monotonic()) < end:
+        while not self._without_grace and (begun := time.monotonic()) < end:
             quiet = 0 if self._file.has_client() else quiet + 1
             if quiet == _QUIET_LOOKS:
                 return
@@ -240,18 +241,18 @@ class ServerBase:
 
     @property
     def _grace_left(self) -> float:
-        return 0 if self._hurried else max(0, self._cut_at - time.monotonic())
+        return 0 if self._without_grace else max(0, self._grace_ends_at - time.monotonic())
 
     def _pauses_of_grace(self) -> Iterator[float]:
-        """Yields the seconds to wait, one after the other, until the calls in progress are to be cut off."""
+        """Yields pauses in seconds until the grace of the calls in progress ends."""
         while self._grace_left:
             yield _LOOK_SECONDS
 
-    def _leave_grpc(self) -> None:
-        _LOG.error("grpc did not end within the grace of the server of %s; it is left behind", self.address.path)
+    def _log_unfinished_grpc(self) -> None:
+        _LOG.error("grpc did not end within the grace of the server of %s and keeps its resources", self.address.path)
 
     def _end(self, state: State) -> None:
-        """The last step, whatever came before."""
+        """Makes the last step of every server that was started."""
         try:
             self._file.withdraw()
         finally:
@@ -260,16 +261,16 @@ class ServerBase:
             self._open()
 
     def _open(self) -> None:
-        """Lets those go on who wait."""
+        """Releases all that wait for the end of the server."""
         raise NotImplementedError
 
-    def _look_for_path(self) -> None:
-        """Says so, or asks the server to stop, when someone has removed the path."""
+    def _check_path(self) -> None:
+        """Checks the path. If it was removed, logs that or requests a stop, depending on `on_removed`."""
         if self._removal or not self._file.is_lost():
             return
         self._removal = RemovedError(
-            f"someone has removed {self.address.path}, or put another in its place: no new client finds this server; "
-            f"start it again, and leave the file alone"
+            f"the socket {self.address.path} was removed or replaced, and new clients cannot connect; "
+            f"start the server again"
         )
         if self._stops_when_removed:
             self.request_stop()
@@ -281,11 +282,11 @@ class ServerBase:
             raise self._removal
 
     def _wake(self) -> None:
-        """Lets whoever keeps the server see what it is asked for; called in any thread and in signal handlers."""
+        """Wakes the keeper, which then reads the requests. Called in any thread and in signal handlers."""
         raise NotImplementedError
 
     def _forget(self) -> None:
-        """In a forked child, leaves everything to the parent."""
+        """Leaves everything to the parent, in a forked child."""
         self._file.forget()
         self._changing = threading.Lock()
         self._state = State.STOPPED
@@ -296,13 +297,13 @@ class ServerBase:
         health_servicer: health_pb2_grpc.HealthServicer,
         limit: CallLimit,
     ) -> None:
-        """Adds the services, then health and reflection of them, within the limit."""
+        """Adds the services with the limit on calls, then health and reflection."""
         limited: Any = LimitedServer(server, limit)
         names = add_services(limited, self._services, asynchronous=self._asynchronous)
         own = [HEALTH] * self._with_health + [*REFLECTION] * self._with_reflection
         if clash := next((name for name in names if name in own), None):
             option = "with_health" if clash == HEALTH else "with_reflection"
-            raise ServiceError(f"{clash} is served by samehost_server already; to serve your own, give {option}=False")
+            raise ServiceError(f"cannot serve {clash}: the server has its own; set {option}=False to serve yours")
         if self._with_health:
             self._statuses.serve(["", *names])
             health_pb2_grpc.add_HealthServicer_to_server(health_servicer, limited)
@@ -314,7 +315,7 @@ class ServerBase:
 def _check_mode(mode: object) -> None:
     if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= 0o777:
         shown = oct(mode) if isinstance(mode, int) else repr(mode)
-        raise OptionError(f"mode is {shown}; give an octal number from 0o000 to 0o777, as in mode=0o660")
+        raise OptionError(f"invalid mode {shown}: use 0o000 to 0o777")
 
 
 def _group_id(group: str | int | None) -> int | None:
@@ -328,4 +329,4 @@ def _group_id(group: str | int | None) -> int | None:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError as error:
-        raise OptionError(f"no group is named {group!r} on this machine; create it, or give its number") from error
+        raise OptionError(f"invalid group {group!r}: no such group exists; create it or use a number") from error

@@ -1,4 +1,4 @@
-"""What a server needs of the engine below it; there is one module for each engine."""
+"""The interface of the engines below a server. Each engine has its own module."""
 
 import os
 from collections.abc import Sequence
@@ -11,25 +11,25 @@ from samehost_common.engine import NATIVE, chosen_engine
 
 
 class Engine(Protocol):
-    """Makes the servers of grpc's own classes, and lets them listen."""
+    """Creates servers with the interfaces of grpc and makes them listen."""
 
     implementation: str
-    """Its name for the ready line."""
+    """The name of the engine in the ready line."""
     version: str
     moved_within: float
-    """Seconds in which clients move away when the path is gone, so that a stop loses no call."""
+    """The seconds after the removal of the path in which all clients move away, so that a stop loses no call."""
 
     def server(self, interceptors: Sequence[Any], workers: Any, most_workers: int) -> grpc.Server:
-        """Makes a synchronous server."""
+        """Creates a synchronous server."""
 
     def aio_server(self, interceptors: Sequence[Any]) -> grpc.aio.Server:
-        """Makes an asyncio server."""
+        """Creates an asyncio server."""
 
     def listen(self, server: Any, private: SocketAddress, path: os.PathLike[str]) -> None:
-        """Binds the private address of a path and lets the server listen on it.
+        """Binds the private address of a path and makes the server listen on it.
 
         Raises:
-            BindError: the system refuses the socket.
+            BindError: the system cannot create the socket.
         """
 
 
@@ -41,10 +41,10 @@ def make_engine(
     credentials: grpc.ServerCredentials | None,
     options: Sequence[tuple[str, Any]],
 ) -> Engine:
-    """Makes the engine that is chosen, with the options of a server.
+    """Creates the engine of a server.
 
     Raises:
-        OptionError: there is no such engine, it is not installed, or does not have an option.
+        OptionError: the engine is unknown, is not installed, or does not support an option.
     """
     if chosen_engine(name) == NATIVE:
         from samehost_server._native import NativeEngine  # noqa: PLC0415 - it may not be installed

@@ -1,8 +1,8 @@
-"""What handlers raise, in the log of this library.
+"""Logs the exceptions of handlers to the logger of this library.
 
-grpc logs it with its traceback, and can tell it from an abort or a cancellation. But it logs to `grpc`, to which it
-gives a handler that does nothing, so a program that does not configure logging never sees it. So what grpc logs of our
-handlers goes to `samehost_server` in its place.
+grpc logs an exception of a handler with its traceback, and tells it from an abort or a cancellation. But its logger
+`grpc` has a handler that does nothing, so a program that does not configure logging never sees the exception. This
+module moves these records to the logger `samehost_server`.
 """
 
 import logging
@@ -11,23 +11,23 @@ from contextvars import ContextVar
 import grpc
 
 METHOD: ContextVar[str | None] = ContextVar("samehost-method", default=None)
-"""The method that is handled; grpc runs each call in a context of its own, or in a task."""
+"""The method of the current call. grpc runs each call in its own context or task."""
 
 _LOG = logging.getLogger("samehost_server")
 
 _GRPCS = ("grpc._server", "grpc._cython.cygrpc")
-"""The loggers of grpc's two servers (grpcio 1.85.1)."""
+"""The loggers of the two servers of grpc (grpcio 1.85.1)."""
 
 
 def pass_on() -> None:
-    """Passes on what handlers raise from now on; doing it twice is harmless."""
+    """Starts to move the records. A second call has no effect."""
     for name in _GRPCS:
         logging.getLogger(name).addFilter(_is_not_ours)
 
 
 def _is_not_ours(record: logging.LogRecord) -> bool:
     method, error = METHOD.get(), record.exc_info and record.exc_info[1]
-    # InternalError: a connection that broke, of which the handler knows nothing.
+    # InternalError: a connection broke, which is not an error of the handler.
     if not method or not error or isinstance(error, grpc.aio.InternalError):
         return True
     _LOG.error("%s raised %s", method, type(error).__name__, exc_info=error)

@@ -1,4 +1,4 @@
-"""The engine of grpcio, C-core."""
+"""The engine grpcio, which is based on C-core."""
 
 import os
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ import grpc
 from samehost_common import SocketAddress
 from samehost_common.options import MOST_INT, channel_arguments, check_number
 from samehost_common.transport import SERVER_OPTIONS
-from samehost_server.errors import BindError
+from samehost_server._socket_file import cannot_bind
 
 _AGE_OPTION = "grpc.max_connection_age_ms"
 
 _AGE_SECONDS = 1.0
 
 _DRAIN_FACTOR = 1.3
-"""How many connection ages to serve on, at most, once the path is gone, so that every client has been moved by
-its ordinary age limit, which C-core spreads by 10 %. With 1.3, an age of 1 s and a server replaced
-every second under 16 callers, 0 of 41,291 calls failed; with an immediate stop, 101 of 42,450."""
+"""The maximum time to keep serving after the path was removed, in connection ages. In this time, the age limit moves
+every client to another server; C-core varies the age by 10 %. With 1.3, an age of 1 s, a server replaced every second
+and 16 callers, 0 of 41,291 calls failed; with an immediate stop, 101 of 42,450."""
 
 
 class GrpcioEngine:
-    """Makes grpcio's servers, which move their clients by the age of connections."""
+    """Creates servers of grpcio. They move their clients with a maximum connection age."""
 
     implementation = "grpcio"
     version = grpc.__version__
@@ -51,26 +51,23 @@ class GrpcioEngine:
         self.moved_within = _DRAIN_FACTOR * milliseconds / 1000
 
     def server(self, interceptors: Sequence[Any], workers: Any, most_workers: int) -> grpc.Server:  # noqa: ARG002
-        """Makes a synchronous server."""
+        """Creates a synchronous server."""
         return grpc.server(workers, interceptors=list(interceptors), options=self._options)
 
     def aio_server(self, interceptors: Sequence[Any]) -> grpc.aio.Server:
-        """Makes an asyncio server."""
+        """Creates an asyncio server."""
         return grpc.aio.server(interceptors=interceptors, options=self._options)
 
     def listen(self, server: Any, private: SocketAddress, path: os.PathLike[str]) -> None:
-        """Binds the private address of a path and lets the server listen on it.
+        """Binds the private address of a path and makes the server listen on it.
 
         Raises:
-            BindError: the system refuses the socket.
+            BindError: the system cannot create the socket.
         """
         try:
             if self._credentials is None:
                 server.add_insecure_port(str(private))
             else:
                 server.add_secure_port(str(private), self._credentials)
-        except RuntimeError as error:  # grpc says no more than that it failed
-            raise BindError(
-                f"the system refused a socket beside {path}; check that its folder is on a file system "
-                f"with sockets and has space"
-            ) from error
+        except RuntimeError as error:  # grpc does not report the cause
+            raise cannot_bind(path, "the system refused it") from error

@@ -1,9 +1,9 @@
 """grpc.health.v1.Health for both kinds of server (grpc/grpc doc/health-checking.md).
 
-grpcio-health-checking has one too. Its synchronous servicer holds its lock while it sends, and takes it
-in grpc's only event thread when a watcher leaves; when both happen at once the server hangs, even on its
-way out (grpc/grpc 43403). And its watches outlast a shutdown, so that one of them costs the whole grace.
-Here nothing is sent under a lock, and a shutdown ends every watch when it has said NOT_SERVING.
+This module replaces the servicers of grpcio-health-checking. The synchronous one holds its lock while it sends, and
+takes the lock in grpc's only event thread when a watch is cancelled. If both happen at once, the server hangs, even
+while it stops (grpc/grpc 43403). Its watches also outlast a shutdown, so that one watch takes the whole grace. Here no
+message is sent under a lock, and a shutdown ends every watch after NOT_SERVING.
 """
 
 import asyncio
@@ -21,38 +21,36 @@ SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 METHODS = (f"/{SERVICE_NAME}/Check", f"/{SERVICE_NAME}/Watch")
 
 _MOST_WORKERS = 1000
-"""Each check and each watch in progress has one, so that neither calls nor watches keep a check waiting."""
+"""Each check and each watch in progress has a worker, so that no check waits for calls or watches."""
 
 
 class Statuses:
-    """What is known of each service by name; the empty name is the server as a whole."""
+    """The status of each service by name. The empty name stands for the whole server."""
 
     def __init__(self) -> None:
         self._serving: dict[str, bool] = {}
         self.ended = False
 
     def serve(self, services: Iterable[str]) -> None:
-        """Says SERVING of these services."""
+        """Adds services with the status SERVING."""
         self._serving.update(dict.fromkeys(services, True))
 
     def set(self, service: str, *, serving: bool) -> None:
-        """Says SERVING or NOT_SERVING of a service.
+        """Sets the status of a service to SERVING or NOT_SERVING.
 
         Raises:
-            OptionError: there is no such service.
+            OptionError: the server has no such service.
         """
         if service not in self._serving:
-            raise OptionError(
-                f"no service {service!r} is served here; give one of {', '.join(map(repr, self._serving))}"
-            )
+            raise OptionError(f"invalid service {service!r}: use one of {', '.join(map(repr, self._serving))}")
         self._serving[service] = serving
 
     def fault(self, service: str) -> str | None:
-        """Why a check of the service has no answer."""
-        return None if service in self._serving else f"no service {service!r} is served here"
+        """Returns why a check of the service fails; None if it succeeds."""
+        return None if service in self._serving else f"this server has no service {service!r}"
 
     def response(self, service: str) -> health_pb2.HealthCheckResponse:
-        """The status of a service."""
+        """Returns the status of a service."""
         serving = self._serving.get(service)
         if serving is None:
             return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
@@ -68,29 +66,29 @@ class Health(health_pb2_grpc.HealthServicer):
         self._statuses = statuses
         self._changed = threading.Condition()
         self._workers = Workers(_MOST_WORKERS, "samehost-health")
-        # grpc runs a method in the pool that it names. Calls that have no message yet keep their worker waiting
-        # for it, so in the pool of all calls a client that opens enough of them would silence the check.
+        # These methods have their own pool. In grpc's pool, a call that has not sent its message yet occupies a worker,
+        # so a client could block all health checks with enough of such calls.
         self.Check = _in_pool(self._check, self._workers)  # type: ignore[method-assign]
         self.Watch = _in_pool(self._watch, self._workers)  # type: ignore[method-assign]
 
     def tell(self) -> None:
-        """Lets all watches look at the statuses again."""
+        """Makes all watches read the statuses again."""
         with self._changed:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Says NOT_SERVING of everything for good, and ends all watches."""
+        """Sets everything to NOT_SERVING for good, and ends all watches."""
         self._statuses.ended = True
         self.tell()
 
     def close(self) -> None:
-        """Lets its threads end."""
+        """Lets the threads end."""
         self._workers.shutdown()
 
     def _check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
-        """Answers with the status, or NOT_FOUND."""
+        """Answers with the status or with NOT_FOUND."""
         if fault := self._statuses.fault(request.service):
             context.abort(grpc.StatusCode.NOT_FOUND, fault)
         return self._statuses.response(request.service)
@@ -98,7 +96,7 @@ class Health(health_pb2_grpc.HealthServicer):
     def _watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> Iterator[health_pb2.HealthCheckResponse]:
-        """Sends the status, and again whenever it changes, until the server ends."""
+        """Sends the status and each change of it, until the server ends."""
         last = self._statuses.response(request.service)
         yield last
         if not context.add_callback(self.tell):
@@ -111,7 +109,7 @@ class Health(health_pb2_grpc.HealthServicer):
         while context.is_active() and not ended:
             with self._changed:
                 self._changed.wait_for(has_news)
-            ended = self._statuses.ended  # before the response, which must be the last one
+            ended = self._statuses.ended  # read before the response, so that the last response is the final status
             if (now := self._statuses.response(request.service)) != last:
                 last = now
                 yield last
@@ -125,19 +123,19 @@ class AsyncHealth(health_pb2_grpc.HealthServicer):
         self._changed = asyncio.Event()
 
     def tell(self) -> None:
-        """Lets all watches look at the statuses again; call it in the loop."""
+        """Makes all watches read the statuses again. Call it in the event loop."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def end(self) -> None:
-        """Says NOT_SERVING of everything for good, and ends all watches."""
+        """Sets everything to NOT_SERVING for good, and ends all watches."""
         self._statuses.ended = True
         self.tell()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> health_pb2.HealthCheckResponse:
-        """Answers with the status, or NOT_FOUND."""
+        """Answers with the status or with NOT_FOUND."""
         if fault := self._statuses.fault(request.service):
             await context.abort(grpc.StatusCode.NOT_FOUND, fault)
         return self._statuses.response(request.service)
@@ -145,7 +143,7 @@ class AsyncHealth(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Sends the status, and again whenever it changes, until the server ends."""
+        """Sends the status and each change of it, until the server ends."""
         last = None
         while True:
             changed, ended = self._changed, self._statuses.ended
@@ -158,7 +156,7 @@ class AsyncHealth(health_pb2_grpc.HealthServicer):
 
 
 def _in_pool(behavior: Any, workers: Workers) -> Any:
-    """The same method, for grpc to run in a pool of its own."""
+    """Returns the method with an attribute that makes grpc run it in a pool of its own."""
 
     def run(request: Any, context: grpc.ServicerContext) -> Any:
         return behavior(request, context)

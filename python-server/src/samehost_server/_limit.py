@@ -1,7 +1,7 @@
-"""The limit on calls in progress: what is over it is refused at once, and health is never counted.
+"""Limits the calls in progress. A call beyond the limit is refused at once. Health checks are not counted.
 
-grpc's own `maximum_concurrent_rpcs` counts health checks too, so a busy server would look dead. It is no interceptor,
-as those are asked about every call anew: with one, an asyncio server answered 10 % fewer calls.
+The `maximum_concurrent_rpcs` of grpc counts health checks too, so that a busy server would look dead. The limit is not
+an interceptor, because grpc runs those for every call: with one, an asyncio server answered 10 % fewer calls.
 """
 
 import contextlib
@@ -17,30 +17,30 @@ from samehost_server._health import METHODS
 from samehost_server.handlers import Handler, within, within_async
 
 REFUSING_WORKERS = 2
-"""Workers of a synchronous server beyond its limit: as many calls as the limit may hold one each, so
-these are always free to refuse a call, or to answer a health check."""
+"""Extra workers of a synchronous server. The calls within the limit can occupy all others, so that these are always
+free to refuse a call or to answer a health check."""
 
 
 class CallLimit(Protocol):
-    """What counts calls and refuses those that are too many."""
+    """Counts calls and refuses those beyond the limit."""
 
     def around(self, method: str, handler: Handler) -> Handler:
-        """The same method, counted."""
+        """Returns the handler with its calls counted."""
 
 
 class LimitedServer:
-    """Stands for the server in generated functions: what they add is counted, health excepted."""
+    """Replaces the server in generated functions, to count the methods that they add, except those of health."""
 
     def __init__(self, server: grpc.Server | grpc.aio.Server, limit: CallLimit) -> None:
         self._server = server
         self._limit = limit
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """As grpc.Server has it."""
+        """Implements grpc.Server."""
         self._server.add_generic_rpc_handlers([_LimitedService(handler, self._limited) for handler in handlers])
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Handler]) -> None:
-        """As grpc.Server has it."""
+        """Implements grpc.Server."""
         self._server.add_registered_method_handlers(
             service, {method: self._limited(f"/{service}/{method}", handler) for method, handler in handlers.items()}
         )
@@ -50,7 +50,7 @@ class LimitedServer:
 
 
 class _LimitedService(grpc.GenericRpcHandler):
-    """A service whose methods are counted."""
+    """A service with counted methods."""
 
     def __init__(self, service: grpc.GenericRpcHandler, limited: Callable[[str, Handler], Handler]) -> None:
         self._service = service
@@ -58,7 +58,7 @@ class _LimitedService(grpc.GenericRpcHandler):
         self._known: dict[str, Handler] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
-        """As grpc.GenericRpcHandler has it."""
+        """Implements grpc.GenericRpcHandler."""
         name = handler_call_details.method
         if name not in self._known and (handler := self._service.service(handler_call_details)):
             self._known[name] = self._limited(name, handler)
@@ -66,14 +66,14 @@ class _LimitedService(grpc.GenericRpcHandler):
 
 
 class Limit:
-    """Refuses calls beyond `most` with RESOURCE_EXHAUSTED, on a synchronous server."""
+    """Refuses calls beyond `most` with RESOURCE_EXHAUSTED on a synchronous server."""
 
     def __init__(self, most: int) -> None:
         self._refusal = _refusal(most)
         self._permits = threading.Semaphore(most)
 
     def around(self, method: str, handler: Handler) -> Handler:
-        """The same method, counted."""
+        """Returns the handler with its calls counted."""
         return within(handler, lambda context: self._entered(method, context))
 
     @contextlib.contextmanager
@@ -88,7 +88,7 @@ class Limit:
 
 
 class AsyncLimit:
-    """Refuses calls beyond `most` with RESOURCE_EXHAUSTED, on an asyncio server."""
+    """Refuses calls beyond `most` with RESOURCE_EXHAUSTED on an asyncio server."""
 
     def __init__(self, most: int) -> None:
         self._refusal = _refusal(most)
@@ -96,11 +96,11 @@ class AsyncLimit:
         self._is_handler = ContextVar("samehost-handler", default=False)
 
     def is_in_handler(self) -> bool:
-        """Whether the caller is a handler, or a task that one has started."""
+        """Whether the caller is a handler or a task that a handler started."""
         return self._is_handler.get()
 
     def around(self, method: str, handler: Handler) -> Handler:
-        """The same method, counted."""
+        """Returns the handler with its calls counted."""
         return within_async(handler, lambda context: self._entered(method, context))
 
     @contextlib.asynccontextmanager
@@ -108,7 +108,7 @@ class AsyncLimit:
         if not self._permits:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._refusal)
         self._permits -= 1
-        self._is_handler.set(True)  # in the context of the call's own task
+        self._is_handler.set(True)  # in the context of the task of this call
         METHOD.set(method)
         try:
             yield

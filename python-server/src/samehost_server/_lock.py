@@ -1,6 +1,7 @@
-"""The exclusive lock on a sidecar file that keeps two servers off one path."""
+"""The exclusive lock on a file beside the socket, so that only one server uses the path."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -12,13 +13,13 @@ import threading
 import time
 from pathlib import Path
 
-from samehost_common.probe import describe_permissions
+from samehost_common.probe import describe_permissions, reason
 from samehost_server._folder import Folder
 from samehost_server.errors import BindError, SocketInUseError
 
 
 def _lock_of_whole_file(kind: int) -> bytes:
-    """The struct flock of fcntl(2) on a 64-bit system: a length of 0 is "to the end"."""
+    """Returns the struct flock of fcntl(2) on a 64-bit system. A length of 0 means the whole file."""
     start = length = pid = 0
     if sys.platform == "darwin":
         packed = struct.pack("@qqihh", start, length, pid, kind, os.SEEK_SET)
@@ -28,50 +29,54 @@ def _lock_of_whole_file(kind: int) -> bytes:
 
 
 _OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
-"""Python has none on some systems, where flock alone keeps servers apart."""
+"""None on systems where Python has no such locks. There, flock alone keeps servers apart."""
 
 _MODE = 0o600
 
+_NOT_REGULAR = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""The errors of opening a folder, a symbolic link and a socket."""
+
 _PACE_SECONDS = 0.005
-"""How often to try: the system tells no one when a lock is released but whoever waits without a deadline."""
+"""The pause between two attempts. The system has no way to wait for a lock with a deadline."""
 
 
 class Lock:
-    """Holds `path` locked from construction to `release`; the system releases it when the process dies.
+    """Locks a path from construction to `release`. The system releases the lock when the process dies.
 
-    Two locks are taken, because neither kind stops the other: flock(2), which most languages use, and
-    a record lock, which Java's `FileChannel.tryLock` uses. The record lock is Linux's open file
-    description lock: a POSIX one would be lost as soon as this process closed any other descriptor
-    of the file (fcntl(2)).
+    Takes two locks, because they do not exclude each other: flock(2), which most languages use, and a record lock,
+    which `FileChannel.tryLock` of Java uses. The record lock is an open file description lock of Linux, because a
+    process loses a POSIX lock as soon as it closes any other descriptor of the file (fcntl(2)).
 
-    The file stays when the lock is released: if it were removed, one server could lock the removed
-    file while the next locks a new one. What it says of its owner is only there to be read.
+    `release` keeps the file. If it removed the file, one server could lock the removed file while another locks a new
+    one. The file describes its owner only for error messages.
 
-    Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode
-    0600, of this user, of root or of the folder's owner.
+    A user who can open the file can lock it. So it has to be a regular file with one name and mode 0600 that belongs to
+    this user, to root or to the owner of the folder.
 
     Args:
-        folder: where the lock file is, which is made if it is not there.
-        path: of the socket.
-        owner: the implementation, for the file.
-        seconds: how long to try while someone else holds it; 0 tries once.
+        folder: the folder of the lock file, which is created if it does not exist.
+        path: the path of the socket.
+        owner: the name of the implementation, for the file.
+        seconds: how long to retry while another process holds the lock; 0 tries once.
 
     Raises:
-        SocketInUseError: someone else holds the lock.
-        BindError: the file can't be opened, is not a lock file, or is another user's.
+        SocketInUseError: another process holds the lock.
+        BindError: the file cannot be opened or locked, is not a lock file, or belongs to another user.
     """
 
     def __init__(self, folder: Folder, path: Path, owner: str, seconds: float) -> None:
-        self._socket = path
+        self._cannot = f"cannot listen on {path}"
         self._path = path.with_name(path.name + ".lock")
         try:
-            # O_NONBLOCK: someone may have put a FIFO there.
+            # O_NONBLOCK: it may be a FIFO of another user.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             self._descriptor = os.open(folder / self._path.name, flags, _MODE)
         except OSError as error:
+            if error.errno in _NOT_REGULAR:
+                raise self._is_not_regular() from error
             raise BindError(
-                f"cannot open the lock file {self._path}: {error.strerror}; {describe_permissions(self._path)}; "
-                f"let this process write there"
+                f"{self._cannot}: cannot open {self._path}: {reason(error)}: {describe_permissions(self._path)}; "
+                f"give this process write permission, and the file system space"
             ) from error
         try:
             self._refuse_what_others_may_lock({os.geteuid(), 0, folder.status().st_uid})
@@ -82,35 +87,37 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Lets the next server have the path, also where a child that was forked meanwhile has the file open."""
+        """Releases the lock, even if a forked child still has the file open."""
         self._set_record_lock(fcntl.F_UNLCK)
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
     def forget(self) -> None:
-        """In a forked child, leaves the lock to the parent."""
+        """Leaves the lock to the parent, in a forked child."""
         os.close(self._descriptor)
 
     def _refuse_what_others_may_lock(self, owners: set[int]) -> None:
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise BindError(
-                f"{self._path} is needed as a lock file and is no regular file with one name; "
-                f"remove it, or choose another name for the socket"
-            )
+            raise self._is_not_regular()
         if found.st_uid not in owners:
             raise BindError(
-                f"the lock file {self._path} belongs to uid {found.st_uid}, who could keep this server from starting; "
-                f"remove it, or choose a folder that only this user may write to"
+                f"{self._cannot}: {self._path} belongs to uid {found.st_uid}, who could block this server; "
+                f"remove it or use a folder that only this user can write to"
             )
         try:
             os.fchmod(self._descriptor, _MODE)
         except OSError as error:
             if stat.S_IMODE(found.st_mode) != _MODE:
                 raise BindError(
-                    f"the lock file {self._path} has mode {stat.S_IMODE(found.st_mode):04o}, and others could hold it; "
-                    f"run chmod 600 {self._path}"
+                    f"{self._cannot}: {self._path} has mode {stat.S_IMODE(found.st_mode):04o}, "
+                    f"so that other users could lock it: {reason(error)}; run chmod 600 {self._path}"
                 ) from error
+
+    def _is_not_regular(self) -> BindError:
+        return BindError(
+            f"{self._cannot}: {self._path} is not a regular file with one name; remove it or use another path"
+        )
 
     def _take_within(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -128,14 +135,14 @@ class Lock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._set_record_lock(fcntl.F_WRLCK)
-        except (BlockingIOError, PermissionError) as error:  # POSIX lets a record lock say either
+        except (BlockingIOError, PermissionError) as error:  # POSIX allows both for a record lock
             raise SocketInUseError(
-                f"{self._socket} has a server already: {self._owner() or 'someone'} holds "
-                f"{self._path}; stop that server or choose another path"
+                f"{self._cannot}: {self._owner() or 'another process'} holds {self._path}; "
+                f"stop that server or use another path"
             ) from error
         except OSError as error:
             raise BindError(
-                f"cannot lock {self._path}: {error.strerror}; choose a folder on a file system that has locks"
+                f"{self._cannot}: cannot lock {self._path}: {reason(error)}; use a file system that has locks"
             ) from error
 
     def _set_record_lock(self, kind: int) -> None:
@@ -143,20 +150,19 @@ class Lock:
             fcntl.fcntl(self._descriptor, _OFD_SETLK, _lock_of_whole_file(kind))
 
     def _owner(self) -> str | None:
-        """What the file says of its owner; None where it says nothing that a server wrote."""
+        """Describes the owner that the file names; None if no server wrote the file."""
         text = os.pread(self._descriptor, 4096, 0)
         with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             owner = json.loads(text)
             described = f"{owner['implementation']}, process {owner['pid']} on host {owner['host']},"
-            if described.isprintable():  # a terminal obeys control characters
+            if described.isprintable():  # control characters could control the terminal
                 return described
         return None
 
     def _write(self, owner: str) -> None:
         if os.fstat(self._descriptor).st_size and self._owner() is None:
             raise BindError(
-                f"{self._path} is needed as a lock file and holds something else; "
-                f"choose another name for the socket, or move that file away"
+                f"{self._cannot}: {self._path} holds the data of another program; move it or use another path"
             )
         record = {"pid": os.getpid(), "host": socket.gethostname(), "implementation": owner}
         os.ftruncate(self._descriptor, 0)
@@ -164,5 +170,5 @@ class Lock:
             os.pwrite(self._descriptor, json.dumps(record).encode() + b"\n", 0)
         except OSError as error:
             raise BindError(
-                f"cannot write the lock file {self._path}: {error.strerror}; make room on its file system"
+                f"{self._cannot}: cannot write {self._path}: {reason(error)}; free space on its file system"
             ) from error

@@ -1,4 +1,4 @@
-"""The engine of samehost_native, which moves clients as HTTP/2 has it: with a GOAWAY that refuses no call."""
+"""The engine samehost_native. It moves clients with a GOAWAY that refuses no call, as HTTP/2 provides."""
 
 import logging
 import os
@@ -10,13 +10,13 @@ import grpc
 import samehost_native
 import samehost_native.aio
 
-from samehost_common import OptionError, SocketAddress
-from samehost_common.engine import refuse_unknown
-from samehost_common.options import channel_arguments
-from samehost_server.errors import BindError
+from samehost_common import SocketAddress
+from samehost_common.engine import native_arguments, refuse_unsupported
+from samehost_common.probe import reason
+from samehost_server._socket_file import cannot_bind
 
 _BACKLOG = 4096
-"""Connections that wait to be accepted; the kernel allows net.core.somaxconn, 4096 by default, of them."""
+"""The maximum of connections that wait to be accepted. The kernel limits it to net.core.somaxconn, 4096 by default."""
 
 _LOG = logging.getLogger("samehost_server")
 
@@ -25,10 +25,10 @@ _DECOMPRESS = "grpc.per_message_decompression"
 
 
 class NativeEngine:
-    """Makes servers of samehost_native.
+    """Creates servers of samehost_native.
 
     Raises:
-        OptionError: an option is given that this engine does not have.
+        OptionError: this engine does not support an option.
     """
 
     implementation = "samehost-native"
@@ -42,12 +42,9 @@ class NativeEngine:
         credentials: grpc.ServerCredentials | None,
         options: Sequence[tuple[str, Any]],
     ) -> None:
-        refuse_unknown("max_connection_age", max_connection_age is not None)
-        refuse_unknown("TLS", credentials)
-        known = {_RECEIVE: max_message_bytes, _SEND: max_message_bytes, _DECOMPRESS: 1}
-        arguments = dict(channel_arguments(known, options))
-        if unknown := sorted(arguments.keys() - known.keys()):
-            raise OptionError(f"engine 'native' has no option {unknown[0]}; leave it out, or use engine 'grpcio'")
+        refuse_unsupported("max_connection_age", max_connection_age is not None)
+        refuse_unsupported("TLS", credentials)
+        arguments = native_arguments({_RECEIVE: max_message_bytes, _SEND: max_message_bytes, _DECOMPRESS: 1}, options)
         self._arguments = {
             "max_receive": arguments[_RECEIVE],
             "max_send": arguments[_SEND],
@@ -56,24 +53,24 @@ class NativeEngine:
         }
 
     def server(self, interceptors: Sequence[Any], workers: Any, most_workers: int) -> grpc.Server:  # noqa: ARG002
-        """Makes a synchronous server."""
+        """Creates a synchronous server."""
         return samehost_native.Server(max_workers=most_workers, interceptors=interceptors, **self._arguments)
 
     def aio_server(self, interceptors: Sequence[Any]) -> grpc.aio.Server:
-        """Makes an asyncio server."""
-        # The limit on calls in progress is that of this library.
+        """Creates an asyncio server."""
+        # This library limits the calls in progress itself.
         return samehost_native.aio.Server(max_concurrent_calls=2**31, interceptors=interceptors, **self._arguments)
 
     def listen(self, server: Any, private: SocketAddress, path: os.PathLike[str]) -> None:
-        """Binds the private address of a path and lets the server listen on it.
+        """Binds the private address of a path and makes the server listen on it.
 
         Raises:
-            BindError: the system refuses the socket.
+            BindError: the system cannot create the socket.
         """
         with socket.socket(socket.AF_UNIX) as listener:
             try:
                 listener.bind(str(private.path))
                 listener.listen(_BACKLOG)
             except OSError as error:
-                raise BindError(f"the system refused a socket beside {path}: {error.strerror}") from error
+                raise cannot_bind(path, reason(error)) from error
             server.listen(listener.fileno())

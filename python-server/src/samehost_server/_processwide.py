@@ -1,4 +1,4 @@
-"""The servers that run in this process, and what happens to all of them: stop signals, its end, and its forks."""
+"""The running servers of this process, and the events that concern all of them: stop signals, exit and forks."""
 
 import atexit
 import contextlib
@@ -9,40 +9,40 @@ from typing import NamedTuple
 
 
 class RunningServer(NamedTuple):
-    """What is done to one server of the process."""
+    """The actions on one server of the process."""
 
     stop: Callable[[bool], None]
-    """Asks it to stop, at once where true, and does not wait: signal handlers call it."""
+    """Requests a stop, without grace if the argument is True. Does not wait, because signal handlers call it."""
 
     leave: Callable[[], None]
-    """Lets it leave nothing behind, as the interpreter ends."""
+    """Removes its files when the interpreter exits."""
 
     forget: Callable[[], None]
-    """Lets it let go of what is the parent's, in a forked child."""
+    """Leaves everything to the parent, in a forked child."""
 
 
 _running: tuple[RunningServer, ...] = ()
-"""Replaced as a whole and never changed, as a signal handler may read it at any instant."""
+"""Replaced as a whole and never changed, because a signal handler may read it at any time."""
 
 _changing = threading.Lock()
 
 
 def register(server: RunningServer) -> None:
-    """Lets a server take part, until `unregister`."""
-    global _running  # noqa: PLW0603 - there is one process
+    """Adds a server."""
+    global _running  # noqa: PLW0603 - the process is global
     with _changing:
         _running = (*_running, server)
 
 
 def unregister(server: RunningServer) -> None:
-    """Leaves a server out from now on."""
+    """Removes a server."""
     global _running  # noqa: PLW0603
     with _changing:
         _running = tuple(each for each in _running if each is not server)
 
 
 def stop_all(*, at_once: bool) -> bool:
-    """Asks all servers to stop, and tells whether there are any; safe in a signal handler."""
+    """Requests a stop of all servers; False if there are no servers. Safe in a signal handler."""
     servers = _running
     for server in servers:
         server.stop(at_once)
@@ -52,14 +52,14 @@ def stop_all(*, at_once: bool) -> bool:
 @atexit.register
 def _leave_all() -> None:
     for server in _running:
-        with contextlib.suppress(OSError):  # the others leave all the same
+        with contextlib.suppress(OSError):  # the other servers still have to remove their files
             server.leave()
 
 
 def _forget_all() -> None:
     global _running, _changing  # noqa: PLW0603
     forgotten, _running = _running, ()
-    _changing = threading.Lock()  # another thread may have held it, which this process does not have
+    _changing = threading.Lock()  # a thread that this process does not have may have held it
     for server in forgotten:
         server.forget()
 

@@ -1,4 +1,4 @@
-"""Reflection, by which tools such as grpcurl learn what a server serves (grpc/grpc doc/server-reflection.md)."""
+"""Reflection, with which tools such as grpcurl find the services of a server (grpc/grpc doc/server-reflection.md)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,19 +7,19 @@ import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 SERVICE_NAMES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
-"""Newer tools ask for v1, older ones for v1alpha. Both have the same messages on the wire, and
-grpcio-reflection 1.85.1 has only the older name."""
+"""Newer tools call v1, older ones v1alpha. Both have the same messages on the wire. grpcio-reflection 1.85.1 has only
+the older name."""
 
 _METHOD = "ServerReflectionInfo"
 
 
 def add_reflection(server: Any, services: Iterable[str], *, asynchronous: bool) -> None:
-    """Adds reflection of the named services, and of itself, under both of its names.
+    """Adds reflection under both of its names. It lists the given services and itself.
 
     Args:
-        server: the grpc server, or what stands for it.
-        services: full names.
-        asynchronous: whether it is an asyncio server.
+        server: the grpc server or its replacement.
+        services: the full names of the services.
+        asynchronous: whether the server is an asyncio server.
     """
     kind = reflection.aio.ReflectionServicer if asynchronous else reflection.ReflectionServicer
     servicer = kind([*services, *SERVICE_NAMES])

@@ -17,7 +17,7 @@ from samehost_server.signals import STOP
 
 
 class Server(ServerBase):
-    """Serves gRPC on a Unix domain socket, one thread for each call in progress.
+    """Serves gRPC on a Unix domain socket, with one thread for each call in progress.
 
     ```python
     with Server("unix:/run/app/app.sock", [GreeterService()]) as server:
@@ -25,41 +25,43 @@ class Server(ServerBase):
     ```
 
     Args:
-        address: `unix:/absolute/path`, or the path; at most 107 bytes.
-        services: servicers, each an instance of a class derived from a generated `...Servicer`.
-        mode: permissions of the socket. Connecting takes *write* permission (unix(7)).
-        group: name or number of the group that owns the socket; by default the process's own, or that of a set-gid
-            folder.
-        trust_folder: serve in a folder that every user may write to, where any of them can replace the socket.
-            By default it is refused, unless its sticky bit is set.
-        takeover: where a server has the path, take it over: that server hands its lock over, drains and goes,
-            and its clients notice nothing. Its `grace` must outlast its longest call.
-        on_removed: what to do when someone removes the path or puts something else there, so that no client that
-            connects finds the server: `serve` what is in progress, and say so in the log; or `stop`, with
-            RemovedError from `wait`, so that whoever supervises it starts it again.
-        grace: seconds that calls in progress have to finish when the server stops.
-        max_connection_age: seconds after which a client is moved to a new connection, which it does without losing a
-            call; by default 1. It is what makes a stop, a restart or a takeover harmless: when its path is gone, the
-            server serves on until no client is connected, for 1.3 of them at most. The engine `native` needs none.
-        max_concurrent_calls: calls in progress, checks and watches of health not counted, beyond which a call is
-            refused at once with RESOURCE_EXHAUSTED.
-        max_message_bytes: the longest message in either direction; a longer one is refused with
+        address: `unix:/absolute/path` or the path; at most 107 bytes.
+        services: servicers. Each is an instance of a class that is derived from a generated `...Servicer`.
+        mode: the permissions of the socket. A client needs *write* permission to connect (unix(7)).
+        group: the name or number of the group of the socket. The default is the group of the process or, in a set-gid
+            folder, the group of the folder.
+        trust_folder: serve in a folder that every user can write to. Every user can then replace the socket. Without
+            this option, such a folder is refused, unless its sticky bit is set.
+        takeover: replace a server that runs on the path. That server hands its lock over, drains and stops, and its
+            clients notice nothing. Its `grace` has to be longer than its longest call.
+        on_removed: what to do when the path is removed or replaced, so that new clients cannot find the server. `serve`
+            continues with the connected clients and logs a warning. `stop` stops the server and makes `wait` raise
+            RemovedError, so that a supervisor restarts it.
+        grace: the seconds that calls in progress have to finish when the server stops.
+        max_connection_age: the seconds after which a client is moved to a new connection, without losing a call. The
+            default is 1. It lets a stop, a restart or a takeover lose no call: after its path is removed, the server
+            serves until no client is connected, for at most 1.3 connection ages. The engine `native` does not need it
+            and does not support it.
+        max_concurrent_calls: the maximum of calls in progress, not counting health checks and watches. A call beyond it
+            is refused at once with RESOURCE_EXHAUSTED.
+        max_message_bytes: the maximum length of a message in either direction. A longer one is refused with
             RESOURCE_EXHAUSTED.
-        certificate: file of a PEM certificate chain, to serve TLS; with `key`, the file of its PEM key.
-        key: see `certificate`.
-        credentials: TLS as grpc makes it, in place of the two files: grpc.ssl_server_credentials with root certificates
-            and require_client_auth for mutual TLS, grpc.dynamic_ssl_server_credentials to renew certificates.
+        certificate: the file of a PEM certificate chain, to serve TLS. Needs `key`.
+        key: the file of the unencrypted PEM key of the certificate.
+        credentials: TLS credentials of grpc instead of the two files: grpc.ssl_server_credentials with root
+            certificates and require_client_auth for mutual TLS, or grpc.dynamic_ssl_server_credentials to renew
+            certificates.
         with_health: serve grpc.health.v1.Health, which knows every service by its name; see `set_health`.
         with_reflection: serve grpc.reflection.v1 and v1alpha.
-        interceptors: instances of grpc.ServerInterceptor, in front of the limit on calls in progress. They must not
-            block, as grpc runs all of them in one thread.
-        options: further channel arguments of grpc, which win over those that the server sets.
-        engine: `grpcio`, or `native` with samehost-native installed; by default what the environment variable
-            SAMEHOST_ENGINE says, else grpcio.
+        interceptors: instances of grpc.ServerInterceptor. They run before the limit on calls in progress. They must not
+            block, because grpc runs all of them in one thread.
+        options: more channel arguments of grpc. They replace those that the server sets.
+        engine: `grpcio`, or `native`, which needs samehost-native. The default is the environment variable
+            SAMEHOST_ENGINE, else grpcio.
 
     Raises:
         AddressError: the address is invalid.
-        OptionError: an option is out of range or of the wrong type.
+        OptionError: an option is out of range or has the wrong type.
     """
 
     _asynchronous = False
@@ -69,16 +71,17 @@ class Server(ServerBase):
     _over: Latch
 
     def start(self) -> None:
-        """Serves, and then lets the socket be found at its path; a server is started once.
+        """Starts the server and returns when it accepts calls on the path. A server starts only once.
 
-        Where `stop` is called meanwhile, it returns with the server stopped.
+        If `stop` is called during the start, returns with the server stopped.
 
         Raises:
-            SocketInUseError: another server owns the path.
-            NotASocketError: something other than a socket is at the path.
-            BindError: the folder is missing, not writable or writable by every user, or the system refuses the socket.
-            ServiceError: something is no servicer, or has asyncio methods.
-            StateError: it was started before.
+            SocketInUseError: another server uses the path.
+            NotASocketError: a file that is not a socket exists at the path.
+            BindError: the folder is missing, not writable, or writable for every user, or the system cannot create the
+                socket.
+            ServiceError: a service is not a servicer, has asyncio methods, or is given twice.
+            StateError: the server was already started.
         """
         self._begin()
         try:
@@ -86,9 +89,9 @@ class Server(ServerBase):
                 self._interceptors, self._workers, self._max_concurrent_calls + REFUSING_WORKERS
             )
             self._add_services(self._server, self._health, Limit(self._max_concurrent_calls))
-            if not self._asked:
+            if not self._stop_requested:
                 self._engine.listen(self._server, self._file.claim(takeover=self._takeover), self.address.path)
-            if not self._asked:
+            if not self._stop_requested:
                 self._server.start()
                 self._publish()
             threading.Thread(target=self._keep, name="samehost-keeper", daemon=True).start()
@@ -100,14 +103,14 @@ class Server(ServerBase):
             self._over.wait()
 
     def wait(self, *, announce: bool = False, signals: bool = True) -> None:
-        """Waits until the server has stopped, by SIGTERM, SIGINT, `stop`, `request_stop` or a takeover.
+        """Waits until the server has stopped after SIGTERM, SIGINT, `stop`, `request_stop` or a takeover.
 
-        A signal stops all servers of this process, side by side, and a second one at once. Handlers that the program
-        has for it are called too, and are there again afterwards.
+        The first signal stops all servers of this process at the same time. The second one cuts off the calls in
+        progress. Signal handlers of the program are called too, and are restored before `wait` returns.
 
         Args:
-            announce: print the ready line on stdout, now that a signal can't go by unheard.
-            signals: listen to signals, which works in the main thread only; else they are left alone.
+            announce: print the ready line on stdout as soon as signals are handled.
+            signals: handle signals. This works only in the main thread; in another one it has no effect.
 
         Raises:
             RemovedError: the path was removed or replaced, and `on_removed` is `stop`.
@@ -115,18 +118,18 @@ class Server(ServerBase):
         """
         self._refuse_to_wait()
         with STOP.listening() if signals else contextlib.nullcontext():
-            if announce and not self._asked:
+            if announce and not self._stop_requested:
                 print(self.ready_line, flush=True)
             self._wait_until_over()
         self._raise_removal()
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Stops, and returns when nothing is left: the path is removed, calls finish within the grace.
+        """Stops the server and returns when it has stopped.
 
-        Health says NOT_SERVING, the path is removed, clients are moved away by the age of their
-        connections, and calls that are still in progress have `grace` seconds. Where no client is connected, that
-        takes milliseconds, and never more than `grace` and 1.7 s. Safe from any thread, and again: a call with
-        `at_once` cuts short one that drains. In the thread of a handler it does not wait, as that would be for itself.
+        Sets health to NOT_SERVING, removes the path, moves the clients away by the age of their connections, and gives
+        calls in progress `grace` seconds to finish. This takes milliseconds if no client is connected, and never more
+        than `grace` and 1.7 s. Safe from any thread and more than once: a call with `at_once` cuts an earlier one
+        short. In the thread of a handler it does not wait, because it would wait for itself.
 
         Args:
             at_once: cut off the calls in progress.
@@ -138,40 +141,40 @@ class Server(ServerBase):
             self._wait_until_over()
 
     def _wait_until_over(self) -> None:
-        # Python runs a signal handler between two instructions of the main thread; a signal that comes just as that
-        # goes to sleep is only handled when it wakes.
+        # Python runs a signal handler between two instructions of the main thread. If the signal arrives just before
+        # the thread starts to wait, it is handled only when the thread wakes up.
         while self._state not in (State.STOPPED, State.FAILED) and not self._over.wait(WATCH_SECONDS):
             pass
 
     def _is_starting_here(self) -> bool:
-        """Whether this is a signal handler that has interrupted `start`, so that nobody would stop the server."""
+        """Whether the caller is a signal handler that interrupted `start`, which has to continue to stop the server."""
         return not self._is_kept and self._starter == threading.get_ident()
 
     def _prepare(self) -> None:
         self._starter = threading.get_ident()
         self._is_kept = False
         self._ending = threading.Lock()
-        """Held by whoever ends the server: the keeper, or a start that fails."""
+        """Held while the keeper or a failed start ends the server."""
         self._wakeup = Wakeup()
         self._over = Latch()
         self._workers = Workers(self._max_concurrent_calls + REFUSING_WORKERS, "samehost-server")
         self._health = Health(self._statuses)
 
     def _keep(self) -> None:
-        """What the keeper does, a thread of the server's own: it watches over the path, and ends the server."""
+        """Runs the keeper, a thread that checks the path and ends the server."""
         with self._ending:
             if self._state in (State.STOPPED, State.FAILED):
-                return  # the start was interrupted just after it had started this thread
+                return  # the start was interrupted just after it started this thread
             try:
-                while not self._asked:
+                while not self._stop_requested:
                     self._wakeup.wait(WATCH_SECONDS)
-                    self._look_for_path()
+                    self._check_path()
                 self._drain()
             finally:
                 self._end(State.STOPPED)
 
     def _give_up(self) -> None:
-        """Ends a start that failed, unless the keeper does."""
+        """Ends a failed start, unless the keeper ends it."""
         self.request_stop(at_once=True)
         with self._ending:
             if self._state in (State.STOPPED, State.FAILED):
@@ -202,7 +205,7 @@ class Server(ServerBase):
                 return
         server.stop(0)
         if not ended.wait(END_SECONDS):
-            self._leave_grpc()
+            self._log_unfinished_grpc()
 
     def _tell_health(self) -> None:
         self._health.tell()

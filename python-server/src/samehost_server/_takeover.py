@@ -1,7 +1,7 @@
-"""The hand-over of a path from the server that has it to its successor, as PROTOCOL.md has it under Takeover.
+"""Hands a path over from a running server to its successor, as PROTOCOL.md defines it under Takeover.
 
-Both talk over a socket beside the path, which is its owner's alone to dial: whoever could dial it could make the server
-go. Lines of JSON say what has happened; a connection that ends says that the other one is gone.
+Both communicate over a control socket beside the path. Only its owner can connect to it, because a successor makes the
+server stop. Each message is a line of JSON. The end of the connection means that the other side has exited.
 """
 
 import json
@@ -14,21 +14,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from samehost_common import MAX_PATH_BYTES
+from samehost_common.probe import reason
 from samehost_server.errors import SocketInUseError
 
 _ANSWER_SECONDS = 5.0
-"""How long a server may take to release its lock, which takes it less than a millisecond."""
+"""The timeout for a server to release its lock. It takes less than a millisecond."""
 
 _SILENCE_SECONDS = 5.0
-"""How long a successor may be silent without the lock, for which it tries for 2 s."""
+"""The timeout for a successor that does not hold the lock. It tries to take the lock for 2 s."""
 
 _PACE_SECONDS = 0.05
 
 _TRIES_BEFORE_WARNING = 40
-"""2 s: a third server may hold the lock for a moment, while it finds the path live."""
+"""2 s, because a third server may hold the lock for a moment while it checks the path."""
 
 _LEAST_SECONDS = 0.001
-"""The shortest time-out of a socket: 0 would have it not wait at all."""
+"""The minimum timeout of a socket. 0 would mean not to wait."""
 
 _LINE_BYTES = 4096
 
@@ -39,24 +40,25 @@ _PUBLISHED = {"event": "published"}
 
 
 def control_path(path: Path) -> Path | None:
-    """Where a server listens for its successor; None where the name would be too long for a socket."""
+    """Returns the path of the control socket; None if it is too long for a socket."""
     control = path.with_name(path.name + ".takeover")
     return control if len(bytes(control)) <= MAX_PATH_BYTES else None
 
 
 class Predecessor:
-    """The server that has the path, as its successor meets it.
+    """The running server, as its successor sees it. Asks it to release its lock.
 
     Raises:
-        SocketInUseError: it can't be asked, or does not release its lock.
+        SocketInUseError: the server does not answer, or does not release its lock.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         control = control_path(path)
+        cannot = f"cannot take over {path}"
         if control is None:
             raise SocketInUseError(
-                f"{path} can't be taken over: its name leaves no room for .takeover; stop its server"
+                f"{cannot}: its name leaves no room for .takeover; stop its server and start this one"
             )
         self._connection = socket.socket(socket.AF_UNIX)
         try:
@@ -66,32 +68,33 @@ class Predecessor:
         except OSError as error:
             self._connection.close()
             raise SocketInUseError(
-                f"{path} can't be taken over: nobody answers at {control}: {error.strerror or error}; stop its server"
+                f"{cannot}: no server answers on {control}: {reason(error)}; stop its server and start this one"
             ) from error
         if not released:
             self._connection.close()
-            raise SocketInUseError(f"{path} can't be taken over: its server goes, or another takes over; try again")
+            raise SocketInUseError(f"{cannot}: its server is stopping, or another server is taking over; try again")
 
     def tell_published(self) -> None:
-        """Says that the path is the successor's now, so that the predecessor drains and goes."""
-        with suppress(OSError):  # it has gone already
+        """Reports that the successor has the path, so that the predecessor drains and stops."""
+        with suppress(OSError):  # it has already exited
             _send(self._connection, _PUBLISHED)
         self._connection.close()
 
     def close(self) -> None:
-        """Gives up: the predecessor takes its lock again and goes on."""
+        """Cancels the takeover: the predecessor takes its lock again and keeps running."""
         self._connection.close()
 
 
 class Successors:
-    """Listens for a successor, one at a time, in a thread of its own.
+    """Listens for successors in its own thread, and answers one at a time.
 
     Args:
-        path: what is handed over, for the log.
+        path: the path of the socket, for the log.
         listener: a socket that listens at `control_path`.
-        release: releases the lock; false where there is none to release, as the server goes already.
-        retake: tries to take the lock again, when a successor has given up; true where it is there, or needed no more.
-        handed_over: called when a successor has published.
+        release: releases the lock. Returns False if the server does not hold it, because it is stopping.
+        retake: tries to take the lock again after a failed takeover. Returns True if the server holds it or no longer
+            needs it.
+        handed_over: called when a successor has published its socket.
     """
 
     def __init__(
@@ -112,9 +115,9 @@ class Successors:
         threading.Thread(target=self._listen, name="samehost-takeover", daemon=True).start()
 
     def close(self) -> None:
-        """Listens no more; whoever waits for an answer gets none."""
+        """Stops listening. Successors that wait get no answer."""
         self._closed.set()
-        with suppress(OSError):  # unlike close, it wakes the thread that waits in accept
+        with suppress(OSError):  # unlike close, this wakes the thread that waits in accept
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
@@ -122,7 +125,7 @@ class Successors:
         while not self._closed.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # it was closed; or no descriptor is left, which passes
+            except OSError:  # the socket was closed, or no descriptor is free at the moment
                 self._closed.wait(_PACE_SECONDS)
                 continue
             with connection:
@@ -131,10 +134,10 @@ class Successors:
                     return
 
     def _hand_over(self, connection: socket.socket) -> bool:
-        """Whether the successor has published."""
+        """Runs one takeover. True if the successor has published its socket."""
         if not self._release():
             return False
-        with suppress(OSError):  # a successor that dies has given up
+        with suppress(OSError):  # the successor died
             _send(connection, _RELEASED)
             lines = _Lines(connection)
             while True:
@@ -143,15 +146,15 @@ class Successors:
                         return True
                     break
                 except TimeoutError:
-                    if self._retake():  # it does not even hold the lock
+                    if self._retake():  # the successor does not hold the lock
                         if not self._closed.is_set():
-                            _LOG.warning("a successor that wanted to take %s over said nothing more", self._path)
+                            _LOG.warning("the takeover of %s failed: the successor stopped answering", self._path)
                         return False
         tries = 0
         while not self._retake():
             tries += 1
             if tries == _TRIES_BEFORE_WARNING:
-                _LOG.warning("a takeover of %s failed, and another process holds its lock", self._path)
+                _LOG.warning("the takeover of %s failed, and another process holds its lock", self._path)
             self._closed.wait(_PACE_SECONDS)
         return False
 
@@ -161,17 +164,17 @@ def _send(connection: socket.socket, message: dict[str, str]) -> None:
 
 
 class _Lines:
-    """The lines of JSON that come over a connection."""
+    """Reads lines of JSON from a connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._read = b""
 
     def next(self, seconds: float) -> object:
-        """The next line; None where the connection ends or says no JSON.
+        """Reads the next line; None if the connection ends or the line is not JSON.
 
         Raises:
-            TimeoutError: it takes longer; what has come is kept for the next time.
+            TimeoutError: the line is not complete in time. The next call continues it.
         """
         deadline = time.monotonic() + seconds
         while b"\n" not in self._read and len(self._read) < _LINE_BYTES:

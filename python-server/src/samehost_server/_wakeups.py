@@ -1,4 +1,4 @@
-"""Waking threads that wait, from any other one and from a signal handler."""
+"""Wakes threads that wait, from other threads and from signal handlers."""
 
 import contextlib
 import select
@@ -7,10 +7,10 @@ import threading
 
 
 class Wakeup:
-    """Wakes the one thread that waits in `wait`; a wake that comes first is not lost.
+    """Wakes the one thread that waits in `wait`. If it does not wait yet, its next `wait` returns at once.
 
-    A byte in a socket does it, as threading.Event takes a lock that is not reentrant: a signal handler which interrupts
-    the thread that holds it would wait for it forever.
+    Uses a byte in a socket, because threading.Event has a lock that is not reentrant: a signal handler that interrupts
+    the thread that holds the lock would wait forever.
     """
 
     def __init__(self) -> None:
@@ -22,33 +22,33 @@ class Wakeup:
 
     def wake(self) -> None:
         """Wakes the waiting thread."""
-        with contextlib.suppress(OSError):  # it has more to read than it needs, or waits no more
+        with contextlib.suppress(OSError):  # the socket is full, or closed because nobody waits any more
             self._writer.send(b"\0")
 
     def wait(self, seconds: float) -> None:
-        """Returns when it is woken, or when the time is over."""
+        """Waits for a wake, or until the time is over."""
         if self._poll.poll(max(0.0, seconds) * 1000):
             self._reader.recv(4096)
 
     def close(self) -> None:
-        """Frees its descriptors."""
+        """Closes the descriptors."""
         self._writer.close()
         self._reader.close()
 
 
 class Latch:
-    """Opens once, for all who wait. A signal handler may wait for it, as no lock of Python's is held meanwhile."""
+    """Opens once for all threads that wait. A signal handler may wait, because `open` needs no lock."""
 
     def __init__(self) -> None:
         self._closed = threading.Lock()
         self._closed.acquire()
 
     def open(self) -> None:
-        """Lets all go on."""
+        """Releases all threads that wait."""
         self._closed.release()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Waits, without end where no time is given; whether it is open."""
+        """Waits until the latch is open or the time is over, and returns whether it is open. -1 waits forever."""
         if not self._closed.acquire(timeout=seconds):
             return False
         self._closed.release()

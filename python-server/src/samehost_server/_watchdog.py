@@ -1,4 +1,4 @@
-"""The end of a program in bounded time, whatever its handlers do."""
+"""Ends a program in bounded time, even if a handler never returns."""
 
 import os
 import sys
@@ -11,17 +11,17 @@ from samehost_server import _processwide
 from samehost_server._wakeups import Wakeup
 
 _HURRIED_SECONDS = 1.0
-"""How long a program may take from the second signal to its end."""
+"""The maximum time from the second signal to the end of the program."""
 
 
 class Watchdog:
-    """Ends the process when it outlasts the first stop signal, or the end of its server, by so many seconds.
+    """Ends the process a number of seconds after the first stop signal or after the end of its server.
 
-    A handler may block the event loop, or a thread for which asyncio.run waits when the loop ends. The program's own
-    code is not cut short: there is none after the server but what `atexit` has.
+    Without it, a handler could keep the process alive: one that blocks the event loop, or blocks a thread for which
+    asyncio.run waits at its end. No code of the program is cut off: after the server, only `atexit` runs.
 
     Args:
-        seconds: how long.
+        seconds: the number of seconds.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._code = 1 if error else 0
-        self._stop(at_once=False)  # it goes on hearing signals, which nobody else does from now on
+        self._stop(at_once=False)  # stays registered, because nothing else handles signals from here on
 
     def _stop(self, at_once: bool) -> None:
         deadline = time.monotonic() + (_HURRIED_SECONDS if at_once else self._seconds)

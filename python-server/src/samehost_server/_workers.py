@@ -1,4 +1,4 @@
-"""The threads in which a synchronous server runs its handlers."""
+"""The threads that run the handlers of a synchronous server."""
 
 import logging
 import queue
@@ -13,14 +13,14 @@ _Task = tuple["futures.Future[Any]", Callable[..., Any], tuple[Any, ...], dict[s
 
 
 class Workers(futures.ThreadPoolExecutor):
-    """A pool of threads that end with the process, whatever they do.
+    """A pool of threads that never keep the process alive.
 
-    ThreadPoolExecutor has its threads joined when the interpreter ends, so that one handler which waits for something
-    that never comes keeps a stopped server's process alive. It is the base only because grpc insists on its type.
+    The interpreter joins the threads of a ThreadPoolExecutor at exit, so that a handler that never returns would keep
+    the process of a stopped server alive. It is the base class only because grpc requires its type.
 
     Args:
-        most: how many threads there may be; each is made when it is needed.
-        name: the beginning of their names.
+        most: the maximum number of threads. Each is started when it is needed.
+        name: the prefix of their names.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -32,7 +32,7 @@ class Workers(futures.ThreadPoolExecutor):
         self._made = 0
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "futures.Future[Any]":
-        """As futures.Executor has it; grpc calls it in one thread only."""
+        """Implements futures.Executor. grpc calls it in one thread only."""
         future: futures.Future[Any] = futures.Future()
         self._tasks.put((future, function, args, kwargs))
         if not self._free.acquire(blocking=False) and self._made < self._most:
@@ -40,12 +40,12 @@ class Workers(futures.ThreadPoolExecutor):
             try:
                 thread.start()
                 self._made += 1
-            except RuntimeError:  # the system has none left; the task waits for a thread that is there, or the next one
-                _LOG.warning("no thread could be started for a call, which waits; raise the limit on tasks (ulimit -u)")
+            except RuntimeError:  # the limit of the system; the task waits for another thread
+                _LOG.warning("cannot start a thread, so a call has to wait; raise the limit on tasks (ulimit -u)")
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
-        """Lets the threads end when they are idle; it never waits for them, nor cancels what they do."""
+        """Lets the threads end when they are idle. Never waits for them and never cancels tasks."""
         del wait, cancel_futures
         self._tasks.put(None)
 
@@ -55,8 +55,8 @@ class Workers(futures.ThreadPoolExecutor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function(*args, **kwargs))
-                except BaseException as error:  # noqa: BLE001 - it is the caller's
+                except BaseException as error:  # noqa: BLE001 - the caller gets it
                     future.set_exception(error)
-            del task, future, function, args, kwargs  # otherwise the last call's messages live until the next
+            del task, future, function, args, kwargs  # otherwise they keep the messages of the last call in memory
             self._free.release()
         self._tasks.put(None)  # for the next thread

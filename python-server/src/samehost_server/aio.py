@@ -20,22 +20,22 @@ __all__ = ["Server"]
 _Result = TypeVar("_Result")
 
 _ENDLESS_SECONDS = 1e6
-"""A grace that does not end: 11 days."""
+"""A grace that never ends in practice: 11 days."""
 
 _ABANDONED: list[object] = []
-"""Servers whose loop ended before they stopped, as grpc hangs when the last reference to one goes (grpcio 1.85.1)."""
+"""Servers whose loop ended before they stopped. grpc hangs when the last reference to one ends (grpcio 1.85.1)."""
 
 
 class Server(ServerBase):
-    """Serves gRPC on a Unix domain socket, in the event loop that starts it.
+    """Serves gRPC on a Unix domain socket in the event loop that starts it.
 
     ```python
     async with aio.Server("unix:/run/app/app.sock", [GreeterService()]) as server:
         await server.wait()
     ```
 
-    Arguments, errors and behavior are those of samehost_server.Server; the servicers' methods are
-    written with `async def`, and the interceptors are instances of grpc.aio.ServerInterceptor.
+    Arguments, errors and behavior are those of samehost_server.Server. The methods of the servicers are written with
+    `async def`, and the interceptors are instances of grpc.aio.ServerInterceptor.
     """
 
     _asynchronous = True
@@ -43,14 +43,14 @@ class Server(ServerBase):
     _is_grpc_started = False
 
     async def start(self) -> None:
-        """Serves, and then lets the socket be found at its path; raises as samehost_server.Server.start does."""
+        """Starts the server and returns when it accepts calls. Raises the errors of samehost_server.Server.start."""
         self._begin()
         try:
             self._server = self._engine.aio_server(self._interceptors)
             self._add_services(self._server, self._health, self._limit)
-            if not self._asked:
+            if not self._stop_requested:
                 self._engine.listen(self._server, await self._claim(), self.address.path)
-            if not self._asked:
+            if not self._stop_requested:
                 self._is_grpc_started = True
                 await _to_its_end(self._server.start())
                 self._publish()
@@ -62,15 +62,14 @@ class Server(ServerBase):
             await self._over.wait()
 
     async def wait(self, *, announce: bool = False, signals: bool = True) -> None:
-        """Waits until the server has stopped, by SIGTERM, SIGINT, `stop`, `request_stop` or a takeover.
+        """Waits until the server has stopped after SIGTERM, SIGINT, `stop`, `request_stop` or a takeover.
 
-        A signal stops all servers of this process, side by side, and a second one at once. Handlers that the program
-        has for it are called too, the loop's as well, and are there again afterwards.
+        The first signal stops all servers of this process at the same time. The second one cuts off the calls in
+        progress. Signal handlers of the program and of the loop are called too, and are restored before `wait` returns.
 
         Args:
-            announce: print the ready line on stdout, now that a signal can't go by unheard.
-            signals: listen to signals, which works where the loop runs in the main thread only; else they are left
-                alone.
+            announce: print the ready line on stdout as soon as signals are handled.
+            signals: handle signals. This works only if the loop runs in the main thread; otherwise it has no effect.
 
         Raises:
             RemovedError: the path was removed or replaced, and `on_removed` is `stop`.
@@ -79,21 +78,21 @@ class Server(ServerBase):
         self._refuse_to_wait()
         self._refuse_another_loop()
         with STOP.listening() if signals else contextlib.nullcontext():
-            if announce and not self._asked:
+            if announce and not self._stop_requested:
                 print(self.ready_line, flush=True)
             await self._over.wait()
         self._raise_removal()
 
     async def stop(self, *, at_once: bool = False) -> None:
-        """Stops, and returns when nothing is left, as samehost_server.Server.stop does; a cancelled one goes on.
+        """Stops the server as samehost_server.Server.stop does. A cancellation does not cancel the stop.
 
-        In a handler, and in tasks that one has started, it does not wait, as that would be for the handler itself.
+        In a handler, and in tasks that a handler started, it does not wait, because it would wait for itself.
 
         Args:
             at_once: cut off the calls in progress.
 
         Raises:
-            StateError: the server runs in another loop; `request_stop` can be called from there.
+            StateError: the server runs in another loop. Call `request_stop` there instead.
         """
         if self._state in (State.NEW, State.STOPPED, State.FAILED):
             return
@@ -110,31 +109,31 @@ class Server(ServerBase):
         self._limit = AsyncLimit(self._max_concurrent_calls)
 
     async def _claim(self) -> SocketAddress:
-        """Claims the path in a thread, as a predecessor may take seconds to hand it over."""
+        """Claims the path in a thread, because a predecessor may take seconds to hand it over."""
         claiming = self._loop.run_in_executor(None, lambda: self._file.claim(takeover=self._takeover))
         return await _to_its_end(claiming)
 
     async def _keep(self) -> None:
-        """What the keeper does, a task of the server's own: it watches over the path, and ends the server."""
+        """Runs the keeper, a task that checks the path and ends the server."""
         try:
-            while not self._asked:
+            while not self._stop_requested:
                 await self._pause(WATCH_SECONDS)
-                self._look_for_path()
+                self._check_path()
             await self._drain()
         except asyncio.CancelledError:
-            # A loop that ends without a stop cancels all tasks, grpc's among them. Then grpc must be left alone: its
-            # shutdown writes into memory that these tasks have freed (grpcio 1.85.1).
+            # A loop that ends without a stop cancels all tasks, including those of grpc. A shutdown of grpc would then
+            # write into memory that these tasks have freed (grpcio 1.85.1).
             self._abandon_grpc()
             raise
         finally:
             self._end(State.STOPPED)
 
     def _abandon_grpc(self) -> None:
-        """Keeps grpc's server, without the attribute that its finalizer would shut down in the loop that has ended."""
+        """Keeps the server of grpc, without the attribute that its finalizer would shut down in the ended loop."""
         _ABANDONED.extend((self._server, vars(self._server).pop("_server", None)))
 
     async def _give_up(self) -> None:
-        """Ends a start that failed."""
+        """Ends a failed start."""
         self.request_stop(at_once=True)
         try:
             await self._drain()
@@ -153,9 +152,9 @@ class Server(ServerBase):
         self._over.set()
 
     async def _end_calls(self, server: grpc.aio.Server) -> None:
-        # One stop lets calls finish, and another cuts them off. A stop whose grace ends cancels the calls of a server
-        # that another may have ended in the same turn of the loop, and crashes, as one with a grace of 0 does
-        # (grpcio 1.85.1).
+        # One stop with an endless grace lets the calls finish, and another one cuts them off. A single stop is not
+        # enough: at the end of its grace it cancels the calls of a server that may have ended in the same turn of the
+        # loop, and crashes. A grace of 0 crashes too (grpcio 1.85.1).
         stopping = []
         if self._grace_left:
             stopping.append(asyncio.ensure_future(server.stop(_ENDLESS_SECONDS)))
@@ -169,10 +168,10 @@ class Server(ServerBase):
         for each in done:
             each.result()
         if still:
-            self._leave_grpc()
+            self._log_unfinished_grpc()
 
     async def _pause(self, seconds: float) -> None:
-        """Returns when it is woken, or when the time is over."""
+        """Waits for a wake, or until the time is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -189,8 +188,8 @@ class Server(ServerBase):
     def _refuse_another_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
             raise StateError(
-                f"the server of {self.address.path} runs in the event loop that started it, not in this one; "
-                f"wait for it and stop it there, or call request_stop from anywhere"
+                f"cannot use the server of {self.address.path} here: it runs in another event loop; "
+                f"use it there, or call request_stop, which works everywhere"
             )
 
     async def __aenter__(self) -> Self:
@@ -207,7 +206,7 @@ class Server(ServerBase):
 
 
 async def _to_its_end(work: Awaitable[_Result]) -> _Result:
-    """Does what can't be undone halfway; a cancellation meanwhile is raised when it has ended."""
+    """Awaits work that cannot be interrupted. A cancellation is raised after the work has ended."""
     working = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(working)
@@ -216,5 +215,5 @@ async def _to_its_end(work: Awaitable[_Result]) -> _Result:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([working])
         if not working.cancelled():
-            working.exception()  # the caller gives back what it still got, and nobody need hear of its failure
+            working.exception()  # marks a failure as seen; the caller undoes the work
         raise

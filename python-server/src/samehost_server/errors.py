@@ -1,23 +1,23 @@
-"""The errors of the server library; each message is one line with what went wrong, the value and the remedy."""
+"""The errors of the server library. Each message is one line with the cause, the value and a remedy."""
 
 from samehost_common import SamehostError
 
 
 class BindError(SamehostError):
-    """The socket can't be made: its folder is missing or not writable, or the system refused it."""
+    """The server cannot listen: the folder is missing or not writable, or the system cannot create the socket."""
 
 
 class SocketInUseError(BindError):
-    """Another server owns the path: it holds the lock, or answers on the socket."""
+    """Another server uses the path: it holds the lock, or it listens on the socket."""
 
 
 class RemovedError(SamehostError):
-    """Someone has removed the socket's file, or put another in its place, while the server served."""
+    """The socket was removed or replaced while the server ran."""
 
 
 class StateError(SamehostError, RuntimeError):
-    """The server is in no state for that: it was started before, or never, or runs in another event loop."""
+    """The server is in the wrong state for a call: it already started, never started, or runs in another event loop."""
 
 
 class ServiceError(SamehostError, TypeError):
-    """Something was given as a service that no server can serve."""
+    """A service cannot be served: it is not a servicer, has methods of the wrong kind, or is given twice."""

@@ -1,4 +1,4 @@
-"""Method handlers, rebuilt around their behavior: what a server interceptor needs to see the messages of a call."""
+"""Wraps method handlers, so that a server interceptor can see the messages of a call."""
 
 import functools
 import inspect
@@ -10,7 +10,7 @@ import grpc
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
-else:  # generic in its stubs alone
+else:  # it is generic only in its stubs
     Handler = grpc.RpcMethodHandler
 
 _FACTORIES: dict[tuple[bool, bool], Callable[..., Handler]] = {
@@ -22,7 +22,7 @@ _FACTORIES: dict[tuple[bool, bool], Callable[..., Handler]] = {
 
 
 def behavior_of(handler: Handler) -> Callable[..., Any]:
-    """The servicer's method behind a handler."""
+    """Returns the method of the servicer behind a handler."""
     kind = f"{_word(handler.request_streaming)}_{_word(handler.response_streaming)}"
     behavior: Callable[..., Any] = getattr(handler, kind)
     return behavior
@@ -33,16 +33,16 @@ def with_behavior(
     behavior: Callable[..., Any],
     request_deserializer: Callable[[bytes], Any] | None = None,
 ) -> Handler:
-    """The same handler around another behavior and, where one is given, another deserializer."""
+    """Returns a copy of a handler with another behavior and, if one is given, another deserializer."""
     factory = _FACTORIES[bool(handler.request_streaming), bool(handler.response_streaming)]
     return factory(behavior, request_deserializer or handler.request_deserializer, handler.response_serializer)
 
 
 def within(handler: Handler, enter: Callable[[grpc.ServicerContext], AbstractContextManager[object]]) -> Handler:
-    """The same handler of a synchronous server, each call of which runs in what `enter` makes of its context."""
+    """Returns a copy of a synchronous handler. Each call runs in the context manager that `enter` returns."""
     behavior = behavior_of(handler)
 
-    @functools.wraps(behavior)  # with its attributes: grpc runs health's methods in the pool that is one of them
+    @functools.wraps(behavior)  # keeps the attribute that makes grpc run health in its own pool
     def answer(request: Any, context: grpc.ServicerContext) -> Any:
         with enter(context):
             return behavior(request, context)
@@ -58,7 +58,7 @@ def within(handler: Handler, enter: Callable[[grpc.ServicerContext], AbstractCon
 def within_async(
     handler: Handler, enter: Callable[[grpc.aio.ServicerContext[Any, Any]], AbstractAsyncContextManager[object]]
 ) -> Handler:
-    """The same handler of an asyncio server, each call of which runs in what `enter` makes of its context."""
+    """Returns a copy of an asyncio handler. Each call runs in the context manager that `enter` returns."""
     behavior = behavior_of(handler)
 
     @functools.wraps(behavior)
@@ -72,7 +72,7 @@ def within_async(
             async for response in responses:
                 yield response
 
-    # A coroutine may stream too, with `context.write`, so it is the method's own kind that counts.
+    # Not handler.response_streaming: a coroutine can also stream, with `context.write`.
     return with_behavior(handler, stream if inspect.isasyncgenfunction(behavior) else answer)
 
 

@@ -1,7 +1,7 @@
 """SIGTERM and SIGINT, which stop the servers of a process.
 
-`wait` listens to them. A program that can be told to stop before it waits, as in a container where it is process 1 and
-the system would ignore the signal, calls `listen` first of all.
+`wait` handles them. Call `listen` first in a program that can get a signal before it waits. In a container, such a
+program is often process 1, for which the system ignores signals without a handler.
 """
 
 import contextlib
@@ -18,26 +18,26 @@ _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 def listen() -> None:
-    """Listens to SIGTERM and SIGINT from now on to the end of the process: a server that starts later stops at once.
+    """Handles SIGTERM and SIGINT from now on. After a signal, a server that starts stops at once.
 
-    Where no server has started when a second one comes, it raises SystemExit.
+    A second signal raises SystemExit if no server has started.
 
     Raises:
-        ValueError: it is not called in the main thread.
+        ValueError: the caller is not in the main thread.
     """
     STOP.listen()
 
 
 def ignore() -> None:
-    """Ignores SIGTERM and SIGINT to the end of the process, for a program that has stopped and is about to exit.
+    """Ignores SIGTERM and SIGINT from now on. Call it in a program that has stopped its servers and is about to exit.
 
-    Otherwise one that comes while the interpreter ends makes the exit code -15 of what should be 0.
+    Otherwise, a signal while the interpreter exits would change the exit code from 0 to -15.
 
     Raises:
-        ValueError: it is not called in the main thread.
+        ValueError: the caller is not in the main thread.
     """
     for number in _NUMBERS:
-        signal.signal(number, _do_nothing)  # Python complains aloud of one that came just before it is to be ignored
+        signal.signal(number, _do_nothing)  # else Python prints an error for a signal that came just before
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -46,47 +46,47 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 class StopSignals:
-    """SIGTERM and SIGINT stop every server of the process, side by side; the second one, at once.
+    """Stops every server of the process at SIGTERM and SIGINT. The second signal cuts off the calls in progress.
 
-    The handlers that the program had are called, too, and are there again afterwards, except those that would break the
-    program off: Python's own for SIGINT, and that of asyncio.Runner.
+    The previous handlers of the program are called too, and are restored afterwards. Those that would end the program
+    are not called: the default handler of Python for SIGINT, and that of asyncio.Runner.
     """
 
     def __init__(self) -> None:
         self._listeners = 0
-        self._heard = 0
+        self._received = 0
         self._process = 0
-        self._is_telling = False
+        self._is_stopping_servers = False
         self._before: dict[int, Any] = {}
 
     @property
-    def heard(self) -> bool:
-        """Whether one came since somebody listens."""
-        return bool(self._listeners and self._heard)
+    def received(self) -> bool:
+        """Whether a signal came since the first `listen`."""
+        return bool(self._listeners and self._received)
 
     def listen(self) -> None:
-        """Listens from now on, in the main thread; a handler that the program has set since the last time is kept."""
+        """Handles signals from now on, and calls the handlers that the program has set. Call it in the main thread."""
         if not self._listeners:
-            self._heard = 0
+            self._received = 0
         self._listeners += 1
         self._process = os.getpid()
         for number in _NUMBERS:
             handler = signal.getsignal(number)
-            # What the program ignores, as the shell lets it do in the background, stays ignored.
-            if handler not in (self._hear, signal.SIG_IGN):
+            # A signal that the program ignores stays ignored. A shell starts background programs so.
+            if handler not in (self._handle, signal.SIG_IGN):
                 self._before[number] = handler
-                signal.signal(number, self._hear)
+                signal.signal(number, self._handle)
 
     def forget(self) -> None:
-        """In a forked child, which has no server, gives the signals back."""
+        """Restores the previous handlers, in a forked child, which has no server."""
         self._restore()
-        self._listeners = self._heard = 0
+        self._listeners = self._received = 0
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listens; in another thread than the main one, where Python has no signals, it does nothing.
+        """Handles signals in its body. Outside of the main thread, where Python has no signals, it has no effect.
 
-        Listeners may be nested or overlap, as tasks do; the handlers come with the first and go with the last.
+        Its uses may be nested or overlap, as in tasks. The first one sets the handlers, and the last one restores them.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -99,46 +99,46 @@ class StopSignals:
                 self._restore()
             self._listeners -= 1
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a child that was forked this instant
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a child that was just forked
             self.forget()
             signal.raise_signal(number)
             return
-        self._heard += 1
-        is_stopping = self._tell()
+        self._received += 1
+        is_stopping = self._stop_servers()
         before = self._before[number]
-        if callable(before) and not _breaks_off(before):
+        if callable(before) and not _ends_program(before):
             before(number, frame)
-        elif self._heard > 1 and not is_stopping:  # the program does something else, which may last
+        elif self._received > 1 and not is_stopping:  # the program is busy with something else, which may take long
             raise SystemExit(0)
 
-    def _tell(self) -> bool:
-        """Tells all servers, and returns whether there are any."""
-        if self._is_telling:  # this handler has interrupted itself, and what it has interrupted looks again
+    def _stop_servers(self) -> bool:
+        """Requests the stop of all servers; False if there are no servers."""
+        if self._is_stopping_servers:  # this handler interrupted itself; the outer call handles this signal too
             return True
-        self._is_telling = is_stopping = True
+        self._is_stopping_servers = is_stopping = True
         try:
-            told = 0
-            while told != self._heard:
-                told = self._heard
-                is_stopping = stop_all(at_once=told > 1)
+            handled = 0
+            while handled != self._received:
+                handled = self._received
+                is_stopping = stop_all(at_once=handled > 1)
         finally:
-            self._is_telling = False
+            self._is_stopping_servers = False
         return is_stopping
 
     def _restore(self) -> None:
         for number, before in self._before.items():
-            # None: a handler that was not installed from Python, which can't be put back. Another than ours: the
-            # program has set it meanwhile.
-            if before is not None and signal.getsignal(number) == self._hear:
+            # None: a handler that was not installed from Python and cannot be restored. A handler other than _handle:
+            # the program has set it in the meantime.
+            if before is not None and signal.getsignal(number) == self._handle:
                 signal.signal(number, before)
 
 
 STOP = StopSignals()
 
 
-def _breaks_off(handler: Callable[..., object]) -> bool:
-    """Whether a handler is one of Python's own, which raise KeyboardInterrupt or cancel the main task."""
+def _ends_program(handler: Callable[..., object]) -> bool:
+    """Whether a handler is one of Python, which raises KeyboardInterrupt or cancels the main task."""
     function = getattr(handler, "func", handler)
     return handler is signal.default_int_handler or getattr(function, "__module__", None) == "asyncio.runners"
 

@@ -1,4 +1,4 @@
-"""Servers for a program's own tests, each on a path of its own and stopped at once.
+"""Servers for your own tests. Each has its own path and stops at once.
 
 ```python
 import pytest
@@ -40,18 +40,18 @@ _ROOM = len("/samehost-12345678/test.sock.takeover")
 
 @contextlib.contextmanager
 def serving(services: Iterable[object], **options: Any) -> Iterator[SocketAddress]:
-    """Serves in a new folder, which only this user can enter, and yields the address.
+    """Starts a server in a new folder that only this user can enter, and yields its address.
 
-    At the end the server cuts off the calls in progress, so nothing waits for a grace or for connected clients, and the
-    folder is removed.
+    At the end, cuts off the calls in progress without waiting for a grace or for connected clients, and removes the
+    folder.
 
     Args:
-        services: as samehost_server.Server takes them.
-        options: the others that it takes.
+        services: the services of samehost_server.Server.
+        options: its other options.
 
     Raises:
-        OptionError: an option is out of range or of the wrong type.
-        ServiceError: something is no servicer, or has asyncio methods.
+        OptionError: an option is out of range or has the wrong type.
+        ServiceError: an object is not a servicer, or has asyncio methods.
     """
     with _private_address() as address, Server(address, services, **options) as server:
         try:
