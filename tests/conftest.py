@@ -9,19 +9,19 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives tests that use containers a second try."""
+    """Loads the plugin that retries tests with containers."""
     config.pluginmanager.import_plugin("second_try")
 
 
 @pytest.fixture(params=["sync", "aio"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Both kinds of server, and of client, keep the same contract."""
+    """The kind of server or client. Both follow the same contract."""
     return str(request.param)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A private folder with a short name, whatever pytest's own is: a socket's path has 107 bytes at most."""
+    """A private folder with a short name, because the path of a socket has at most 107 bytes."""
     path = Path(tempfile.mkdtemp(prefix="samehost-", dir="/tmp"))
     yield path
     shutil.rmtree(path)
@@ -29,5 +29,5 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def path(folder: Path) -> Path:
-    """Where a test's socket is."""
+    """The path of the socket of a test."""
     return folder / "app.sock"

@@ -1,4 +1,4 @@
-"""Projects that the tests build and call, and the versions that a project locks."""
+"""Builds and calls the projects of the tests, and reads the versions that a project locks."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from samehost_interop.peers import Peer
 
 
 def call(client: Peer, path: Path) -> str:
-    """Runs a client and returns what it prints, and where it fails, why."""
+    """Runs a client and returns its output, or the reason why it failed."""
     with ChildProcess([*client.client, str(path), client.name], client.folder) as process:
         try:
             printed = "".join(iter(lambda: process.read_line(Deadlines.ready), ""))
@@ -27,7 +27,7 @@ def call(client: Peer, path: Path) -> str:
 
 
 def prepare(builds: Builds, peer: Peer) -> None:
-    """Builds an example, or skips it where its tools are missing and may be."""
+    """Builds an example. If its tools are missing, skips the test, or fails it if the tools are required."""
     try:
         builds.prepare(peer)
     except MissingToolchainError as error:
@@ -53,7 +53,7 @@ def of_java(folder: Path) -> set[tuple[str, str]]:
 
 
 def of_node(folder: Path) -> set[tuple[str, str]]:
-    """What a folder locks itself or, as the library and the peers do, with the workspace that they are in."""
+    """Reads the lock of a folder, or that of its workspace: the library and the peers are in one."""
     lock = next(file for at in (folder, *folder.parents) if (file := at / "package-lock.json").exists())
     packages = json.loads(lock.read_text("utf-8"))["packages"]
     installed = ((name.rpartition("node_modules/"), each) for name, each in packages.items())
@@ -66,4 +66,4 @@ def of_rust(folder: Path) -> set[tuple[str, str]]:
 
 
 VERSIONS = {"dotnet": of_dotnet, "go": of_go, "java": of_java, "node": of_node, "rust": of_rust}
-"""How to find what a project locks."""
+"""Functions that read the versions that a project locks."""

@@ -1,4 +1,4 @@
-"""Servers of both kinds, in this process and as programs, and what else the tests share."""
+"""Helpers of the tests: servers of both kinds, in this process and as programs."""
 
 import asyncio
 import contextlib
@@ -29,11 +29,11 @@ from samehost_demo.services import AsyncGreeterService, GreeterService
 from samehost_server import Server, aio
 
 WITHIN = 20.0
-"""Seconds for whatever takes well under a second when nothing is wrong."""
+"""The timeout, in seconds, of actions that usually take less than a second."""
 
 
 class Running:
-    """A server of either kind that runs in this process; `server` is the library's object."""
+    """A server of either kind that runs in this process. `server` is the object of the library."""
 
     def __init__(self, kind: str, address: object, services: Sequence[object] | None = None, **options: Any) -> None:
         self._kind = kind
@@ -43,8 +43,8 @@ class Running:
             self._thread = threading.Thread(target=self._loop.run_forever)
 
     def make(self, address: object, services: Sequence[object] | None = None, **options: Any) -> Any:
-        """Another server of the same kind, for `call`."""
-        # Shorter than the default, so that a stop takes a moment; what it is for has tests of its own.
+        """Creates another server of the same kind, for `call`."""
+        # A short age makes stops fast. The age has its own tests.
         if chosen_engine(options.get("engine")) == GRPCIO:
             options = {"max_connection_age": 0.1, **options}
         if self._kind == "sync":
@@ -52,7 +52,7 @@ class Running:
         return aio.Server(address, services or [AsyncGreeterService()], **options)  # type: ignore[arg-type]
 
     def call(self, method: Callable[..., Any], **arguments: Any) -> Any:
-        """Calls a server's method, in the loop of the server where it has one."""
+        """Calls a method of a server, in the event loop of an asyncio server."""
         if self._kind == "sync":
             return method(**arguments)
         return asyncio.run_coroutine_threadsafe(method(**arguments), self._loop).result(WITHIN)
@@ -85,12 +85,12 @@ class Running:
 
 @dataclass
 class Program:
-    """A program that runs, with its output as text."""
+    """A running program with text output."""
 
     process: subprocess.Popen[str]
 
     def line(self) -> str:
-        """The next line that it prints."""
+        """Reads the next line of its output."""
         return read_line(self.process.stdout, f"a line of {self.process.args!r}")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -99,25 +99,25 @@ class Program:
         return self.process.wait(WITHIN)
 
 
-def read_line(stream: IO[str] | None, what: str) -> str:
-    """Reads one line of an unbuffered-by-line pipe, or fails and says what did not come."""
+def read_line(stream: IO[str] | None, name: str) -> str:
+    """Reads one line of a pipe, or fails and names the line that did not arrive."""
     assert stream is not None
     ready, _, _ = select.select([stream], [], [], WITHIN)
     if not ready:
-        pytest.fail(f"waited {WITHIN:g} s for {what}")
+        pytest.fail(f"waited {WITHIN:g} s for {name}")
     return stream.readline()
 
 
 def program(*arguments: object, **options: Any) -> "contextlib.AbstractContextManager[Program]":
-    """Runs a module of ours as a program, and kills it at the end if it still runs."""
+    """Runs one of our modules as a program, and kills it at the end if it still runs."""
     return python("-m", *arguments, **options)
 
 
 @contextlib.contextmanager
 def python(*arguments: object, **options: Any) -> Iterator[Program]:
-    """Runs Python, with `-c` a user's whole program, and kills it at the end if it still runs.
+    """Runs Python, with `-c` for the program of a user, and kills it at the end if it still runs.
 
-    The words of `launcher`, if there are any, are a program that becomes it.
+    The option `launcher` is a command that executes the rest of its arguments.
     """
     process = subprocess.Popen(
         [*options.pop("launcher", ()), sys.executable, *map(str, arguments)],
@@ -136,30 +136,30 @@ def python(*arguments: object, **options: Any) -> Iterator[Program]:
 
 @contextlib.contextmanager
 def serving(kind: str, path: Path, *arguments: str, **options: Any) -> Iterator[Program]:
-    """Runs `samehost-server` on a path, with Greeter unless it is told what to serve, and goes on when it is ready."""
+    """Runs `samehost-server` on a path until it is ready. It serves Greeter unless `--services` is given."""
     services = as_option(kind) if "--services" in arguments else greeter(kind)
     with program("samehost_server", "--socket", path, *arguments, *services, **options) as server:
         line = server.line()
         if not line:
             assert server.process.stderr is not None
-            pytest.fail(f"samehost-server ended before it was ready: {server.process.stderr.read()}")
+            pytest.fail(f"samehost-server exited before it was ready: {server.process.stderr.read()}")
         assert json.loads(line)["event"] == "ready"
         yield server
 
 
 def as_option(kind: str) -> list[str]:
-    """How the programs are told to be asynchronous."""
+    """Returns the option of the programs for asyncio."""
     return ["--aio"] if kind == "aio" else []
 
 
 def greeter(kind: str) -> list[str]:
-    """How `samehost-server` is told to serve Greeter."""
+    """Returns the options of `samehost-server` to serve Greeter."""
     name = "async_greeter" if kind == "aio" else "greeter"
     return ["--services", f"samehost_demo.services:{name}", *as_option(kind)]
 
 
 def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs a module of ours as a program to its end."""
+    """Runs one of our modules as a program until it exits."""
     return subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         capture_output=True,
@@ -172,7 +172,7 @@ def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @contextlib.contextmanager
 def listening(path: Path) -> Iterator[socket.socket]:
-    """A plain socket that listens, as another program's would."""
+    """Listens on a plain socket, as a program without locks does."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.settimeout(WITHIN)
         listener.bind(str(path))
@@ -181,25 +181,25 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 
 class SlowPredecessor:
-    """What a successor takes for a server that has the path, and that takes its time to hand it over."""
+    """A fake server that hands its path over only when the test wants it."""
 
     def __init__(self, lock: int, listener: socket.socket) -> None:
         self._lock = lock
         self._listener = listener
         self._successor: socket.socket | None = None
 
-    def wait_until_asked(self) -> None:
-        """Waits for the successor."""
+    def wait_for_successor(self) -> None:
+        """Waits until a successor connects."""
         self._successor, _ = self._listener.accept()
 
     def hand_over(self) -> None:
-        """Lets the successor have the lock."""
+        """Releases the lock for the successor."""
         assert self._successor is not None
         fcntl.flock(self._lock, fcntl.LOCK_UN)
         self._successor.sendall(b'{"event":"released"}\n')
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         if self._successor:
             self._successor.close()
 
@@ -220,35 +220,35 @@ def slow_predecessor(path: Path) -> Iterator[SlowPredecessor]:
 
 
 def make_stale(path: Path) -> None:
-    """Leaves a socket file on which nobody listens, as SIGKILL does."""
+    """Leaves a socket file without a server, as SIGKILL does."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
 
 
-def eventually(condition: Callable[[], bool], what: str, pace: float = 0.01) -> None:
-    """Waits for something that nobody announces, or fails and says what did not come."""
+def eventually(condition: Callable[[], bool], event: str, pace: float = 0.01) -> None:
+    """Polls a condition, or fails and names the event that did not happen."""
     deadline = time.monotonic() + WITHIN
     never = threading.Event()
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {WITHIN:g} s for {what}")
+            pytest.fail(f"waited {WITHIN:g} s for {event}")
         never.wait(pace)
 
 
 def slow_greetings(channel: grpc.Channel, milliseconds: int = 200) -> Any:
-    """A stream in progress: five greetings with a pause between them."""
+    """Starts a stream of five greetings with pauses between them."""
     request = greeter_pb2.GreetInLanguagesRequest(name="Ada")
     request.interval.FromMilliseconds(milliseconds)
     return greeter_pb2_grpc.GreeterServiceStub(channel).GreetInLanguages(request, timeout=WITHIN)
 
 
 def fresh_channel(path: Path) -> grpc.Channel:
-    """A channel that shares no connection with another one of this process."""
+    """Opens a channel that shares no connection with another one of this process."""
     return connect(path, options=[("grpc.use_local_subchannel_pool", 1)])
 
 
 class Unavailable(grpc.ServerInterceptor):
-    """Answers the first calls of a server with UNAVAILABLE, and counts them all."""
+    """Answers the first calls of a server with UNAVAILABLE, and counts all calls."""
 
     def __init__(self, times: int, pushback: str | None) -> None:
         self.calls = 0
@@ -280,13 +280,13 @@ def refusing(path: Path, times: int, pushback: str | None = None) -> Iterator[Un
 
 
 NOBODY = 65534
-"""The user and group without rights, by number as everywhere on Linux."""
+"""The number of the user and group without rights on Linux."""
 
 
 def run_without_rights(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs a module of ours as a program for somebody whom permissions bind, also where the tests run as root.
+    """Runs one of our modules as a program that permissions apply to, even if the tests run as root.
 
-    The rights are dropped inside, since nobody may read the interpreter of a root user's own folder.
+    The program drops its rights itself, because the user nobody cannot read an interpreter in a folder of root.
     """
     code = f"""
 import asyncio, concurrent.futures.thread, importlib, os, sys
@@ -304,10 +304,10 @@ program.main()
 
 
 def required() -> bool:
-    """Whether what is missing on this machine is a failure, as in CI, and no reason to skip."""
+    """Whether a missing tool fails a test, as in CI, instead of skipping it."""
     return os.environ.get("SAMEHOST_REQUIRE") == "all"
 
 
 def serves(path: Path) -> bool:
-    """Tells whether a server answers at a path."""
+    """Whether a server answers at a path."""
     return check(SocketAddress(path), timeout=WITHIN) == "SERVING"

@@ -1,7 +1,7 @@
-"""A plugin of pytest: a test that uses containers is run once more, alone, when it fails, as an engine may be busy.
+"""A plugin of pytest that retries a failed test with containers once, alone, because the container engine may be busy.
 
-If it passes then, it is flaky, and the summary says how it failed at first. No other test has a second try. A timeout
-of such a test must be `func_only`, so that each try has its own.
+If the retry passes, the test is flaky, and the summary shows its first failure. Other tests are not retried. The
+timeout of a test with containers has to be `func_only`, so that it applies to each try.
 """
 
 from collections.abc import Generator
@@ -12,7 +12,7 @@ from _pytest.runner import runtestprotocol
 
 from samehost_interop.turns import Turns
 
-_FIRST = "how it failed at first"
+_FIRST = "first failure"
 
 
 def _uses_containers(item: pytest.Item) -> bool:
@@ -23,17 +23,17 @@ def _turns(item: pytest.Item) -> Turns:
     return Turns(item.config.rootpath / "build" / "tests")
 
 
-# Outside of pytest-timeout's hook, so that a test does not wait for its turn in its own time.
+# Outside of the hook of pytest-timeout, so that the wait for a turn does not count for the timeout.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Keeps every other test waiting while one is alone."""
+    """Makes every other test wait while one runs alone."""
     with nullcontext() if _uses_containers(item) else _turns(item).beside_others():
         return (yield)
 
 
 @pytest.hookimpl(specname="pytest_runtest_protocol", tryfirst=True)
 def pytest_run_twice(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Runs a test that uses containers, and once more if it fails."""
+    """Runs a test that uses containers, and retries it once if it fails."""
     if not _uses_containers(item):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -51,13 +51,13 @@ def pytest_run_twice(item: pytest.Item, nextitem: pytest.Item | None) -> bool | 
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Counts a test that passed at its second try as flaky."""
+    """Counts a test that passed in its second try as flaky."""
     second = report.when == "call" and report.passed and _FIRST in dict(report.sections)
     return ("flaky", "f", "FLAKY") if second else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says how flaky tests failed at first."""
+    """Shows the first failures of flaky tests."""
     for report in terminalreporter.getreports("flaky"):
         terminalreporter.section(f"flaky: {report.nodeid}")
         terminalreporter.write_line(dict(report.sections)[_FIRST])

@@ -1,4 +1,4 @@
-"""Addresses: which are read, and which are refused before anything is dialled."""
+"""Valid and invalid addresses."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ LONGEST = "/tmp/" + "x" * (MAX_PATH_BYTES - len("/tmp/"))
         (LONGEST, LONGEST),
     ],
 )
-def test_reads(text: str | Path | SocketAddress, path: str) -> None:
+def test_valid(text: str | Path | SocketAddress, path: str) -> None:
     address = SocketAddress.parse(text)
     assert (str(address.path), str(address)) == (path, f"unix:{path}")
 
@@ -34,7 +34,7 @@ def test_reads(text: str | Path | SocketAddress, path: str) -> None:
         ("unix:app.sock", "not absolute"),
         ("app.sock", "not absolute"),
         ("unix-abstract:app", "not absolute"),
-        ("unix://run/app.sock", "two slashes"),
+        ("unix://run/app.sock", "a host follows"),
         ("/run/app/", "names a folder"),
         ("/run/app/..", "names a folder"),
         ("/run/50%25.sock", "'%'"),
@@ -47,8 +47,8 @@ def test_reads(text: str | Path | SocketAddress, path: str) -> None:
         ("/tmp/" + "ü" * 52, "109 bytes"),
     ],
 )
-def test_refuses(text: str, reason: str) -> None:
-    with pytest.raises(AddressError, match=r"^bad socket address ") as caught:
+def test_invalid(text: str, reason: str) -> None:
+    with pytest.raises(AddressError, match=r"^invalid socket address ") as caught:
         SocketAddress.parse(text)
     assert reason in str(caught.value)
     assert repr(text) in str(caught.value)

@@ -1,4 +1,4 @@
-"""The bench: contenders that can be had without its own lock answer rightly, and its ratios are what they are named."""
+"""The bench: the contenders that need no extra packages answer correctly, and the ratios are computed as documented."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("name", ["raw socket", "samehost", "*native*", "grpcio*", "multiprocessing"])
-def test_contenders_answer_rightly(name: str) -> None:
+def test_contenders_answer_correctly(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--quick", "--check", "--only", name],
         cwd=ROOT,
@@ -31,12 +31,12 @@ def test_contenders_answer_rightly(name: str) -> None:
     assert done.stdout.endswith("answered rightly\n")
 
 
-def test_an_end_can_be_tuned_before_it_imports_grpc() -> None:
+def test_an_end_does_not_import_grpc_before_it_is_tuned() -> None:
     code = "import sys, bench.end; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=30).returncode == 0
 
 
-def test_a_contender_that_is_not_there_is_wrong_usage() -> None:
+def test_an_unknown_contender_is_wrong_usage() -> None:
     words = [sys.executable, "-m", "bench", "--only", "nobody"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, check=False, text=True, timeout=30)
     assert done.returncode == 2
@@ -44,7 +44,7 @@ def test_a_contender_that_is_not_there_is_wrong_usage() -> None:
 
 
 class Deaf:
-    """A client to which too little comes back."""
+    """A client that receives wrong sizes."""
 
     def unary(self, body: bytes) -> int:
         return len(body) - 1
@@ -65,12 +65,12 @@ def test_a_wrong_answer_is_found(work: Work) -> None:
         measure(Deaf(), work, 0, 1)
 
 
-def test_ratios_are_those_of_one_turn() -> None:
+def test_ratios_compare_results_of_the_same_turn() -> None:
     work = Work("unary", 64)
     plain = Contender("grpcio", End("grpcio"))
     ours = Contender("samehost", End("samehost"), tuned=True)
     results = Results()
-    # The machine has half its speed in the second turn, and ours fails in the third.
+    # The machine runs at half its speed in the second turn, and samehost fails in the third.
     for contender, speeds in {RAW: (1000, 500, 1000), plain: (100, 50, 100), ours: (200, 100, None)}.items():
         results.timings[contender, work] = [
             Timing(speed, 1.0, 1e6 / speed, 1e6 / speed, 0.5) if speed else None for speed in speeds
@@ -83,14 +83,14 @@ def test_ratios_are_those_of_one_turn() -> None:
 
 
 def test_without_its_baseline_a_contender_has_no_ratio() -> None:
-    """As with `--only samehost`."""
+    """This is the case with `--only samehost`."""
     results = Results()
     results.timings[Contender("samehost", End("samehost")), Work("unary", 64)] = [Timing(100, 1.0, 10, 10, 0.5)] * 2
     [row] = rows(results)
     assert (row["calls_per_s"], row["ratio_to_raw"], row["ratio_to_grpcio"]) == (100, None, None)
 
 
-def test_figures_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_replace_the_text_between_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "README.md"
     copy.write_text(page.PAGE.read_text())
     monkeypatch.setattr(page, "PAGE", copy)
@@ -110,12 +110,12 @@ def test_figures_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.M
     assert "| samehost sync, tuned | 300 | 50 MiB | 60 MiB | 70 MiB |" in once
 
 
-def test_every_contender_has_a_name_of_its_own() -> None:
+def test_every_contender_has_a_unique_name() -> None:
     names = [(str(contender), contender.group) for contender in ALL]
     assert len(set(names)) == len(names)
 
 
-def test_an_end_is_told_whole() -> None:
+def test_json_keeps_every_field_of_an_end() -> None:
     assert all(End.from_json(contender.client.to_json()) == contender.client for contender in PYTHON)
 
 

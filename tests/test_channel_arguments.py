@@ -1,4 +1,4 @@
-"""The channel arguments of grpc that servers and channels set, each of which a user's `options` replace."""
+"""The channel arguments of grpc that servers and channels set. The `options` of a user replace each of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,28 +33,28 @@ Arguments = list[tuple[str, Any]]
 
 
 def of_server(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, options: Sequence[tuple[str, Any]]) -> Arguments:
-    """What a server hands to grpc."""
-    handed: Arguments = []
+    """Returns the channel arguments that a server passes to grpc."""
+    passed: Arguments = []
     module, name = (grpc, "server") if kind == "sync" else (grpc.aio, "server")
     plain = getattr(module, name)
 
     def server(*arguments: Any, **named: Any) -> Any:
-        handed.extend(named["options"])
+        passed.extend(named["options"])
         return plain(*arguments, **named)
 
     monkeypatch.setattr(module, name, server)
     with Running(kind, path, options=options):
-        return handed
+        return passed
 
 
 def of_channel(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, options: Sequence[tuple[str, Any]]) -> Arguments:
-    """What a channel hands to grpc."""
-    handed: Arguments = []
+    """Returns the channel arguments that a channel passes to grpc."""
+    passed: Arguments = []
     module = grpc if kind == "sync" else grpc.aio
     plain = module.insecure_channel
 
     def insecure_channel(target: str, arguments: Any, **named: Any) -> Any:
-        handed.extend(arguments)
+        passed.extend(arguments)
         return plain(target, arguments, **named)
 
     async def connect_in_loop() -> None:
@@ -65,14 +65,14 @@ def of_channel(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, options: 
         connect(path, options=options).close()
     else:
         asyncio.run(connect_in_loop())
-    return handed
+    return passed
 
 
 ENDS = pytest.mark.parametrize(("arguments_of", "names"), [(of_server, SERVERS), (of_channel, CHANNELS)])
 
 
 @ENDS
-def test_these_are_set_each_once(
+def test_each_argument_is_set_once(
     kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, arguments_of: Any, names: Sequence[str]
 ) -> None:
     assert sorted(name for name, _ in arguments_of(kind, path, monkeypatch, [])) == list(names)
@@ -82,18 +82,18 @@ def test_these_are_set_each_once(
     ("arguments_of", "name"),
     [*((of_server, name) for name in SERVERS), *((of_channel, name) for name in CHANNELS)],
 )
-def test_a_users_value_replaces_it(
+def test_the_value_of_a_user_replaces_that_of_the_library(
     kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, arguments_of: Any, name: str
 ) -> None:
     value = "shop.example" if name == "grpc.default_authority" else 4321
-    handed = arguments_of(kind, path, monkeypatch, [(name, value)])
-    assert [given for set_name, given in handed if set_name == name] == [value]
+    passed = arguments_of(kind, path, monkeypatch, [(name, value)])
+    assert [given for set_name, given in passed if set_name == name] == [value]
 
 
 @ENDS
-def test_an_argument_of_the_users_own_is_added(
+def test_another_argument_of_a_user_is_added(
     kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, arguments_of: Any, names: Sequence[str]
 ) -> None:
-    handed = arguments_of(kind, path, monkeypatch, [("grpc.max_metadata_size", 1 << 14), ("grpc.max_metadata_size", 1)])
-    assert len(handed) == len(names) + 1
-    assert dict(handed)["grpc.max_metadata_size"] == 1 << 14, "as in C-core, the first of two counts"
+    passed = arguments_of(kind, path, monkeypatch, [("grpc.max_metadata_size", 1 << 14), ("grpc.max_metadata_size", 1)])
+    assert len(passed) == len(names) + 1
+    assert dict(passed)["grpc.max_metadata_size"] == 1 << 14, "the first of two equal names counts, as in C-core"

@@ -1,4 +1,4 @@
-"""The commands: what they print, for people and for programs, how they end, and how they refuse misuse."""
+"""The commands: their output for people and for programs, their exit codes, and their errors of usage."""
 
 import json
 import os
@@ -64,30 +64,31 @@ def test_greet_prints_json(kind: str, path: Path) -> None:
     assert exchanges[0] == {"method": "Greet", "sent": ["world"], "received": ["Hello, world!"]}
 
 
-def test_health_is_0_only_for_serving(kind: str, path: Path) -> None:
-    ask = ("samehost_client", "health", "--socket", path)
+def test_health_exits_with_0_only_for_serving(kind: str, path: Path) -> None:
+    health = ("samehost_client", "health", "--socket", path)
     with Running(kind, path):
-        assert (run(*ask).stdout, run(*ask).returncode) == ("SERVING\n", 0)
-        named = run(*ask, "--service", GREETER, "--json")
+        assert (run(*health).stdout, run(*health).returncode) == ("SERVING\n", 0)
+        named = run(*health, "--service", GREETER, "--json")
         assert json.loads(named.stdout) == {
             "address": f"unix:{path}",
             "service": GREETER,
             "status": "SERVING",
             "detail": "",
         }
-        unknown = run(*ask, "--service", "no.such.Service")
+        unknown = run(*health, "--service", "no.such.Service")
         assert unknown.returncode == 1
         assert unknown.stdout.startswith("SERVICE_UNKNOWN: ")
     with Running(kind, path, with_health=False):
-        unimplemented = run(*ask)
+        unimplemented = run(*health)
         assert unimplemented.returncode == 1
         assert unimplemented.stdout.startswith("UNIMPLEMENTED: ")
-    gone = run(*ask)
-    assert (gone.returncode, gone.stderr) == (1, "")
-    assert gone.stdout.startswith(f"UNREACHABLE: no socket at {path}")
+    stopped = run(*health)
+    assert (stopped.returncode, stopped.stderr) == (1, "")
+    assert stopped.stdout.startswith("UNREACHABLE: ")
+    assert str(path) in stopped.stdout
 
 
-def test_a_command_without_a_word_prints_its_help() -> None:
+def test_a_command_without_arguments_prints_its_help() -> None:
     done = run("samehost_client")
     assert (done.returncode, done.stdout) == (2, "")
     assert "\n  health " in done.stderr
@@ -121,19 +122,19 @@ def test_ping_prints_round_trips_and_their_statistics(kind: str, path: Path) -> 
     assert 0 < machine[3]["min_ms"] <= machine[3]["avg_ms"] <= machine[3]["max_ms"]
 
 
-def test_ping_goes_on_when_nobody_answers_and_sums_up_when_interrupted(path: Path) -> None:
+def test_ping_continues_without_answers_and_prints_a_summary_when_interrupted(path: Path) -> None:
     with program("samehost_client", "ping", "--socket", path, "--interval", "0.01", "--json") as ping:
         for number in (1, 2):
             answer = json.loads(ping.line())
             assert (answer["sequence"], answer["ms"]) == (number, None)
-            assert answer["detail"].startswith(f"no socket at {path}")
+            assert str(path) in answer["detail"]
         ping.process.send_signal(signal.SIGINT)
         output, errors = ping.process.communicate(timeout=WITHIN)
     last = json.loads(output.splitlines()[-1])
     assert (ping.process.returncode, errors, last["answered"], last["loss_percent"]) == (1, "", 0, 100.0)
 
 
-def test_a_reader_that_leaves_is_no_error_to_trace(path: Path) -> None:
+def test_a_closed_pipe_ends_a_command_without_a_traceback(path: Path) -> None:
     with program("samehost_client", "ping", "--socket", path, "--interval", "0.01") as ping:
         ping.line()
         assert ping.process.stdout is not None
@@ -143,7 +144,7 @@ def test_a_reader_that_leaves_is_no_error_to_trace(path: Path) -> None:
         assert ping.process.stderr.read() == ""
 
 
-def keep(path: Path) -> None:
+def create_file(path: Path) -> None:
     path.write_text("dear diary")
 
 
@@ -154,56 +155,57 @@ def long_path(folder: Path) -> str:
 Misuse = tuple[str, Callable[[Path], list[str]], int, str]
 
 SERVER_MISUSE: list[Misuse] = [
-    ("missing folder", lambda f: ["--socket", f"{f}/no/app.sock"], 1, "no folder"),
+    ("missing folder", lambda f: ["--socket", f"{f}/no/app.sock"], 1, "the folder"),
     ("108 bytes", lambda f: ["--socket", long_path(f)], 2, "108 bytes"),
     ("regular file", lambda f: ["--socket", f"{f}/diary"], 1, "is not a socket"),
-    ("two slashes", lambda _: ["--socket", "unix://tmp/app.sock"], 2, "two slashes"),
+    ("host", lambda _: ["--socket", "unix://tmp/app.sock"], 2, "a host"),
     ("empty path", lambda _: ["--socket", ""], 2, "the path is empty"),
     ("relative path", lambda _: ["--socket", "app.sock"], 2, "not absolute"),
-    ("bad mode", lambda f: ["--socket", f"{f}/app.sock", "--mode", "0999"], 2, "'0999' is not octal"),
-    ("mode too large", lambda f: ["--socket", f"{f}/app.sock", "--mode", "7777"], 2, "0o7777"),
+    ("bad mode", lambda f: ["--socket", f"{f}/app.sock", "--mode", "0999"], 2, "invalid mode '0999'"),
+    ("mode too large", lambda f: ["--socket", f"{f}/app.sock", "--mode", "7777"], 2, "invalid mode 0o7777"),
     ("unknown group", lambda f: ["--socket", f"{f}/app.sock", "--group", "nobody-here"], 2, "'nobody-here'"),
-    ("negative grace", lambda f: ["--socket", f"{f}/app.sock", "--grace", "-1"], 2, "grace is -1"),
+    ("negative grace", lambda f: ["--socket", f"{f}/app.sock", "--grace", "-1"], 2, "invalid grace -1"),
     ("no socket", lambda _: [], 2, "--socket"),
     ("unknown option", lambda f: ["--socket", f"{f}/app.sock", "--port", "1"], 2, "--port"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"), [misuse[1:] for misuse in SERVER_MISUSE], ids=[misuse[0] for misuse in SERVER_MISUSE]
+    ("arguments", "code", "fragment"),
+    [misuse[1:] for misuse in SERVER_MISUSE],
+    ids=[misuse[0] for misuse in SERVER_MISUSE],
 )
-def test_misuse_of_the_server_is_one_line(
-    kind: str, folder: Path, arguments: Callable[[Path], list[str]], code: int, says: str
+def test_misuse_of_the_server_prints_one_line(
+    kind: str, folder: Path, arguments: Callable[[Path], list[str]], code: int, fragment: str
 ) -> None:
-    keep(folder / "diary")
+    create_file(folder / "diary")
     words = arguments(folder)
     before = contents(folder)
     done = run("samehost_server", *words, *greeter(kind))
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("samehost-server: ")
-    assert says in done.stderr
+    assert fragment in done.stderr
     assert done.stderr.count("\n") == 1
-    assert before.items() <= contents(folder).items(), "nothing that was there is gone or changed"
+    assert before.items() <= contents(folder).items(), "no file was removed or changed"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_line(kind: str, folder: Path) -> None:
+def test_a_folder_without_write_permission_prints_one_line(kind: str, folder: Path) -> None:
     folder.chmod(0o555)
     done = run_without_rights("samehost_server", "--socket", folder / "app.sock", *greeter(kind))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(
-        f"samehost-server: cannot open the lock file {folder}/app.sock.lock: Permission denied"
-    )
+    assert done.stderr.startswith("samehost-server: ")
+    assert f"{folder}/app.sock.lock: permission denied" in done.stderr
     assert f"belongs to uid {os.getuid()}" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 CLIENT_MISUSE: list[Misuse] = [
     ("108 bytes", lambda f: ["ping", "--socket", long_path(f)], 2, "108 bytes"),
-    ("two slashes", lambda _: ["ping", "--socket", "unix://tmp/app.sock"], 2, "two slashes"),
+    ("host", lambda _: ["ping", "--socket", "unix://tmp/app.sock"], 2, "a host"),
     ("empty path", lambda _: ["health", "--socket", ""], 2, "the path is empty"),
     ("bad timeout", lambda f: ["health", "--socket", f"{f}/app.sock", "--timeout", "0"], 2, "--timeout"),
     ("bad count", lambda f: ["ping", "--socket", f"{f}/app.sock", "--count", "0"], 2, "--count"),
@@ -212,27 +214,30 @@ CLIENT_MISUSE: list[Misuse] = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"), [misuse[1:] for misuse in CLIENT_MISUSE], ids=[misuse[0] for misuse in CLIENT_MISUSE]
+    ("arguments", "code", "fragment"),
+    [misuse[1:] for misuse in CLIENT_MISUSE],
+    ids=[misuse[0] for misuse in CLIENT_MISUSE],
 )
-def test_misuse_of_the_client_is_one_line(
-    folder: Path, arguments: Callable[[Path], list[str]], code: int, says: str
+def test_misuse_of_the_client_prints_one_line(
+    folder: Path, arguments: Callable[[Path], list[str]], code: int, fragment: str
 ) -> None:
     done = run("samehost_client", *arguments(folder))
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("samehost: ")
-    assert says in done.stderr
+    assert fragment in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_greet_without_a_server_is_one_line(kind: str, path: Path) -> None:
+def test_greet_without_a_server_prints_one_line(kind: str, path: Path) -> None:
     done = run("samehost_demo", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"samehost-demo: no socket at {path}")
+    assert done.stderr.startswith("samehost-demo: ")
+    assert str(path) in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("prepare", [make_stale, keep], ids=["stale", "file"])
-def test_greet_names_what_is_at_the_path_and_keeps_it(kind: str, path: Path, prepare: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("prepare", [make_stale, create_file], ids=["stale", "file"])
+def test_greet_keeps_the_file_at_the_path(kind: str, path: Path, prepare: Callable[[Path], None]) -> None:
     prepare(path)
     done = run("samehost_demo", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
     assert done.returncode == 1
@@ -241,11 +246,13 @@ def test_greet_names_what_is_at_the_path_and_keeps_it(kind: str, path: Path, pre
     assert path.exists()
 
 
-def test_greet_says_that_the_other_end_speaks_something_else(kind: str, path: Path) -> None:
+def test_greet_reports_a_silent_server(kind: str, path: Path) -> None:
     with listening(path):
         done = run("samehost_demo", "greet", "--socket", path, "--timeout", "0.2", *as_option(kind))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"samehost-demo: what listens on {path} did not speak within 1 s")
+    assert done.stderr.startswith("samehost-demo: ")
+    assert str(path) in done.stderr
+    assert "within 1 s" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -257,7 +264,7 @@ def test_greet_says_that_the_other_end_speaks_something_else(kind: str, path: Pa
         ("samehost_demo", ["greet"]),
     ],
 )
-def test_help_is_there(module: str, words: list[str]) -> None:
+def test_help(module: str, words: list[str]) -> None:
     done = run(module, *words, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: samehost")
@@ -266,7 +273,7 @@ def test_help_is_there(module: str, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("module", "program"), [("samehost_server", "samehost-server"), ("samehost_client", "samehost")]
 )
-def test_without_click_a_command_says_how_to_install_it(module: str, program: str) -> None:
+def test_without_click_a_command_prints_how_to_install_it(module: str, program: str) -> None:
     without_click = f"import runpy, sys; sys.modules['click'] = None; runpy.run_module({module!r}, run_name='__main__')"
     done = subprocess.run(
         [sys.executable, "-c", without_click], capture_output=True, check=False, text=True, timeout=WITHIN

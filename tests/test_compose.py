@@ -1,4 +1,4 @@
-"""docker compose up, as a user types it: two containers and nothing but a socket between them."""
+"""`docker compose up`: two containers that share only a socket."""
 
 import json
 import os
@@ -18,26 +18,24 @@ from running import WITHIN, eventually, greeter, required
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 2400.0
-"""For what builds images: those of all languages take a quarter of an hour on two busy cores, a minute when cached."""
+"""The timeout for building images. All languages take a quarter of an hour on two busy cores, a minute with a cache."""
 
 GRACE_SECONDS = 5.0
-"""What `samehost-server` gives calls in progress unless told otherwise."""
+"""The default grace of `samehost-server`."""
 
 pytestmark = pytest.mark.timeout(2 * SECONDS, func_only=True)
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The Docker engine, which must have Compose too."""
+    """A Docker engine with Compose."""
     missing = None
     try:
         client = docker.from_env()
         client.ping()
         subprocess.run(["docker", "compose", "version"], check=True, capture_output=True, timeout=WITHIN)
     except (docker.errors.DockerException, OSError, subprocess.SubprocessError) as error:
-        missing = (
-            f"needs a Docker engine with Compose, which did not answer: {error}; see docs.docker.com/engine/install"
-        )
+        missing = f"cannot use a Docker engine with Compose: {error}; see docs.docker.com/engine/install"
     if missing and required():
         pytest.fail(missing)
     if missing:
@@ -47,7 +45,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 class Project:
-    """A Compose project with a name of its own, so that it meets no other one."""
+    """A Compose project with a unique name, so that it does not collide with another one."""
 
     def __init__(self, engine: docker.DockerClient) -> None:
         self.name = f"samehost-test-{uuid.uuid4().hex[:8]}"
@@ -78,18 +76,18 @@ def project(engine: docker.DockerClient) -> Iterator[Project]:
     assert down.returncode == 0, down.stderr
 
 
-def test_up_prints_all_four_kinds_of_call_and_ends_with_0(project: Project) -> None:
+def test_up_prints_all_four_kinds_of_calls_and_exits_with_0(project: Project) -> None:
     up = project.compose("up", "--build", "--exit-code-from", "client")
     assert up.returncode == 0, up.stdout + up.stderr
-    said = [line.partition("| ")[2] for line in up.stdout.splitlines() if line.startswith("client-1")]
-    assert [line for line in said if line and not line.startswith(" ")] == [
+    output = [line.partition("| ")[2] for line in up.stdout.splitlines() if line.startswith("client-1")]
+    assert [line for line in output if line and not line.startswith(" ")] == [
         *("Greet", "GreetInLanguages", "GreetTogether", "Converse")
     ]
-    assert "  < Hello, Ada!" in said
+    assert "  < Hello, Ada!" in output
     assert project.container("server").wait()["StatusCode"] == 0
 
 
-def test_nothing_but_the_socket_is_between_them(project: Project) -> None:
+def test_the_containers_share_only_the_socket(project: Project) -> None:
     up = project.compose("up", "--build", "--detach", "--wait", "server")
     assert up.returncode == 0, up.stdout + up.stderr
     assert project.compose("create", "client").returncode == 0
@@ -101,7 +99,7 @@ def test_nothing_but_the_socket_is_between_them(project: Project) -> None:
         assert host["ReadonlyRootfs"] is True
         assert host["CapDrop"] == ["ALL"]
         assert host["SecurityOpt"] == ["no-new-privileges:true"]
-        assert [mount["Type"] for mount in attributes["Mounts"]] == ["volume"], "a volume, and a folder of it"
+        assert [mount["Type"] for mount in attributes["Mounts"]] == ["volume"], "only a volume"
         uid, gid = attributes["Config"]["User"].split(":")
         assert uid != "0"
         assert gid == "10000"
@@ -115,7 +113,7 @@ def test_nothing_but_the_socket_is_between_them(project: Project) -> None:
     ]
 
 
-def test_a_restart_loses_no_call_that_may_wait(project: Project, engine: docker.DockerClient) -> None:
+def test_a_restart_loses_no_call_that_waits(project: Project, engine: docker.DockerClient) -> None:
     up = project.compose("up", "--build", "--detach", "--wait", "server")
     assert up.returncode == 0, up.stdout + up.stderr
     ping = [
@@ -165,7 +163,7 @@ with connect(path, wait=20) as channel:
 """
 
 
-def test_docker_stop_lets_a_call_in_progress_end_and_the_server_exit_with_0(
+def test_docker_stop_lets_a_call_finish_and_the_server_exits_with_0(
     project: Project, engine: docker.DockerClient, kind: str
 ) -> None:
     build = project.compose("build", "server", "client")
@@ -190,19 +188,19 @@ def test_docker_stop_lets_a_call_in_progress_end_and_the_server_exit_with_0(
 
 def test_every_language_greets_every_other(project: Project) -> None:
     up = project.compose("--profile", "polyglot", "up", "--build", "--exit-code-from", "grid")
-    said = [line for line in up.stdout.splitlines() if line.startswith("grid-1")]
-    assert up.returncode == 0, "\n".join(said) or up.stdout + up.stderr
+    output = [line for line in up.stdout.splitlines() if line.startswith("grid-1")]
+    assert up.returncode == 0, "\n".join(output) or up.stdout + up.stderr
     pairs = len(peers()) ** 2
-    assert f"{pairs} cells, {pairs} passed, 0 failed, 0 flaky, 0 known failing, 0 skipped" in "\n".join(said)
+    assert f"{pairs} cells, {pairs} passed, 0 failed, 0 flaky, 0 known failing, 0 skipped" in "\n".join(output)
 
 
-def test_grpcs_own_clients_are_judged_by_compose(project: Project) -> None:
+def test_compose_runs_the_official_clients_of_grpc(project: Project) -> None:
     up = project.compose(
         *("--profile", "official", "up", "--build", "--exit-code-from", "official"), CASES="empty_unary,ping_pong"
     )
-    said = [line for line in up.stdout.splitlines() if line.startswith("official-1")]
-    assert up.returncode == 0, "\n".join(said) or up.stdout + up.stderr
-    assert "20 cells, 20 passed, 0 failed" in "\n".join(said)
+    output = [line for line in up.stdout.splitlines() if line.startswith("official-1")]
+    assert up.returncode == 0, "\n".join(output) or up.stdout + up.stderr
+    assert "20 cells, 20 passed, 0 failed" in "\n".join(output)
 
 
 def test_compose_has_every_peer_and_every_official_client() -> None:
@@ -219,6 +217,6 @@ def test_compose_has_every_peer_and_every_official_client() -> None:
 
 
 def peers() -> list[str]:
-    """The names of the implementations that have containers."""
+    """Returns the names of the implementations that have containers."""
     tables = tomllib.loads((ROOT / "interop" / "peers.toml").read_text(encoding="utf-8"))
     return [name for name, table in tables.items() if "dockerfile" in table]

@@ -1,4 +1,4 @@
-"""Whether clients are connected, which servers ask of their own descriptors."""
+"""A server finds connected clients by its own descriptors."""
 
 import os
 import socket
@@ -17,29 +17,31 @@ def listener(path: Path) -> Iterator[socket.socket]:
         yield listener
 
 
-def dial(path: Path) -> socket.socket:
+def connected(path: Path) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(path))
     return client
 
 
 @pytest.mark.usefixtures("listener")
-def test_a_listener_alone_has_none(path: Path) -> None:
+def test_a_listener_without_clients(path: Path) -> None:
     assert not is_client_connected(str(path))
 
 
-def test_one_that_waits_to_be_accepted_counts_and_so_does_an_accepted_one(path: Path, listener: socket.socket) -> None:
-    with dial(path):
+def test_connections_that_wait_or_are_accepted_count(path: Path, listener: socket.socket) -> None:
+    with connected(path):
         assert is_client_connected(str(path))
         connection, _ = listener.accept()
         with connection:
             path.rename(path.with_name("public.sock"))
-            assert is_client_connected(str(path)), "it has the name that was bound, whatever that is called now"
+            assert is_client_connected(str(path)), "the connection keeps the name that was bound after a rename"
         assert not is_client_connected(str(path))
 
 
-def test_one_whose_client_has_hung_up_counts_until_the_server_closes_it(path: Path, listener: socket.socket) -> None:
-    with dial(path):
+def test_a_connection_that_the_client_closed_counts_until_the_server_closes_it(
+    path: Path, listener: socket.socket
+) -> None:
+    with connected(path):
         connection, _ = listener.accept()
     with connection:
         assert is_client_connected(str(path))
@@ -48,14 +50,14 @@ def test_one_whose_client_has_hung_up_counts_until_the_server_closes_it(path: Pa
 
 def test_connections_of_other_sockets_do_not_count(path: Path) -> None:
     other = path.with_name("other.sock")
-    with listening(path), listening(other) as listener, dial(other), listener.accept()[0]:
+    with listening(path), listening(other) as listener, connected(other), listener.accept()[0]:
         assert is_client_connected(str(other))
         assert not is_client_connected(str(path))
 
 
-def test_descriptors_stay_open_and_as_they_are(path: Path, listener: socket.socket) -> None:
+def test_descriptors_stay_open_and_keep_their_mode(path: Path, listener: socket.socket) -> None:
     before = socket.getdefaulttimeout()
-    with dial(path) as client:
+    with connected(path) as client:
         connection, _ = listener.accept()
         connection.setblocking(True)
         socket.setdefaulttimeout(1.0)

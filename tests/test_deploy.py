@@ -1,4 +1,4 @@
-"""The examples of deploy/ are what systemd and Kubernetes take, and their commands are ours."""
+"""The examples of deploy/ are valid for systemd and Kubernetes, and use existing options of our commands."""
 
 import re
 import shutil
@@ -22,11 +22,11 @@ def pod() -> dict[str, Any]:
     return loaded
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_the_unit_is_valid(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
-        message = "needs systemd-analyze on PATH; install systemd"
+        message = "systemd-analyze is not on PATH; install systemd"
         pytest.fail(message) if required() else pytest.skip(message)
-    # Verifying looks for the program, which need not be installed here.
+    # systemd-analyze checks that the program exists, which may not be installed here.
     text = UNIT.read_text(encoding="utf-8").replace("/opt/samehost/bin/samehost-server", "/bin/true")
     unit = tmp_path / UNIT.name
     unit.write_text(text, encoding="utf-8")
@@ -41,17 +41,17 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (verified.returncode, ours) == (0, []), verified.stderr
 
 
-def test_the_command_of_the_unit_is_one_that_we_have() -> None:
+def test_the_unit_uses_existing_options() -> None:
     command = re.search(r"^ExecStart=\S+/samehost-server (.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     assert command
     assert_options_known("samehost_server", command[1].split())
 
 
-def test_kubernetes_takes_the_pod() -> None:
+def test_the_pod_is_valid() -> None:
     kubernetes_validate.validate(pod(), "1.31", strict=True)
 
 
-def test_the_commands_of_the_pod_are_ones_that_we_have() -> None:
+def test_the_pod_uses_existing_options() -> None:
     server, client = pod()["spec"]["containers"]
     assert (server["command"], client["command"]) == (["samehost-server"], ["samehost"])
     assert_options_known("samehost_server", server["args"])
@@ -72,7 +72,7 @@ def test_server_and_client_share_the_group_and_mount_the_same_folder() -> None:
 
 
 def assert_options_known(module: str, words: list[str]) -> None:
-    """Asks the program for help with these words before: a word that it does not know is wrong usage."""
+    """Runs the program with these arguments and --help. An unknown argument is wrong usage."""
     helped = run(module, *words, "--help")
     assert helped.returncode == 0, helped.stderr
     for option in (word.partition("=")[0] for word in words if word.startswith("--")):

@@ -41,9 +41,9 @@ WITH_PYTHON = [name for name in PAGES if "```python" in (ROOT / name).read_text(
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
 def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None:
-    """A block that waits is a server: it runs until the next one, which takes it over or finds it stopped.
+    """A block that waits is a server. It runs until the next server, which takes it over or starts after it.
 
-    One with tests is run by pytest. Any other one runs to its end, and prints the block `Output` where one follows it.
+    pytest runs a block with tests. Any other block runs until it exits. If a block `Output` follows, it prints that.
     """
     blocks = BLOCK.findall((ROOT / name).read_text())
     tests = []
@@ -51,7 +51,7 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
         for (language, title, code), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
             if language != "python":
                 continue
-            assert title, f'a Python block of {name} has no title: add the name of its file, as in title="client.py"'
+            assert title, f'a Python block of {name} has no title; add the name of its file, as in title="client.py"'
             file = folder / title
             file.write_text(with_path(code, path))
             if "server.wait(" in code:
@@ -70,12 +70,12 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
 
 
 @pytest.mark.parametrize(("name", "line"), COMMANDS)
-def test_a_command_has_the_options_that_a_page_gives_it(name: str, line: str) -> None:
+def test_the_commands_in_the_pages_are_valid(name: str, line: str) -> None:
     program, *arguments = shlex.split(line)
     command: click.Command = PROGRAMS[program]
     if isinstance(command, click.Group):
         _, subcommand, arguments = command.resolve_command(click.Context(command), arguments)
-        assert subcommand, f"{name} has {line!r}, and {program} has no such command"
+        assert subcommand, f"{name} has {line!r}, but {program} has no such command"
         command = subcommand
     command.make_context(program, arguments)  # raises click.UsageError
 
@@ -94,7 +94,7 @@ def test_each_language_has_a_page() -> None:
 
 
 class Server:
-    """The server that a page's clients call: the last one that the page has started, or Greeter's."""
+    """The server that the clients of a page call: the last one that the page started, else Greeter."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -110,7 +110,7 @@ class Server:
                 self._stop()
 
     def start(self, file: Path, *, takes_over: bool) -> None:
-        """Starts a page's server, and waits for its ready line."""
+        """Starts a server of the page and waits for its ready line."""
         before = self._running
         if not takes_over:
             self._stop()
@@ -120,7 +120,7 @@ class Server:
             assert before.process.wait(WITHIN) == 0
 
     def serve_greeter_if_none_runs(self) -> None:
-        """Starts Greeter for a page that has shown no server yet; one that can be taken over."""
+        """Starts Greeter, which can be taken over, if the page has not started a server yet."""
         if self._running is None:
             self._running = self._stack.enter_context(serving("sync", self._path))
 
@@ -131,14 +131,14 @@ class Server:
 
 
 def with_path(code: str, path: Path) -> str:
-    """Moves a program to the test's own socket."""
+    """Replaces the paths of a program by that of the test."""
     for each in SOCKETS:
         code = code.replace(each, str(path))
     return code
 
 
 def run(*arguments: object, cwd: Path) -> str:
-    """Runs Python to its end, and returns what it prints."""
+    """Runs Python until it exits, and returns its output."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, check=False, text=True, timeout=WITHIN
     )

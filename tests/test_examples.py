@@ -1,4 +1,4 @@
-"""The examples: every client greets every server over one socket, and each README shows the files as they are."""
+"""The examples: every client greets every server, and each README shows the current files."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ EXAMPLES = ROOT / "examples"
 PEERS = load_peers(EXAMPLES / "examples.toml")
 LANGUAGES = sorted(file.parent.name for file in EXAMPLES.glob("*/README.md"))
 LINES = 40
-"""What an example may have at most: more is no simple one."""
+"""The maximum length of an example, to keep it simple."""
 
 SHOWN = re.compile(r"^\[`(?P<file>[^`]+)`\]\((?P=file)\)[^\n]*\n\n```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 """A file in a README: a link to it, and its text in a block."""
@@ -26,7 +26,7 @@ SHOWN = re.compile(r"^\[`(?P<file>[^`]+)`\]\((?P=file)\)[^\n]*\n\n```\w+\n(?P<te
 
 @pytest.fixture(scope="session")
 def builds(testrun_uid: str) -> Builds:
-    """Builds each example once for all workers of this run."""
+    """Builds each example once for all workers of the test run."""
     return Builds(ROOT / "build" / "examples", testrun_uid, Deadlines.build)
 
 
@@ -36,14 +36,14 @@ def test_every_client_greets_the_server(server: str, path: Path, builds: Builds,
     prepare(builds, PEERS[server])
     make_stale(path)
     with ChildProcess([*PEERS[server].serve, str(path)], EXAMPLES) as process:
-        said = process.read_line(Deadlines.ready)
-        assert said == f"listening on {path}\n", process.explain(f"{server} printed {said!r}")
+        output = process.read_line(Deadlines.ready)
+        assert output == f"listening on {path}\n", process.explain(f"{server} printed {output!r}")
         for client in starting_with(server):
             with subtests.test(f"{client}->{server}"):
                 prepare(builds, PEERS[client])
                 expected, came = f"Hello, {client}!\n", call(PEERS[client], path)
                 if came != expected:
-                    pytest.fail(f"expected {expected!r}; what came:\n{came}", pytrace=False)
+                    pytest.fail(f"expected {expected!r}, got:\n{came}", pytrace=False)
 
 
 @pytest.mark.timeout(Deadlines.build, func_only=True)
@@ -51,18 +51,18 @@ def test_every_client_greets_the_server(server: str, path: Path, builds: Builds,
 def test_the_authority_of_a_client_is_localhost(client: str, path: Path, builds: Builds) -> None:
     prepare(builds, PEERS[client])
     with reading_authorities(path) as authorities:
-        said = call(PEERS[client], path)
-    assert authorities == {"localhost"}, said
+        output = call(PEERS[client], path)
+    assert authorities == {"localhost"}, output
 
 
 def starting_with(server: str) -> list[str]:
-    """All names from this one on, and around: so two workers build two examples at a time, and not each the same."""
+    """Returns all names, starting with this one, so that two workers do not build the same example at the same time."""
     names = list(PEERS)
     return names[names.index(server) :] + names[: names.index(server)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_readme_shows_a_server_and_a_client_as_they_are(language: str) -> None:
+def test_a_readme_shows_the_current_server_and_client(language: str) -> None:
     example = EXAMPLES / language
     shown = {each["file"]: each["text"] for each in SHOWN.finditer((example / "README.md").read_text("utf-8"))}
     assert shown == {file: (example / file).read_text("utf-8") for file in shown}
@@ -76,7 +76,7 @@ def test_each_language_has_a_row_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("language", VERSIONS)
-def test_an_example_has_the_versions_of_the_peer(language: str) -> None:
+def test_an_example_locks_the_versions_of_the_peer(language: str) -> None:
     versions, known = (VERSIONS[language](ROOT / top / language) for top in ("examples", "interop"))
     assert versions, "no version found"
     assert versions <= known, f"only in the example: {sorted(versions - known)}"

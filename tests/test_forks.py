@@ -1,4 +1,4 @@
-"""A forked child has nothing of its parent's server: not the path, the lock, the listener, nor its clients."""
+"""A forked child keeps nothing of its parent's server: no path, lock, listener or client."""
 
 import signal
 import socket
@@ -48,25 +48,25 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_when_the_parent_has_gone_the_path_is_free_and_clients_know(
+def test_when_the_parent_exits_the_path_is_free_and_its_connections_end(
     kind: str, path: Path, number: signal.Signals
 ) -> None:
     with python("-c", FORKS[kind], path, stdin=subprocess.PIPE) as parent, socket.socket(socket.AF_UNIX) as client:
         assert parent.process.stdin is not None
-        eventually(path.exists, f"{path} to be there")
+        eventually(path.exists, f"{path} to exist")
         client.settimeout(WITHIN)
         client.connect(str(path))
         client.recv(1)  # it was accepted
         parent.process.stdin.write("\n")
         parent.process.stdin.flush()
         assert parent.line() == "forked\n"
-        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING", "the child has left it alone"
+        assert check(SocketAddress(path), timeout=WITHIN) == "SERVING", "the parent is not affected"
         parent.process.send_signal(number)
         parent.process.wait(WITHIN)
         while client.recv(4096):  # until the connection has ended
             pass
-        gone = {signal.SIGTERM: NoSocketError, signal.SIGKILL: StaleSocketError}[number]
-        assert isinstance(diagnose(path), gone)
+        expected = {signal.SIGTERM: NoSocketError, signal.SIGKILL: StaleSocketError}[number]
+        assert isinstance(diagnose(path), expected)
         with serving(kind, path), fresh_channel(path):
             assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
         parent.process.stdin.close()
@@ -96,7 +96,7 @@ with Server(sys.argv[1], [GreeterService()]) as server:
 """
 
 
-def test_a_child_hears_signals_as_if_there_were_no_server(path: Path) -> None:
+def test_a_child_handles_signals_as_without_a_server(path: Path) -> None:
     with python("-c", CHILD_OF_A_WAITING_PARENT, path) as parent:
         assert parent.line() == f"-{signal.SIGTERM:d}\n"
         assert parent.process.wait(WITHIN) == 0
@@ -121,7 +121,7 @@ with Server(sys.argv[1], [Forking()]) as server:
 """
 
 
-def test_children_that_a_handler_forks_end_well_in_a_tuned_program(path: Path) -> None:
+def test_children_that_a_handler_forks_exit_with_0_in_a_tuned_program(path: Path) -> None:
     with python("-c", FORKING_HANDLER, path, stderr=subprocess.DEVNULL) as server:
         assert server.line()
         with fresh_channel(path) as channel:

@@ -1,4 +1,4 @@
-"""Other users who may write to the folder of the socket gain nothing by what they put there."""
+"""Other users who can write to the folder of the socket cannot make a server change or remove the files of others."""
 
 import contextlib
 import fcntl
@@ -18,14 +18,14 @@ from samehost_server import BindError, SocketInUseError
 from samehost_server._socket_file import SocketFile
 
 
-def private_beginning(path: Path) -> Path:
-    """How the name of a path's private folder begins, as PROTOCOL.md has it."""
+def private_prefix(path: Path) -> Path:
+    """Returns the prefix of the private folders of a path, as PROTOCOL.md defines it."""
     return path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}"
 
 
 @pytest.fixture
 def victim(folder: Path) -> Iterator[Path]:
-    """A folder of somebody else, with a socket and a file, that must stay as it is."""
+    """A folder of another user with a socket and a file, which must not change."""
     victim = folder / "victim"
     victim.mkdir(mode=0o700)
     secret = victim / "secret"
@@ -39,7 +39,7 @@ def victim(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def starting(path: Path) -> Iterator[SocketFile]:
-    """The socket file of a server that listens in its private folder and has not published it."""
+    """Yields the socket file of a server that is bound but not published."""
     file = SocketFile(SocketAddress(path), mode=0o666, gid=None, owner="test")
     try:
         with socket.socket(socket.AF_UNIX) as listener:
@@ -49,32 +49,31 @@ def starting(path: Path) -> Iterator[SocketFile]:
         file.withdraw()
 
 
-def test_a_folder_that_every_user_may_write_to_is_refused(kind: str, path: Path) -> None:
+def test_a_folder_that_every_user_can_write_to_is_refused(kind: str, path: Path) -> None:
     path.parent.chmod(0o777)
-    with pytest.raises(BindError, match=rf"replace the socket {path}: .* has mode 0777; run chmod o-w {path.parent}"):
+    with pytest.raises(BindError, match=rf"{path}: .* mode 0777"):
         Running(kind, path).__enter__()
     assert list(path.parent.iterdir()) == []
 
 
-def test_such_a_folder_is_served_in_when_its_writers_are_trusted(
+def test_trust_folder_serves_in_such_a_folder_and_warns(
     kind: str, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.parent.chmod(0o777)
     with Running(kind, path, trust_folder=True):
         assert serves(path)
-    assert [record.message for record in caplog.records] == [
-        f"every user can replace the socket {path}: {path.parent} has mode 0777"
-    ]
+    (record,) = caplog.records
+    assert record.message.startswith(f"{path}: every user can replace the socket")
 
 
-def test_a_sticky_folder_is_served_in(kind: str, path: Path) -> None:
+def test_a_sticky_folder_is_accepted(kind: str, path: Path) -> None:
     path.parent.chmod(0o1777)
     with Running(kind, path):
         assert serves(path)
 
 
-def test_a_link_where_a_private_folder_is_looked_for_is_left_alone(kind: str, path: Path, victim: Path) -> None:
-    link = Path(f"{private_beginning(path)}00000000")
+def test_a_link_with_the_name_of_a_private_folder_is_not_followed(kind: str, path: Path, victim: Path) -> None:
+    link = Path(f"{private_prefix(path)}00000000")
     link.symlink_to(victim)
     with Running(kind, path):
         assert serves(path)
@@ -82,9 +81,9 @@ def test_a_link_where_a_private_folder_is_looked_for_is_left_alone(kind: str, pa
 
 
 @pytest.mark.parametrize("put", ["link", "folder", "nothing"])
-def test_a_private_folder_that_is_replaced_leads_nowhere(path: Path, victim: Path, put: str) -> None:
+def test_a_replaced_private_folder_gives_no_access_to_other_folders(path: Path, victim: Path, put: str) -> None:
     with starting(path) as file:
-        (private,) = path.parent.glob(f"{private_beginning(path).name}*")
+        (private,) = path.parent.glob(f"{private_prefix(path).name}*")
         bound = next(each.name for each in private.iterdir())
         private.rename(path.parent / "was")
         if put == "link":
@@ -99,25 +98,25 @@ def test_a_private_folder_that_is_replaced_leads_nowhere(path: Path, victim: Pat
     assert not path.exists()
 
 
-def test_what_appears_at_the_path_while_a_server_starts_is_kept(path: Path) -> None:
+def test_a_file_that_appears_at_the_path_during_the_start_is_kept(path: Path) -> None:
     with starting(path) as file:
         path.write_text("dear diary")
-        with pytest.raises(SocketInUseError, match=f"someone put another file at {path} while this server started"):
+        with pytest.raises(SocketInUseError, match=f"{path}: another file appeared"):
             file.publish(lambda: None)
     assert path.read_text() == "dear diary"
     assert sorted(each.name for each in path.parent.iterdir()) == ["app.sock", "app.sock.lock"]
 
 
-def test_what_takes_the_place_of_a_stale_socket_while_a_server_starts_is_kept(path: Path) -> None:
+def test_a_socket_that_replaces_a_stale_one_during_the_start_is_kept(path: Path) -> None:
     make_stale(path)
     with starting(path) as file:
         path.unlink()
-        with listening(path), pytest.raises(SocketInUseError, match=f"someone put another file at {path}"):
+        with listening(path), pytest.raises(SocketInUseError, match=f"{path}: another file appeared"):
             file.publish(lambda: None)
     assert path.is_socket()
 
 
-def test_a_stale_socket_that_is_removed_while_a_server_starts_is_no_matter(path: Path) -> None:
+def test_a_stale_socket_may_be_removed_during_the_start(path: Path) -> None:
     make_stale(path)
     with starting(path) as file:
         path.unlink()
@@ -131,35 +130,36 @@ def owned_by_nobody(lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("put", "fault"),
+    ("put", "fragment"),
     [
-        (lambda lock: lock.symlink_to(lock.parent / "victim" / "secret"), "cannot open the lock file"),
-        (lambda lock: lock.hardlink_to(lock.parent / "victim" / "secret"), "no regular file with one name"),
-        (os.mkfifo, "no regular file with one name"),
-        (lambda lock: lock.mkdir(), "cannot open the lock file"),
-        (lambda lock: lock.write_text("[" * 3000), "holds something else"),
+        (lambda lock: lock.symlink_to(lock.parent / "victim" / "secret"), "regular file"),
+        (lambda lock: lock.hardlink_to(lock.parent / "victim" / "secret"), "regular file"),
+        (os.mkfifo, "regular file"),
+        (lambda lock: lock.mkdir(), "regular file"),
+        (make_stale, "regular file"),
+        (lambda lock: lock.write_text("[" * 3000), "data of another program"),
         pytest.param(
             owned_by_nobody,
             "belongs to uid 65534",
-            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user"),
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can create a file of another user"),
         ),
     ],
-    ids=["symbolic link", "hard link", "FIFO", "folder", "nested JSON", "another user's"],
+    ids=["symbolic link", "hard link", "FIFO", "folder", "socket", "nested JSON", "of another user"],
 )
-def test_a_lock_file_that_another_user_could_have_made_is_refused(
-    kind: str, path: Path, victim: Path, put: Callable[[Path], object], fault: str
+def test_a_lock_file_that_another_user_could_have_created_is_refused(
+    kind: str, path: Path, victim: Path, put: Callable[[Path], object], fragment: str
 ) -> None:
     put(path.with_name("app.sock.lock"))
-    with pytest.raises(BindError, match=fault) as refused:
+    with pytest.raises(BindError, match=fragment) as refused:
         Running(kind, path).__enter__()
     assert str(path) in str(refused.value)
     assert victim.is_dir()
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o444, 0o000])
-def test_a_lock_file_that_others_could_hold_becomes_private(kind: str, path: Path, mode: int) -> None:
+def test_a_lock_file_that_others_could_lock_becomes_private(kind: str, path: Path, mode: int) -> None:
     if os.geteuid() != 0 and not mode & stat.S_IWUSR:
-        pytest.skip("only root can open what nobody may write to; run as root to see it")
+        pytest.skip("only root can open a file without write permission; run as root")
     lock = path.with_name("app.sock.lock")
     lock.touch()
     lock.chmod(mode)
@@ -183,12 +183,12 @@ def test_control_characters_of_a_lock_file_do_not_reach_the_terminal(kind: str, 
     lock.write_text(json.dumps({"pid": "1\n\x1b[31m", "host": "h", "implementation": "x"}))
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(SocketInUseError, match="someone holds") as refused:
+        with pytest.raises(SocketInUseError, match="another process holds") as refused:
             Running(kind, path).__enter__()
     assert str(refused.value).isprintable()
 
 
-def test_it_works_where_there_is_no_proc(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_runs_without_proc(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda self: "/proc/self/fd" not in str(self) and exists(self))
     with Running(kind, path):
@@ -196,7 +196,7 @@ def test_it_works_where_there_is_no_proc(kind: str, path: Path, monkeypatch: pyt
     assert [each.name for each in path.parent.iterdir()] == ["app.sock.lock"]
 
 
-def test_no_descriptor_of_a_folder_is_left(kind: str, path: Path) -> None:
+def test_the_descriptors_of_folders_are_closed(kind: str, path: Path) -> None:
     def folders() -> list[str]:
         found = []
         for each in Path("/proc/self/fd").iterdir():

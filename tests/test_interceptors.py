@@ -1,4 +1,4 @@
-"""Interceptors of a channel: they see each call of the program once, in their order."""
+"""The interceptors of a channel see each call once, in their order."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ IN_LANGUAGES = "samehost.greeter.v1.GreeterService/GreetInLanguages"
 
 
 class Seeing(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Notes the method of each call, and who notes it."""
+    """Records the method of each call with the name of the interceptor."""
 
     def __init__(self, name: str, seen: list[str]) -> None:
         self._name = name
@@ -32,7 +32,7 @@ class Seeing(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 
 
 class AsyncSeeing(grpc.aio.UnaryUnaryClientInterceptor):
-    """As Seeing, with asyncio, for calls without streams."""
+    """Does what Seeing does with asyncio, for calls without streams."""
 
     def __init__(self, name: str, seen: list[str]) -> None:
         self._name = name
@@ -44,7 +44,7 @@ class AsyncSeeing(grpc.aio.UnaryUnaryClientInterceptor):
 
 
 class AsyncSeeingStreams(grpc.aio.UnaryStreamClientInterceptor):
-    """As Seeing, with asyncio, for streams; grpc.aio takes each interceptor for one kind of call."""
+    """Does what Seeing does with asyncio, for streams. grpc.aio uses an interceptor for one kind of call."""
 
     def __init__(self, name: str, seen: list[str]) -> None:
         self._name = name
@@ -56,7 +56,7 @@ class AsyncSeeingStreams(grpc.aio.UnaryStreamClientInterceptor):
 
 
 def greet(kind: str, path: Path, interceptors: Sequence[Any], **options: Any) -> None:
-    """One call without streams, and one with."""
+    """Makes one call without streams and one with a stream."""
     one, several = greeter_pb2.GreetRequest(name="Ada"), greeter_pb2.GreetInLanguagesRequest(name="Ada")
 
     async def greet_in_loop() -> None:
@@ -85,11 +85,11 @@ def test_the_first_one_is_outermost(kind: str, path: Path) -> None:
     with Running(kind, path):
         greet(kind, path, interceptors_of(kind, seen), wait=WITHIN)
     assert seen == [f"{who} /{method}" for method in (GREET, IN_LANGUAGES) for who in ("outer", "inner")], (
-        "each call of the program, and no health check"
+        "each call once, and no health check"
     )
 
 
-def test_attempts_are_made_behind_them(kind: str, path: Path) -> None:
+def test_retries_happen_behind_them(kind: str, path: Path) -> None:
     seen: list[str] = []
     with refusing(path, 3) as server:
         greet(kind, path, interceptors_of(kind, seen)[:1], idempotent=[GREET])
@@ -98,7 +98,7 @@ def test_attempts_are_made_behind_them(kind: str, path: Path) -> None:
     assert seen.count(f"outer /{GREET}") == 1
 
 
-def test_those_of_the_other_kind_are_refused(kind: str, path: Path) -> None:
+def test_interceptors_of_the_other_kind_are_refused(kind: str, path: Path) -> None:
     other = {"sync": "aio", "aio": "sync"}[kind]
     expected = {"sync": "instances of grpc.Unary", "aio": "instances of grpc.aio.Unary"}[kind]
     with pytest.raises(OptionError, match=expected):

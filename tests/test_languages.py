@@ -1,4 +1,4 @@
-"""The libraries in languages/: a copy of each, in a project outside of the repository, compiles, serves and calls."""
+"""The libraries in languages/: a copy of each compiles, serves and calls in a project outside of the repository."""
 
 import shutil
 from dataclasses import replace
@@ -20,7 +20,7 @@ LIBRARIES = ROOT / "languages"
 PROJECTS = Path(__file__).parent / "languages"
 PEERS = load_peers(PROJECTS / "languages.toml")
 BUILT = shutil.ignore_patterns("bin", "build", "dist", "node_modules", "obj", "target")
-"""What a build leaves in a library; a copy has to do without it."""
+"""The results of builds in a library, which a copy does not get."""
 
 
 @pytest.mark.timeout(Deadlines.build, func_only=True)
@@ -30,11 +30,11 @@ def test_a_copy_of_the_library_serves_and_calls(language: str, path: Path, tmp_p
     prepare(Builds(tmp_path / "builds", testrun_uid, Deadlines.build), project)
     make_stale(path)
     with ChildProcess([*project.serve, str(path)], project.folder) as process:
-        said = process.read_line(Deadlines.ready)
-        assert said == f"listening on {path}\n", process.explain(f"it printed {said!r}")
+        output = process.read_line(Deadlines.ready)
+        assert output == f"listening on {path}\n", process.explain(f"it printed {output!r}")
         assert call(project, path) == f"{language}\n"
         with connect(f"unix:{path}") as channel:
-            # On the wire, a StringValue is what the messages of echo.proto are.
+            # On the wire, the messages of echo.proto look like a StringValue.
             echo = channel.unary_unary(
                 "/echo.v1.EchoService/Echo",
                 request_serializer=StringValue.SerializeToString,
@@ -47,14 +47,14 @@ def test_a_copy_of_the_library_serves_and_calls(language: str, path: Path, tmp_p
 
 
 def copy(language: str, folder: Path) -> Peer:
-    """Makes a project as a stranger does who takes the library home."""
-    shutil.copytree(PROJECTS / language, folder, symlinks=True)  # such as one to a folder where builds are kept
+    """Creates a project as a user does who copies the library."""
+    shutil.copytree(PROJECTS / language, folder, symlinks=True)  # a build folder may be a link
     shutil.copytree(LIBRARIES / language, folder / "samehost", ignore=BUILT)
     shutil.copy(PROJECTS / "echo.proto", folder)
     return replace(PEERS[language], folder=folder)
 
 
-def test_each_library_is_tried() -> None:
+def test_each_library_is_tested() -> None:
     assert {folder.name for folder in LIBRARIES.iterdir()} == set(PEERS)
 
 
@@ -64,6 +64,6 @@ def test_a_library_has_the_licence_of_the_repository(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", [language for language in VERSIONS if language in PEERS])
-def test_a_library_has_the_versions_of_the_peer(language: str) -> None:
+def test_a_library_locks_the_versions_of_the_peer(language: str) -> None:
     versions, known = (VERSIONS[language](ROOT / top / language) for top in ("languages", "interop"))
     assert versions <= known, f"only in the library: {sorted(versions - known)}"

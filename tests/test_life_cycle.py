@@ -1,4 +1,4 @@
-"""A server's life: it is started once, and ends once, whoever asks for it, how often and from where."""
+"""The life cycle of a server: it starts once and stops once, however often and from wherever that is requested."""
 
 import asyncio
 import signal
@@ -32,39 +32,39 @@ def health(path: Path) -> str:
     return check(SocketAddress(path), timeout=WITHIN)
 
 
-def test_a_second_start_is_refused_and_harms_nothing(kind: str, path: Path) -> None:
+def test_a_second_start_is_refused_and_does_not_affect_the_server(kind: str, path: Path) -> None:
     with Running(kind, path) as running:
-        with pytest.raises(StateError, match=rf"{path} is serving"):
+        with pytest.raises(StateError, match=rf"{path}: it is serving"):
             running.call(running.server.start)
         assert greet(path) == "Hello, Ada!"
         assert health(path) == "SERVING"
     assert not path.exists()
 
 
-def test_a_stopped_server_is_not_started_again_and_another_one_is_healthy(kind: str, path: Path) -> None:
+def test_a_stopped_server_does_not_start_again_and_another_one_does(kind: str, path: Path) -> None:
     with Running(kind, path) as running:
         running.stop()
-        with pytest.raises(StateError, match=r"is stopped.*make another"):
+        with pytest.raises(StateError, match="it is stopped"):
             running.call(running.server.start)
     with Running(kind, path):
         assert health(path) == "SERVING"
 
 
-def test_a_start_that_failed_is_not_made_again_and_there_is_nothing_to_wait_for(kind: str, path: Path) -> None:
+def test_a_failed_server_can_neither_start_again_nor_be_waited_for(kind: str, path: Path) -> None:
     with Running(kind, path), Running(kind, path.with_name("idle.sock")) as loop:
         failed = loop.make(path)
         with pytest.raises(SocketInUseError):
             loop.call(failed.start)
-        with pytest.raises(StateError, match="is failed"):
+        with pytest.raises(StateError, match="it is failed"):
             loop.call(failed.start)
-        with pytest.raises(StateError, match="is failed"):
+        with pytest.raises(StateError, match="it is failed"):
             loop.call(failed.wait)
         loop.call(failed.stop)
         assert health(path) == "SERVING"
 
 
-def test_waiting_for_a_server_that_was_never_started_says_so(kind: str, path: Path) -> None:
-    with Running(kind, path) as loop, pytest.raises(StateError, match="is new; start one first"):
+def test_waiting_for_a_server_that_never_started_fails(kind: str, path: Path) -> None:
+    with Running(kind, path) as loop, pytest.raises(StateError, match="it is new"):
         loop.call(loop.make(path.with_name("other.sock")).wait)
 
 
@@ -73,7 +73,7 @@ def test_a_stop_during_the_start_wins(kind: str, path: Path) -> None:
         server = loop.make(path, takeover=True)
         with slow_predecessor(path) as predecessor:
             starting = pool.submit(loop.call, server.start)
-            predecessor.wait_until_asked()
+            predecessor.wait_for_successor()
             server.request_stop()
             stopping = pool.submit(loop.call, server.stop)
             predecessor.hand_over()
@@ -85,11 +85,11 @@ def test_a_stop_during_the_start_wins(kind: str, path: Path) -> None:
             assert health(path) == "SERVING"
 
 
-def test_an_event_loop_goes_on_while_a_predecessor_takes_its_time(path: Path) -> None:
+def test_a_slow_predecessor_does_not_block_the_event_loop(path: Path) -> None:
     async def count_while_starting() -> int:
         server = aio.Server(path, [AsyncGreeterService()], takeover=True)
         starting = asyncio.create_task(server.start())
-        await asyncio.to_thread(predecessor.wait_until_asked)
+        await asyncio.to_thread(predecessor.wait_for_successor)
         for turn in range(10):
             await asyncio.sleep(0)
             assert not starting.done(), turn
@@ -104,7 +104,7 @@ def test_an_event_loop_goes_on_while_a_predecessor_takes_its_time(path: Path) ->
     assert not path.exists()
 
 
-def test_any_number_may_wait_and_stop_at_once(kind: str, path: Path) -> None:
+def test_several_threads_may_wait_and_stop_at_the_same_time(kind: str, path: Path) -> None:
     with Running(kind, path) as running, ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(running.call, running.server.wait) for _ in range(4)]
         stopping = [pool.submit(running.stop) for _ in range(4)]
@@ -113,7 +113,7 @@ def test_any_number_may_wait_and_stop_at_once(kind: str, path: Path) -> None:
         assert not path.exists()
 
 
-def test_a_stop_that_is_cancelled_goes_on_and_can_be_waited_for_again(path: Path) -> None:
+def test_a_cancelled_stop_continues_and_can_be_waited_for_again(path: Path) -> None:
     async def stop_twice() -> None:
         async with aio.Server(path, [AsyncGreeterService()], grace=WITHIN) as server:
             with fresh_channel(path) as channel:
@@ -125,7 +125,7 @@ def test_a_stop_that_is_cancelled_goes_on_and_can_be_waited_for_again(path: Path
                 with pytest.raises(asyncio.CancelledError):
                     await stopping
                 await server.stop()
-                assert len(await asyncio.to_thread(list, stream)) == 4, "the calls in progress end well all the same"
+                assert len(await asyncio.to_thread(list, stream)) == 4, "the calls in progress finish"
 
     asyncio.run(asyncio.wait_for(stop_twice(), WITHIN))
 
@@ -147,7 +147,7 @@ print("stopped", flush=True)
 """
 
 
-def test_a_stop_that_is_interrupted_goes_on_and_can_be_waited_for_again(path: Path) -> None:
+def test_an_interrupted_stop_continues_and_can_be_waited_for_again(path: Path) -> None:
     with python("-c", INTERRUPTED, path, stdin=subprocess.PIPE) as program, fresh_channel(path) as channel:
         assert program.line() == "ready\n"
         stream = slow_greetings(channel)
@@ -164,7 +164,7 @@ def test_a_stop_that_is_interrupted_goes_on_and_can_be_waited_for_again(path: Pa
 
 
 class Stopping(GreeterService):
-    """Stops its own server in a handler, as an RPC for operators does."""
+    """Stops its own server in a handler, like an RPC for administrators."""
 
     server: Any
 
@@ -178,7 +178,7 @@ class Stopping(GreeterService):
 
 
 class AsyncStopping(AsyncGreeterService):
-    """As Stopping, with asyncio."""
+    """Does what Stopping does with asyncio."""
 
     server: Any
 
@@ -187,13 +187,13 @@ class AsyncStopping(AsyncGreeterService):
         self._method = method
 
     async def Greet(self, request: Any, context: Any) -> greeter_pb2.GreetResponse:
-        asked = getattr(self.server, self._method)()
-        if asked is not None:
-            await asked
+        stopping = getattr(self.server, self._method)()
+        if stopping is not None:
+            await stopping
         return await super().Greet(request, context)
 
 
-def test_a_handler_of_a_stream_may_stop_its_server_at_its_very_first_step(path: Path) -> None:
+def test_a_handler_of_a_stream_may_stop_its_server_in_its_first_step(path: Path) -> None:
     for _ in range(10):
         service = StoppingStream()
         with Running("sync", path, [service], grace=WITHIN) as running, fresh_channel(path) as channel:
@@ -227,7 +227,7 @@ def test_a_handler_may_wait_for_a_stop_in_any_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["stop", "request_stop"])
-def test_a_handler_may_stop_its_server_and_its_caller_is_answered(kind: str, path: Path, method: str) -> None:
+def test_a_handler_may_stop_its_server_and_its_caller_gets_the_answer(kind: str, path: Path, method: str) -> None:
     service = Stopping(method) if kind == "sync" else AsyncStopping(method)
     with Running(kind, path, [service]) as running, ThreadPoolExecutor(1) as pool:
         service.server = running.server
@@ -237,7 +237,7 @@ def test_a_handler_may_stop_its_server_and_its_caller_is_answered(kind: str, pat
         assert not path.exists()
 
 
-def test_a_server_that_nobody_waits_for_goes_when_it_is_taken_over(kind: str, path: Path) -> None:
+def test_a_server_without_wait_stops_when_it_is_taken_over(kind: str, path: Path) -> None:
     with Running(kind, path, grace=0.1), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(WITHIN)
         connection.connect(str(path))
@@ -272,7 +272,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("watched", [False, True])
-def test_a_program_that_ends_without_a_stop_leaves_no_path(kind: str, path: Path, watched: bool) -> None:
+def test_a_program_that_exits_without_a_stop_leaves_no_path(kind: str, path: Path, watched: bool) -> None:
     with python("-c", NEVER_STOPPED[kind], path, stdin=subprocess.PIPE) as program, fresh_channel(path) as channel:
         assert program.line() == "ready\n"
         if watched:
@@ -303,7 +303,7 @@ print("served again", flush=True)
 """
 
 
-def test_a_server_that_is_dropped_when_its_loop_has_ended_does_no_harm(path: Path) -> None:
+def test_a_server_can_be_dropped_after_its_loop_has_ended(path: Path) -> None:
     with python("-c", FORGOTTEN, path) as program:
         assert program.line() == "served again\n"
         assert program.process.wait(WITHIN) == 0
@@ -311,9 +311,9 @@ def test_a_server_that_is_dropped_when_its_loop_has_ended_does_no_harm(path: Pat
         assert program.process.stderr.read() == ""
 
 
-def test_a_server_of_another_event_loop_says_so(path: Path) -> None:
+def test_a_server_of_another_event_loop_is_refused(path: Path) -> None:
     async def use(server: aio.Server, method: str) -> None:
-        with pytest.raises(StateError, match="runs in the event loop that started it"):
+        with pytest.raises(StateError, match="another event loop"):
             await getattr(server, method)()
 
     with Running("aio", path) as running:
@@ -328,7 +328,7 @@ def test_starts_and_stops_leave_no_descriptor_thread_or_file(kind: str, path: Pa
         return len(list(Path("/dev/fd").iterdir()))
 
     def threads_of_servers() -> set[threading.Thread]:
-        # grpc.aio has one for the whole process, for as long as it likes.
+        # grpc.aio has one thread for the process, and ends it when it likes.
         return {thread for thread in threading.enumerate() if "_poll_wrapper" not in thread.name}
 
     def start_and_stop(times: int) -> None:

@@ -1,4 +1,4 @@
-"""What a server logs: what handlers raise, once and nothing else, and each call where it is asked to."""
+"""The log of a server: each exception of a handler once, nothing else, and each call with --access-log."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ ADA = greeter_pb2.GreetRequest(name="Ada")
 
 
 class Raising(GreeterService):
-    """Raises, at once or after a first answer."""
+    """Raises at once or after the first response."""
 
     def Greet(self, _request: Any, _context: Any) -> greeter_pb2.GreetResponse:
         raise ValueError("out of greetings")
@@ -30,7 +30,7 @@ class Raising(GreeterService):
 
 
 class AsyncRaising(AsyncGreeterService):
-    """As Raising, with asyncio."""
+    """Does what Raising does with asyncio."""
 
     async def Greet(self, _request: Any, _context: Any) -> greeter_pb2.GreetResponse:
         raise ValueError("out of greetings")
@@ -51,7 +51,7 @@ def stub(channel: grpc.Channel) -> greeter_pb2_grpc.GreeterServiceStub:
 
 
 @pytest.mark.parametrize("method", ["Greet", "GreetInLanguages"])
-def test_what_a_handler_raises_is_logged_once_with_its_traceback(
+def test_an_exception_of_a_handler_is_logged_once_with_its_traceback(
     kind: str, path: Path, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Running(kind, path, [raising(kind)]), fresh_channel(path) as channel:
@@ -63,13 +63,13 @@ def test_what_a_handler_raises_is_logged_once_with_its_traceback(
     assert record.getMessage() == f"{GREETER}/{method} raised ValueError"
     assert record.exc_info
     assert "out of greetings" in caplog.text
-    assert "test_logs.py" in caplog.text, "where it was raised"
+    assert "test_logs.py" in caplog.text, "the traceback names the file that raised it"
 
 
 def test_aborts_cancellations_and_deadlines_are_not_logged(
     kind: str, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # On a connection that reaches its age limit, a deadline may say UNAVAILABLE: README.md, "What it cannot do".
+    # On a connection that reaches its age limit, a deadline may end with UNAVAILABLE: README.md, "What it cannot do".
     with Running(kind, path, grace=0, max_connection_age=60), fresh_channel(path) as channel:
         with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
             stub(channel).Greet(greeter_pb2.GreetRequest(), timeout=WITHIN)
@@ -83,7 +83,9 @@ def test_aborts_cancellations_and_deadlines_are_not_logged(
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
-def test_another_server_of_the_process_logs_as_ever(kind: str, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_another_server_of_the_process_does_not_change(
+    kind: str, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     other = f"unix:{path.with_name('other.sock')}"
 
     async def serve_and_call() -> None:
@@ -120,7 +122,7 @@ sync, aio = Raising(), AsyncRaising()
 
 
 def logged(kind: str, path: Path, *options: str) -> str:
-    """What the program logs while it is called in five ways, each with another end."""
+    """Returns the log of the program after five calls that end differently."""
     (path.parent / "mine.py").write_text(SERVICES)
     arguments = ("--services", f"mine:{kind}", "--grace", "0", *options)
     log = path.parent / "log"
@@ -144,11 +146,11 @@ def logged(kind: str, path: Path, *options: str) -> str:
             eventually(lambda: "GreetInLanguages" in log.read_text(), "the line of the cancelled call")
         server.process.terminate()
         out, _ = server.process.communicate(timeout=WITHIN)
-        assert (out, server.process.returncode) == ("", 0), "stdout has the ready line alone"
+        assert (out, server.process.returncode) == ("", 0), "stdout has only the ready line"
     return log.read_text()
 
 
-def test_the_program_logs_each_call_where_it_is_told_to(kind: str, path: Path) -> None:
+def test_the_program_logs_each_call_with_access_log(kind: str, path: Path) -> None:
     text = logged(kind, path, "--access-log", "--log-level", "error")
     lines = re.findall(r"^\S+ \S+ INFO samehost_server\.access: (.*) \d+\.\d ms$", text, re.MULTILINE)
     assert lines == [
@@ -161,18 +163,18 @@ def test_the_program_logs_each_call_where_it_is_told_to(kind: str, path: Path) -
     assert text.count("Traceback") == 1
 
 
-def test_the_program_logs_what_handlers_raise_and_no_calls(kind: str, path: Path) -> None:
+def test_the_program_logs_exceptions_of_handlers_and_no_calls_by_default(kind: str, path: Path) -> None:
     text = logged(kind, path)
     assert f"ERROR samehost_server: {GREETER}/GreetTogether raised ValueError\nTraceback" in text
     assert text.endswith("ValueError: out of greetings\n")
     assert "INFO" not in text
 
 
-def test_the_program_logs_from_the_level_that_is_given(kind: str, path: Path) -> None:
+def test_the_program_logs_at_the_given_level(kind: str, path: Path) -> None:
     assert "INFO mine: about to raise" in logged(kind, path, "--log-level", "info")
 
 
-def test_a_deadline_is_told_from_a_cancellation(kind: str, path: Path) -> None:
+def test_the_access_log_distinguishes_a_deadline_from_a_cancellation(kind: str, path: Path) -> None:
     log = path.parent / "log"
     with (
         log.open("w") as stderr,

@@ -1,4 +1,4 @@
-"""Options that can't be: each is refused where it is given, with its name, its value and what to give."""
+"""Invalid options fail where they are given. The error names the option and its value."""
 
 import asyncio
 import math
@@ -48,7 +48,7 @@ CLIENT = [
 
 
 @pytest.mark.parametrize(("option", "value"), SERVER)
-def test_a_server_refuses_what_cannot_be(kind: str, path: Path, option: str, value: object) -> None:
+def test_a_server_refuses_an_invalid_option(kind: str, path: Path, option: str, value: object) -> None:
     with pytest.raises(OptionError, match=option.removesuffix("s")) as refused:
         Running(kind, path, **{option: value})  # type: ignore[arg-type]
     assert "\n" not in str(refused.value)
@@ -65,7 +65,7 @@ def connect_and_close(kind: str, path: Path, **options: Any) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), CLIENT)
-def test_a_channel_refuses_what_cannot_be(kind: str, path: Path, option: str, value: object) -> None:
+def test_a_channel_refuses_an_invalid_option(kind: str, path: Path, option: str, value: object) -> None:
     with pytest.raises(OptionError, match=option.removesuffix("s")) as refused:
         connect_and_close(kind, path, **{option: value})
     assert "\n" not in str(refused.value)
@@ -79,7 +79,7 @@ def test_a_channel_refuses_what_cannot_be(kind: str, path: Path, option: str, va
         "a.Service/WithoutStubs",
     ],
 )
-def test_names_of_idempotent_methods_are_taken_as_users_write_them(kind: str, path: Path, name: str) -> None:
+def test_valid_names_of_idempotent_methods(kind: str, path: Path, name: str) -> None:
     connect_and_close(kind, path, idempotent=[name])
 
 

@@ -1,4 +1,4 @@
-"""HTTP/2 proxies in front of a socket: the configurations of deploy/ pass every call."""
+"""HTTP/2 proxies in front of a socket pass every call with the configurations of deploy/."""
 
 import os
 import shutil
@@ -22,13 +22,13 @@ CALLS = 400
 @pytest.mark.parametrize("proxy", CONFIGURATIONS)
 def test_a_proxy_passes_every_call_to_a_server_whose_connections_live_long(proxy: str, kind: str, folder: Path) -> None:
     if shutil.which(proxy) is None:
-        message = f"needs {proxy} on PATH; install {proxy}"
+        message = f"{proxy} is not on PATH; install {proxy}"
         pytest.fail(message) if required() else pytest.skip(message)
     if proxy == "nginx" and os.geteuid() != 0:
-        pytest.skip("nginx keeps files in folders of root; run as root to see it")
-    folder.chmod(0o755)  # nginx's workers are another user
+        pytest.skip("nginx writes to folders of root; run as root")
+    folder.chmod(0o755)  # the workers of nginx run as another user
     server, front = folder / "app.sock", folder / "front.sock"
-    # Tests that run at once have no port in common: this proxy listens on a socket too.
+    # The proxy listens on a socket too, because parallel tests cannot share a port.
     listens = {"haproxy": f"unix@{front}", "nginx": f"unix:{front}"}[proxy]
     configuration = folder / "configuration"
     text = CONFIGURATIONS[proxy].read_text(encoding="utf-8")

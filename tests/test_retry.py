@@ -1,4 +1,4 @@
-"""Idempotent calls are made again when their server dies, and no others."""
+"""Idempotent calls are retried when their server dies, and others are not."""
 
 import asyncio
 import contextlib
@@ -38,47 +38,47 @@ def greet(kind: str, path: Path, idempotent: list[str], timeout: float | None = 
 
 
 @pytest.mark.parametrize("name", [GREET, "samehost.greeter.v1.GreeterService"])
-def test_a_method_or_service_that_is_named_is_called_again(kind: str, path: Path, name: str) -> None:
+def test_a_listed_method_or_service_is_retried(kind: str, path: Path, name: str) -> None:
     with refusing(path, 3) as server:
         assert greet(kind, path, [name]) == "Hello, Ada!"
         assert server.calls == 4
 
 
 @pytest.mark.parametrize("idempotent", [[], ["samehost.greeter.v1.GreeterService/Converse"]])
-def test_others_are_not(kind: str, path: Path, idempotent: list[str]) -> None:
+def test_other_methods_are_not_retried(kind: str, path: Path, idempotent: list[str]) -> None:
     with refusing(path, 3) as server:
         with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
             greet(kind, path, idempotent)
         assert server.calls == 1
 
 
-def test_a_call_without_a_deadline_is_made_once(kind: str, path: Path) -> None:
+def test_a_call_without_a_deadline_is_not_retried(kind: str, path: Path) -> None:
     with refusing(path, 3) as server:
         with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
             greet(kind, path, [GREET], timeout=None)
         assert server.calls == 1
 
 
-def test_the_deadline_ends_it_and_the_servers_own_words_are_kept(kind: str, path: Path) -> None:
+def test_retries_end_at_the_deadline_with_the_last_status_of_the_server(kind: str, path: Path) -> None:
     with refusing(path, 1_000_000) as server, pytest.raises(grpc.RpcError) as failed:
         greet(kind, path, [GREET], timeout=0.5)
     assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
     assert str(failed.value.details()) == str(server.calls)
 
 
-def test_a_call_that_is_not_to_wait_fails_at_once(kind: str, path: Path) -> None:
+def test_a_call_without_wait_for_ready_fails_at_once(kind: str, path: Path) -> None:
     with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
         greet(kind, path, [GREET], wait_for_ready=False)
 
 
-def test_a_server_that_wants_no_more_attempts_gets_none(kind: str, path: Path) -> None:
+def test_a_server_can_forbid_retries(kind: str, path: Path) -> None:
     with refusing(path, 3, pushback="-1") as server:
         with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
             greet(kind, path, [GREET])
         assert server.calls == 1
 
 
-def test_a_server_that_says_when_is_called_then(kind: str, path: Path) -> None:
+def test_a_server_can_delay_a_retry(kind: str, path: Path) -> None:
     with refusing(path, 1, pushback="300") as server:
         begun = time.monotonic()
         assert greet(kind, path, [GREET]) == "Hello, Ada!"
@@ -86,7 +86,7 @@ def test_a_server_that_says_when_is_called_then(kind: str, path: Path) -> None:
         assert server.calls == 2
 
 
-def test_metadata_that_can_be_read_once_is_sent_with_every_attempt(path: Path) -> None:
+def test_metadata_of_an_iterator_is_sent_with_every_attempt(path: Path) -> None:
     with refusing(path, 2) as server, connect(path, idempotent=[GREET], options=OWN) as channel:
         stub = greeter_pb2_grpc.GreeterServiceStub(channel)
         metadata: Any = iter([("key", "value")])
@@ -100,12 +100,12 @@ def test_the_retries_of_a_channel_have_a_budget() -> None:
     assert taken == 1000
     for _ in range(10):
         budget.give()
-    assert [budget.take(), budget.take()] == [True, False], "a tenth of what succeeds"
+    assert [budget.take(), budget.take()] == [True, False], "ten successes earn one retry"
 
 
 @pytest.fixture
 def slow(path: Path) -> Iterator[grpc.Channel]:
-    """A channel to a server whose first calls are refused, and that takes its time for the others."""
+    """A channel to a server that refuses its first calls and answers the others slowly."""
 
     class Slow(GreeterService):
         def Greet(self, request: greeter_pb2.GreetRequest, context: grpc.ServicerContext) -> greeter_pb2.GreetResponse:
@@ -124,7 +124,7 @@ def begin(channel: grpc.Channel) -> Any:
     return stub.Greet.future(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN)
 
 
-def test_futures_go_on_side_by_side(slow: grpc.Channel) -> None:
+def test_futures_run_in_parallel(slow: grpc.Channel) -> None:
     calls = [begin(slow) for _ in range(4)]
     assert not any(call.done() for call in calls)
     ended = threading.Event()
@@ -157,7 +157,7 @@ def test_a_future_is_cancelled_between_two_attempts(path: Path) -> None:
             call.result(WITHIN)
 
 
-def test_it_waits_for_a_server_that_is_started_anew(kind: str, path: Path) -> None:
+def test_a_retry_waits_for_a_server_that_starts_again(kind: str, path: Path) -> None:
     with serving(kind, path) as server:
         server.end(signal.SIGKILL)
     timer = threading.Timer(0.3, lambda: started.enter_context(Running("sync", path)))

@@ -1,4 +1,4 @@
-"""What a server serves: anyone's servicers, health that always answers, reflection, and limits that hold."""
+"""The services of a server: any servicers, health that always answers, reflection, and limits."""
 
 import functools
 import sys
@@ -49,7 +49,7 @@ def test_health_knows_every_service_and_no_other(kind: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("service", REFLECTION)
-def test_reflection_shows_the_services(kind: str, path: Path, channel: grpc.Channel, service: str) -> None:
+def test_reflection_lists_the_services(kind: str, path: Path, channel: grpc.Channel, service: str) -> None:
     with Running(kind, path):
         ask: Any = channel.stream_stream(
             f"/{service}/ServerReflectionInfo",
@@ -68,7 +68,7 @@ def test_health_and_reflection_can_be_left_out(kind: str, path: Path, channel: g
             check(SocketAddress(path))
 
 
-def test_what_is_over_the_limit_is_refused_at_once_and_health_still_answers(
+def test_calls_over_the_limit_are_refused_at_once_and_health_still_answers(
     kind: str, path: Path, channel: grpc.Channel
 ) -> None:
     with Running(kind, path, max_concurrent_calls=3, grace=0):
@@ -86,7 +86,7 @@ def test_what_is_over_the_limit_is_refused_at_once_and_health_still_answers(
             stream.cancel()
 
 
-def test_the_limit_is_given_back_however_a_call_ends(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_every_end_of_a_call_frees_its_place_in_the_limit(kind: str, path: Path, channel: grpc.Channel) -> None:
     with Running(kind, path, max_concurrent_calls=1, grace=0):
         for _ in range(5):
             assert greet(channel) == "Hello, Ada!"
@@ -99,12 +99,12 @@ def test_the_limit_is_given_back_however_a_call_ends(kind: str, path: Path, chan
 
 
 def greet_when_free(channel: grpc.Channel) -> str:
-    """A cancelled call leaves the server a moment after it has left the client."""
+    """Retries, because a cancelled call ends on the server a moment after it ends on the client."""
     while True:
         try:
             return greet(channel)
         except grpc.RpcError as error:
-            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017 - any other is a failure
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017 - any other status is a failure
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_a_message_over_the_limit_is_refused(
             seconds.append(time.monotonic() - begun)
             assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         running.stop(at_once=True)
-    assert min(seconds) < 0.1, "C-core holds a refusal back for 0.1 s and more, unless it is told not to"
+    assert min(seconds) < 0.1, "C-core delays a refusal by 0.1 s or more, unless an option turns that off"
 
 
-def test_users_interceptors_and_options_take_effect(path: Path, channel: grpc.Channel) -> None:
+def test_interceptors_and_options_of_a_user_take_effect(path: Path, channel: grpc.Channel) -> None:
     class Refuse(grpc.ServerInterceptor):
         def intercept_service(self, _continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
             def refuse(_request: object, context: grpc.ServicerContext) -> None:
@@ -142,7 +142,7 @@ def test_users_interceptors_and_options_take_effect(path: Path, channel: grpc.Ch
 
 
 class OnlyGreets(GreeterService):
-    """A servicer as users begin one: one method is still that of the generated base."""
+    """An incomplete servicer: it inherits one method from the generated base class."""
 
     GreetInLanguages = greeter_pb2_grpc.GreeterServiceServicer.GreetInLanguages  # type: ignore[assignment]
 
@@ -151,7 +151,7 @@ class OnlyGreetsAsync(AsyncGreeterService):
     GreetInLanguages = greeter_pb2_grpc.GreeterServiceServicer.GreetInLanguages  # type: ignore[assignment]
 
 
-def test_a_method_that_is_not_written_is_unimplemented(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_a_method_that_is_not_implemented_is_unimplemented(kind: str, path: Path, channel: grpc.Channel) -> None:
     with Running(kind, path, [OnlyGreets() if kind == "sync" else OnlyGreetsAsync()]):
         assert greet(channel) == "Hello, Ada!"
         with pytest.raises(grpc.RpcError) as refused:
@@ -159,8 +159,8 @@ def test_a_method_that_is_not_written_is_unimplemented(kind: str, path: Path, ch
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_what_is_no_servicer_is_refused(kind: str, path: Path) -> None:
-    with pytest.raises(ServiceError, match="is no servicer"), Running(kind, path, [object()]):
+def test_an_object_that_is_not_a_servicer_is_refused(kind: str, path: Path) -> None:
+    with pytest.raises(ServiceError, match="invalid service <object"), Running(kind, path, [object()]):
         pass
     assert not path.exists()
 
@@ -179,7 +179,7 @@ def test_a_servicer_of_the_other_kind_is_refused(kind: str, service: type, remed
 
 
 class WrittenElsewhere:
-    """A method that is an object, as some libraries make them."""
+    """A method that is an object, as some libraries create."""
 
     async def __call__(self, _request: object, _context: object) -> greeter_pb2.GreetResponse:
         return greeter_pb2.GreetResponse(message="called")
@@ -201,15 +201,15 @@ def test_a_method_behind_a_decorator_is_served(path: Path, channel: grpc.Channel
         assert greet(channel) in {"Hello, Ada!", "called"}
 
 
-def test_a_service_that_is_given_twice_is_refused(kind: str, path: Path) -> None:
+def test_two_servicers_of_one_service_are_refused(kind: str, path: Path) -> None:
     service = GreeterService if kind == "sync" else AsyncGreeterService
-    with pytest.raises(ServiceError, match=f"{GREETER} is given twice"), Running(kind, path, [service(), service()]):
+    with pytest.raises(ServiceError, match=f"{GREETER}: two servicers"), Running(kind, path, [service(), service()]):
         pass
     assert not path.exists()
 
 
 def add_as_old_stubs_do(servicer: greeter_pb2_grpc.GreeterServiceServicer, server: Any) -> None:
-    """What grpcio-tools generated before 1.64: nothing is registered by name."""
+    """Does what the stubs of grpcio-tools before 1.64 do: they register no method by its name."""
 
     class Server:
         add_generic_rpc_handlers = server.add_generic_rpc_handlers
@@ -228,7 +228,7 @@ def test_services_of_older_stubs_are_known_by_name(
         assert greet(channel) == "Hello, Ada!"
         assert check(SocketAddress(path), GREETER) == "SERVING"
     with (
-        pytest.raises(ServiceError, match=f"{GREETER}/Greet is written with"),
+        pytest.raises(ServiceError, match=f"{GREETER}/Greet: it is written with"),
         Running("aio", path, [GreeterService()]),
     ):
         pass
@@ -251,34 +251,34 @@ FAILING = {
 }
 
 
-def test_the_program_serves_anyones_servicers(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_the_program_serves_the_servicers_of_a_module(kind: str, path: Path, channel: grpc.Channel) -> None:
     (path.parent / "mine.py").write_text(SERVICES)
     with serving(kind, path, "--services", f"mine:Mine.{kind}", cwd=path.parent):
         assert greet(channel) == "Hello, Ada!"
 
 
-def test_the_program_is_told_what_to_serve(path: Path) -> None:
+def test_the_program_requires_services(path: Path) -> None:
     done = run("samehost_server", "--socket", path)
     assert (done.returncode, done.stderr) == (2, "samehost-server: Missing option '--services'.\n")
 
 
-def test_the_program_serves_all_servicers_that_it_is_given(kind: str, path: Path) -> None:
+def test_the_program_serves_the_servicers_of_every_option(kind: str, path: Path) -> None:
     (path.parent / "mine.py").write_text(SERVICES)
     given = ("--services", f"mine:Mine.{kind}", "--services", f"mine:Mine.{kind}")
     done = run("samehost_server", "--socket", path, *given, *as_option(kind), cwd=path.parent)
-    assert (done.returncode, "is given twice" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "two servicers" in done.stderr) == (1, True), done.stderr
 
 
 @pytest.mark.parametrize(
     ("services", "code", "reason"),
     [
-        ("mine", 2, "'mine' is not MODULE:ATTRIBUTE"),
+        ("mine", 2, "invalid --services 'mine'"),
         ("absent:x", 1, "No module named 'absent'"),
         ("mine:absent", 1, "no attribute 'absent'"),
-        ("mine:number", 1, "0 is no servicer"),
+        ("mine:number", 1, "invalid service 0"),
     ],
 )
-def test_services_that_cannot_be_loaded_are_one_line(
+def test_services_that_cannot_be_loaded_print_one_line(
     kind: str, path: Path, services: str, code: int, reason: str
 ) -> None:
     (path.parent / "mine.py").write_text(SERVICES)
@@ -290,7 +290,7 @@ def test_services_that_cannot_be_loaded_are_one_line(
 
 
 @pytest.mark.parametrize("module", FAILING)
-def test_a_module_that_fails_shows_its_own_traceback_and_ends_with_one_line(kind: str, path: Path, module: str) -> None:
+def test_a_module_that_fails_prints_its_own_traceback_and_one_line(kind: str, path: Path, module: str) -> None:
     code, shows, reason = FAILING[module]
     (path.parent / f"{module}.py").write_text(code)
     done = run("samehost_server", "--socket", path, "--services", f"{module}:x", *as_option(kind), cwd=path.parent)
@@ -302,20 +302,20 @@ def test_a_module_that_fails_shows_its_own_traceback_and_ends_with_one_line(kind
     assert "samehost_server/" not in done.stderr
 
 
-def test_a_watch_ends_with_the_server_and_does_not_delay_it(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_a_watch_ends_with_the_server_and_does_not_delay_the_stop(kind: str, path: Path, channel: grpc.Channel) -> None:
     with Running(kind, path, grace=1000) as running:
         stub = health_pb2_grpc.HealthStub(channel)
         request = health_pb2.HealthCheckRequest(service=GREETER)
         watches = [stub.Watch(request, timeout=WITHIN) for _ in range(20)]  # type: ignore[attr-defined]
         assert {next(watch).status for watch in watches} == {health_pb2.HealthCheckResponse.SERVING}
-        for leaving in watches[10:]:  # while the server says its last word
+        for leaving in watches[10:]:  # while the server sends the last status
             leaving.cancel()
         running.stop()
         for watch in watches[:10]:
             assert [response.status for response in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
 
 
-def test_a_programs_own_health_is_told_and_watched(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_set_health_is_seen_by_checks_and_watches(kind: str, path: Path, channel: grpc.Channel) -> None:
     with Running(kind, path) as running:
         watch = health_pb2_grpc.HealthStub(channel).Watch(  # type: ignore[attr-defined]
             health_pb2.HealthCheckRequest(service=GREETER), timeout=WITHIN
@@ -324,11 +324,11 @@ def test_a_programs_own_health_is_told_and_watched(kind: str, path: Path, channe
         running.server.set_health(GREETER, serving=False)
         assert next(watch).status == NOT_SERVING
         assert check(SocketAddress(path), GREETER) == "NOT_SERVING"
-        assert check(SocketAddress(path)) == "SERVING", "the server as a whole is another matter"
+        assert check(SocketAddress(path)) == "SERVING", "the health of the whole server does not change"
         assert greet(channel) == "Hello, Ada!"
         running.server.set_health(GREETER, serving=True)
         assert next(watch).status == SERVING
-        with pytest.raises(OptionError, match=f"give one of '', '{GREETER}'"):
+        with pytest.raises(OptionError, match=f"use one of '', '{GREETER}'"):
             running.server.set_health("no.such.Service", serving=False)
     assert [response.status for response in watch] == [NOT_SERVING]
 
@@ -343,15 +343,15 @@ class OwnAsyncHealth(health_pb2_grpc.HealthServicer):
         return health_pb2.HealthCheckResponse(status=NOT_SERVING)
 
 
-def test_a_health_servicer_of_ones_own_is_served_or_refused_and_never_hidden(kind: str, path: Path) -> None:
+def test_a_health_servicer_of_the_user_needs_with_health_false(kind: str, path: Path) -> None:
     own = OwnHealth() if kind == "sync" else OwnAsyncHealth()
-    with pytest.raises(ServiceError, match="give with_health=False"), Running(kind, path, [own]):
+    with pytest.raises(ServiceError, match="with_health=False"), Running(kind, path, [own]):
         pass
     with Running(kind, path, [own], with_health=False):
         assert check(SocketAddress(path)) == "NOT_SERVING"
 
 
-def test_calls_and_checks_go_on_beside_any_number_of_watches(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_many_watches_do_not_block_calls_and_checks(kind: str, path: Path, channel: grpc.Channel) -> None:
     with Running(kind, path, max_concurrent_calls=2, grace=0):
         stub = health_pb2_grpc.HealthStub(channel)
         request = health_pb2.HealthCheckRequest()
@@ -364,9 +364,7 @@ def test_calls_and_checks_go_on_beside_any_number_of_watches(kind: str, path: Pa
 
 
 @pytest.mark.parametrize("method", [f"{GREETER}/Greet", "grpc.health.v1.Health/Check"])
-def test_calls_without_a_message_keep_no_check_waiting(
-    kind: str, path: Path, channel: grpc.Channel, method: str
-) -> None:
+def test_calls_without_a_message_do_not_block_checks(kind: str, path: Path, channel: grpc.Channel, method: str) -> None:
     enough = threading.Event()
 
     def nothing_yet() -> Iterator[bytes]:
@@ -386,7 +384,7 @@ def test_calls_without_a_message_keep_no_check_waiting(
             enough.set()
 
 
-def test_a_watch_of_an_unknown_service_says_so(kind: str, path: Path, channel: grpc.Channel) -> None:
+def test_a_watch_of_an_unknown_service_gets_service_unknown(kind: str, path: Path, channel: grpc.Channel) -> None:
     with Running(kind, path):
         request = health_pb2.HealthCheckRequest(service="no.such.Service")
         watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=WITHIN)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: they stop every server of a process, and stay the program's own."""
+"""SIGTERM and SIGINT stop every server of a process, and the handlers of the program still run."""
 
 import signal
 from pathlib import Path
@@ -52,13 +52,13 @@ asyncio.run(main())
 
 
 def rest(user: Program) -> list[str]:
-    """What a program still prints until its end."""
+    """Returns the rest of the output of a program."""
     out, error = user.process.communicate(timeout=WITHIN)
     assert not error
     return out.splitlines()
 
 
-def test_a_programs_own_handler_hears_the_signal_and_is_there_again_afterwards(kind: str, path: Path) -> None:
+def test_the_handler_of_the_program_is_called_and_restored(kind: str, path: Path) -> None:
     with python("-c", OWN_HANDLER[kind], path) as user:
         user.line()
         user.process.terminate()
@@ -100,7 +100,7 @@ with Server(sys.argv[2], [GreeterService()], grace=20):
 
 
 @pytest.mark.parametrize("kinds", list(SEVERAL))
-def test_one_signal_stops_all_servers_of_a_process_side_by_side(kinds: str, path: Path) -> None:
+def test_one_signal_stops_all_servers_of_a_process_at_the_same_time(kinds: str, path: Path) -> None:
     other = path.with_name("other.sock")
     with python("-c", SEVERAL[kinds], path, other) as user:
         user.line()
@@ -110,7 +110,7 @@ def test_one_signal_stops_all_servers_of_a_process_side_by_side(kinds: str, path
                 next(stream)
             user.process.terminate()
             eventually(lambda: not path.exists() and not other.exists(), "both paths to be removed")
-            assert [len(list(stream)) for stream in streams] == [4, 4], "both were drained when the first had not ended"
+            assert [len(list(stream)) for stream in streams] == [4, 4], "both drain at the same time"
         assert user.process.wait(WITHIN) == 0
 
 
@@ -136,7 +136,7 @@ asyncio.run(main())
 }
 
 
-def test_signals_are_left_alone_where_the_program_says_so_and_a_takeover_is_heard(kind: str, path: Path) -> None:
+def test_with_signals_false_a_signal_does_not_stop_the_server_and_a_takeover_does(kind: str, path: Path) -> None:
     with python("-c", LEFT_ALONE[kind], path) as user:
         user.line()
         user.process.terminate()
@@ -163,7 +163,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_beside_another_server_of_the_same_loop_that_has_handlers(path: Path, number: signal.Signals) -> None:
+def test_a_server_stops_with_another_one_that_has_handlers_in_the_same_loop(path: Path, number: signal.Signals) -> None:
     with python("-c", WEB_SERVER, path) as user:
         user.line()
         assert user.end(number) == 0
@@ -182,7 +182,7 @@ server.wait(signals=False)
 """
 
 
-def test_a_signal_handler_may_stop_the_server_again_and_again(path: Path) -> None:
+def test_a_signal_handler_may_stop_the_server_several_times(path: Path) -> None:
     with python("-c", HANDLER_STOPS, path) as user, fresh_channel(path) as channel:
         user.line()
         stream = slow_greetings(channel)
@@ -206,19 +206,19 @@ with Server(sys.argv[1], [GreeterService()]) as server:
 """
 
 
-def test_a_signal_before_the_server_starts_keeps_it_from_starting(path: Path) -> None:
+def test_a_signal_before_the_start_prevents_the_start(path: Path) -> None:
     with python("-c", EARLY, path) as user:
         assert rest(user) == ["False"]
         assert user.process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_the_start_ends_the_program_with_0(kind: str, path: Path, number: signal.Signals) -> None:
+def test_a_program_exits_with_0_after_a_signal_during_the_start(kind: str, path: Path, number: signal.Signals) -> None:
     with (
         slow_predecessor(path) as predecessor,
         program("samehost_server", "--socket", path, "--takeover", *greeter(kind)) as server,
     ):
-        predecessor.wait_until_asked()
+        predecessor.wait_for_successor()
         server.process.send_signal(number)
         predecessor.hand_over()
         assert rest(server) == []
@@ -237,7 +237,7 @@ with Server(sys.argv[1], [GreeterService()]) as server:
 """
 
 
-def test_a_handler_that_the_program_sets_later_does_not_make_wait_deaf(path: Path) -> None:
+def test_wait_handles_signals_after_the_program_has_set_a_handler(path: Path) -> None:
     with python("-c", LATER_HANDLER, path) as user:
         user.line()
         user.process.terminate()
@@ -245,24 +245,24 @@ def test_a_handler_that_the_program_sets_later_does_not_make_wait_deaf(path: Pat
         assert user.process.returncode == 0
 
 
-def test_a_program_that_blocks_before_it_serves_ends_at_the_second_signal(folder: Path, path: Path) -> None:
+def test_a_second_signal_ends_a_program_that_blocks_before_it_serves(folder: Path, path: Path) -> None:
     (folder / "blocks.py").write_text("import pathlib, time\npathlib.Path('imported').touch()\ntime.sleep(3600)\n")
     with program("samehost_server", "--socket", path, "--services", "blocks:x", cwd=folder) as server:
         eventually((folder / "imported").exists, "the import")
         server.process.terminate()
         server.process.terminate()
-        eventually(lambda: ended_or_told_again(server), "the program to end")
+        eventually(lambda: ended_or_signalled_again(server), "the program to end")
         assert server.process.returncode == 0
 
 
-def ended_or_told_again(server: Program) -> bool:
-    """Sends a signal, again and again: those of one kind that come together are one, as the system keeps no count."""
+def ended_or_signalled_again(server: Program) -> bool:
+    """Sends a signal at each call, because the system merges pending signals of one kind."""
     if server.process.poll() is None:
         server.process.terminate()
     return server.process.poll() is not None
 
 
-def test_what_a_program_does_at_its_exit_is_not_cut_short(kind: str, folder: Path, path: Path) -> None:
+def test_atexit_functions_are_not_cut_off(kind: str, folder: Path, path: Path) -> None:
     code = "import atexit, pathlib, time\nfrom samehost_demo.services import *\n"
     code += "atexit.register(lambda: (time.sleep(1), pathlib.Path('left').touch()))\n"
     code += "sync, aio = GreeterService(), AsyncGreeterService()\n"
@@ -282,7 +282,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(kind: str, path: Path) 
         assert server.end() == 0
 
 
-def test_signals_to_the_very_end_leave_the_exit_code_0(kind: str, path: Path) -> None:
+def test_signals_during_the_exit_do_not_change_the_exit_code(kind: str, path: Path) -> None:
     with serving(kind, path) as server:
-        eventually(lambda: ended_or_told_again(server), "the program to end", pace=0.001)
+        eventually(lambda: ended_or_signalled_again(server), "the program to end", pace=0.001)
         assert server.process.returncode == 0

@@ -1,4 +1,4 @@
-"""Stopping: what is in progress ends well, what is new is refused or waits, and nothing takes forever."""
+"""Stopping: calls in progress finish, new calls are refused or wait, and the stop takes a bounded time."""
 
 import signal
 import socket
@@ -19,18 +19,18 @@ from samehost_client import NoSocketError, connect, diagnose
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_a_stream_in_progress_end_and_exits_with_0(kind: str, path: Path, number: signal.Signals) -> None:
+def test_a_signal_lets_a_stream_finish_and_exits_with_0(kind: str, path: Path, number: signal.Signals) -> None:
     with serving(kind, path) as server, connect(path, wait=WITHIN) as channel:
         stream = slow_greetings(channel)
         next(stream)
         server.process.send_signal(number)
         eventually(lambda: not path.exists(), f"{path} to be removed")
-        assert isinstance(diagnose(path), NoSocketError), "the path goes first: nobody new comes in"
+        assert isinstance(diagnose(path), NoSocketError), "the path is removed first, so that no new client connects"
         assert len(list(stream)) == 4
         assert server.process.wait(WITHIN) == 0
 
 
-def test_health_says_not_serving_before_the_server_goes(kind: str, path: Path) -> None:
+def test_health_is_not_serving_before_the_server_stops(kind: str, path: Path) -> None:
     with serving(kind, path) as server, connect(path, wait=WITHIN) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(  # type: ignore[attr-defined]
             health_pb2.HealthCheckRequest(service="samehost.greeter.v1.GreeterService"), timeout=WITHIN
@@ -54,7 +54,7 @@ def test_a_second_signal_stops_at_once(kind: str, path: Path) -> None:
         assert caught.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
-def test_a_call_that_outlasts_the_grace_is_cut(kind: str, path: Path) -> None:
+def test_a_call_that_is_longer_than_the_grace_is_cut_off(kind: str, path: Path) -> None:
     with Running(kind, path, grace=0.1) as running, connect(path, wait=WITHIN) as channel:
         stream = slow_greetings(channel, 10_000)
         next(stream)
@@ -63,7 +63,7 @@ def test_a_call_that_outlasts_the_grace_is_cut(kind: str, path: Path) -> None:
             next(stream)
 
 
-def test_stopping_twice_or_before_the_start_is_harmless(kind: str, path: Path) -> None:
+def test_a_second_stop_has_no_effect(kind: str, path: Path) -> None:
     with Running(kind, path) as running:
         running.stop()
         running.stop(at_once=True)
@@ -71,21 +71,21 @@ def test_stopping_twice_or_before_the_start_is_harmless(kind: str, path: Path) -
         pass
 
 
-def test_stop_from_elsewhere_ends_wait(path: Path) -> None:
+def test_a_stop_in_another_thread_ends_wait(path: Path) -> None:
     with Running("sync", path) as running, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(running.server.wait)
         running.stop()
         waiting.result(WITHIN)
 
 
-def test_a_server_without_clients_stops_at_once_whatever_the_age(kind: str, path: Path) -> None:
+def test_a_server_without_clients_stops_at_once_with_any_age(kind: str, path: Path) -> None:
     with Running(kind, path, max_connection_age=60) as running:
         begun = time.monotonic()
         running.stop()
-        assert time.monotonic() - begun < 1, "it takes 12 ms, and up to 78 s where it waits for clients to be moved"
+        assert time.monotonic() - begun < 1, "it takes 12 ms; waiting for clients to be moved would take up to 78 s"
 
 
-def test_a_server_whose_clients_have_gone_stops_at_once(kind: str, path: Path) -> None:
+def test_a_server_whose_clients_have_disconnected_stops_at_once(kind: str, path: Path) -> None:
     with Running(kind, path, max_connection_age=60) as running:
         with fresh_channel(path) as channel:
             greet(channel)
@@ -94,7 +94,7 @@ def test_a_server_whose_clients_have_gone_stops_at_once(kind: str, path: Path) -
         assert time.monotonic() - begun < 1
 
 
-def test_a_client_that_is_connected_is_served_until_its_connection_is_renewed(kind: str, path: Path) -> None:
+def test_a_connected_client_is_served_until_its_connection_is_renewed(kind: str, path: Path) -> None:
     with Running(kind, path, max_connection_age=0.5) as running, fresh_channel(path) as channel:
         greet(channel)
         with ThreadPoolExecutor(1) as pool:
@@ -103,21 +103,21 @@ def test_a_client_that_is_connected_is_served_until_its_connection_is_renewed(ki
             greet(channel)
             begun = time.monotonic()
             stopping.result(WITHIN)
-        assert time.monotonic() - begun > 0.1, "a connection lives for 0.45 s at least, as C-core spreads ages by 10 %"
+        assert time.monotonic() - begun > 0.1, "a connection lives at least 0.45 s, because C-core varies ages by 10 %"
 
 
-def test_a_client_that_never_leaves_is_waited_for_no_longer_than_the_age_in_force(kind: str, path: Path) -> None:
+def test_a_stop_waits_for_a_client_at_most_for_the_age_of_the_options(kind: str, path: Path) -> None:
     options = [("grpc.max_connection_age_ms", 100)]
-    # grpc waits for its handshake as for a call, so for the grace.
+    # grpc waits for the handshake of a client like for a call, at most for the grace.
     with Running(kind, path, grace=0.1, max_connection_age=60, options=options) as running:
         with socket.socket(socket.AF_UNIX) as silent:
             silent.connect(str(path))
             begun = time.monotonic()
             running.stop()
-        assert time.monotonic() - begun < 2, "it takes 0.25 s, and 78 s by the age that the option replaces"
+        assert time.monotonic() - begun < 2, "it takes 0.25 s; with the age that the option replaces it would take 78 s"
 
 
-def test_a_client_is_waited_for_by_the_age_in_the_options(kind: str, path: Path) -> None:
+def test_a_stop_waits_for_a_client_as_long_as_the_age_of_the_options(kind: str, path: Path) -> None:
     options = [("grpc.max_connection_age_ms", 60_000)]
     with Running(kind, path, options=options) as running, ThreadPoolExecutor(1) as pool:
         with fresh_channel(path) as channel:
@@ -132,7 +132,7 @@ def greet(channel: grpc.Channel) -> None:
     greeter_pb2_grpc.GreeterServiceStub(channel).Greet(greeter_pb2.GreetRequest(name="Ada"), timeout=WITHIN)
 
 
-def test_calls_that_may_wait_lose_nothing_while_the_server_is_restarted(kind: str, path: Path) -> None:
+def test_restarts_lose_no_call_that_waits(kind: str, path: Path) -> None:
     enough = threading.Event()
 
     def call_again_and_again() -> int:
@@ -149,7 +149,7 @@ def test_calls_that_may_wait_lose_nothing_while_the_server_is_restarted(kind: st
         callers = [pool.submit(call_again_and_again) for _ in range(4)]
         for _ in range(3):
             with serving(kind, path) as server:
-                threading.Event().wait(0.5)  # a life long enough to be called in
+                threading.Event().wait(0.5)  # long enough for some calls
                 assert server.end() == 0
         with serving(kind, path) as server:
             enough.set()
@@ -158,8 +158,8 @@ def test_calls_that_may_wait_lose_nothing_while_the_server_is_restarted(kind: st
     assert calls > 100
 
 
-def test_a_client_sends_little_of_a_request_before_it_is_read(kind: str, path: Path) -> None:
-    """What it has queued when its connection is renewed is refused, and so are calls whose headers wait behind it."""
+def test_a_server_has_a_small_window(kind: str, path: Path) -> None:
+    """When a connection is renewed, the server refuses the calls that the client still has in its queue."""
     with Running(kind, path), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(WITHIN)
         connection.connect(str(path))
@@ -177,7 +177,7 @@ def read_events(connection: socket.socket, http2: h2.connection.H2Connection) ->
     return http2.receive_data(data)
 
 
-def test_connections_are_moved_by_age_without_a_failed_call(kind: str, path: Path) -> None:
+def test_renewed_connections_fail_no_call(kind: str, path: Path) -> None:
     with Running(kind, path, max_connection_age=0.1), connect(path, wait=WITHIN) as channel:
         stub = greeter_pb2_grpc.GreeterServiceStub(channel)
         end = time.monotonic() + 1
@@ -219,7 +219,7 @@ class Waits(AsyncGreeterService):
 
 @pytest.mark.parametrize("handler", list(BLOCKED))
 @pytest.mark.parametrize("signals", [1, 2])
-def test_a_handler_that_never_ends_does_not_keep_the_program(
+def test_a_handler_that_never_returns_does_not_keep_the_program_alive(
     handler: str, signals: int, folder: Path, path: Path
 ) -> None:
     (folder / "blocked.py").write_text(f"{BLOCKED[handler]}\nwaits = Waits()\n")

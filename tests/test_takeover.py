@@ -1,4 +1,4 @@
-"""A server takes over the path of a live one: the lock is handed over, and nobody's call is lost."""
+"""A server takes over the path of a running one without losing a call."""
 
 import signal
 import socket
@@ -39,7 +39,7 @@ def taken_over(stack: ExitStack, kind: str, path: Path) -> Program:
 
 
 @pytest.mark.parametrize(("first", "second"), [("sync", "aio"), ("aio", "sync"), ("sync", "sync"), ("aio", "aio")])
-def test_the_old_one_drains_and_goes_and_a_stream_in_progress_ends_well(first: str, second: str, path: Path) -> None:
+def test_the_old_server_lets_a_stream_finish_and_exits_with_0(first: str, second: str, path: Path) -> None:
     with serving(first, path, "--grace", "20") as old, connect(path, wait=WITHIN) as channel, ExitStack() as stack:
         stream = slow_greetings(channel, 500)
         heard = [next(stream).language]
@@ -52,7 +52,7 @@ def test_the_old_one_drains_and_goes_and_a_stream_in_progress_ends_well(first: s
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
 
 
-def test_callers_on_one_channel_lose_no_call_while_servers_follow_each_other(kind: str, path: Path) -> None:
+def test_several_takeovers_lose_no_call(kind: str, path: Path) -> None:
     enough = threading.Event()
     sizes = (64, 1 << 20)
 
@@ -80,12 +80,12 @@ def test_callers_on_one_channel_lose_no_call_while_servers_follow_each_other(kin
         assert sum(caller.result(WITHIN) for caller in callers) > 20
 
 
-def test_without_a_server_it_starts_as_ever(kind: str, path: Path) -> None:
+def test_takeover_without_a_server_just_starts(kind: str, path: Path) -> None:
     with Running(kind, path, takeover=True):
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
 
 
-def test_somebodys_file_where_successors_are_awaited_is_kept(kind: str, path: Path) -> None:
+def test_a_file_at_the_path_of_the_control_socket_is_kept(kind: str, path: Path) -> None:
     diary = path.with_name("app.sock.takeover")
     diary.write_text("dear diary")
     with pytest.raises(NotASocketError, match=str(diary)), Running(kind, path):
@@ -94,23 +94,23 @@ def test_somebodys_file_where_successors_are_awaited_is_kept(kind: str, path: Pa
     assert not path.exists()
 
 
-def test_a_stranger_is_not_taken_over(kind: str, path: Path) -> None:
+def test_a_server_without_takeover_is_not_taken_over(kind: str, path: Path) -> None:
     with (
         listening(path),
-        pytest.raises(SocketInUseError, match="nobody answers at"),
+        pytest.raises(SocketInUseError, match=f"no server answers on {path}.takeover"),
         Running(kind, path, takeover=True),
     ):
         pass
     assert path.is_socket()
 
 
-def test_a_successor_that_gives_up_leaves_the_server_as_it_was(kind: str, path: Path) -> None:
+def test_a_server_keeps_running_after_a_cancelled_takeover(kind: str, path: Path) -> None:
     with Running(kind, path):
         with socket.socket(socket.AF_UNIX) as successor:
             successor.settimeout(WITHIN)
             successor.connect(f"{path}.takeover")
             assert b"released" in successor.recv(4096)
-        # Whether or not the lock is held already: the path is live.
+        # The start fails whether or not the lock is held again, because the path is live.
         refused = run("samehost_server", "--socket", path, *greeter("sync"))
         assert refused.returncode == 1
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
@@ -122,7 +122,7 @@ def test_a_successor_that_gives_up_leaves_the_server_as_it_was(kind: str, path: 
     assert not path.exists()
 
 
-def test_a_successor_that_is_killed_while_it_starts_leaves_the_server_as_it_was(kind: str, path: Path) -> None:
+def test_a_server_keeps_running_after_its_successor_was_killed_during_the_start(kind: str, path: Path) -> None:
     code = f"""
 import os, signal
 from samehost_server._socket_file import SocketAddress, SocketFile
@@ -140,7 +140,7 @@ def run_code(code: str) -> int:
     return subprocess.run([sys.executable, "-c", code], check=False, timeout=WITHIN).returncode
 
 
-def test_of_two_that_take_over_at_once_one_serves_and_the_other_says_so(kind: str, path: Path) -> None:
+def test_of_two_takeovers_at_once_one_serves_and_the_other_fails_or_follows(kind: str, path: Path) -> None:
     with ExitStack() as stack:
         old = stack.enter_context(serving(kind, path))
         both = [
@@ -153,24 +153,24 @@ def test_of_two_that_take_over_at_once_one_serves_and_the_other_says_so(kind: st
         assert any(lines)
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
         if not all(lines):
-            # They met: the one that came second was told.
+            # Both started at the same time, and the second one failed.
             loser = both[lines.index("")]
             assert loser.process.wait(WITHIN) == 1
             assert loser.process.stderr is not None
-            assert f"{path} can't be taken over" in loser.process.stderr.read()
+            assert f"cannot take over {path}" in loser.process.stderr.read()
         else:
-            # They did not: the second took over from the first.
-            eventually(lambda: sum(server.process.poll() is None for server in both) == 1, "one of both to go")
+            # They started one after the other, and the second one took over from the first.
+            eventually(lambda: sum(server.process.poll() is None for server in both) == 1, "one of both to exit")
 
 
-def test_the_control_socket_is_for_the_servers_own_user(kind: str, path: Path) -> None:
+def test_only_the_user_of_the_server_can_connect_to_the_control_socket(kind: str, path: Path) -> None:
     with Running(kind, path, mode=0o666):
         control = path.with_name("app.sock.takeover")
         assert stat.S_IMODE(control.stat().st_mode) == 0o600
     assert not control.exists()
 
 
-def test_a_path_without_room_for_the_control_socket_serves_and_is_not_taken_over(kind: str, folder: Path) -> None:
+def test_a_path_that_is_too_long_for_a_takeover_serves(kind: str, folder: Path) -> None:
     path = folder / ("s" * (107 - len(str(folder)) - 1))
     with Running(kind, path):
         with pytest.raises(SocketInUseError, match=r"no room for \.takeover"), Running(kind, path, takeover=True):
@@ -178,7 +178,7 @@ def test_a_path_without_room_for_the_control_socket_serves_and_is_not_taken_over
         assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
 
 
-def test_a_call_that_outlasts_the_grace_of_the_old_one_is_cut(kind: str, path: Path) -> None:
+def test_a_call_that_is_longer_than_the_grace_of_the_old_server_is_cut_off(kind: str, path: Path) -> None:
     with serving(kind, path, "--grace", "0.5") as old, connect(path, wait=WITHIN) as channel, ExitStack() as stack:
         stream = slow_greetings(channel, 60_000)
         next(stream)
@@ -189,8 +189,8 @@ def test_a_call_that_outlasts_the_grace_of_the_old_one_is_cut(kind: str, path: P
         assert old.process.wait(WITHIN) == 0
 
 
-def test_a_server_without_descriptors_for_a_successor_can_be_taken_over_later(path: Path) -> None:
-    # The server runs out of descriptors as soon as the successor has connected, and has some again a second later.
+def test_a_server_that_had_no_descriptor_for_a_successor_can_be_taken_over_later(path: Path) -> None:
+    # The server has no descriptor for the successor that connects first, and enough for the next one.
     code = f"""
 import os, resource, sys, threading
 from samehost_server import Server
@@ -216,7 +216,7 @@ with server:
             assert check(SocketAddress(path), timeout=WITHIN) == "SERVING"
 
 
-def test_a_server_that_stops_while_a_successor_hangs_leaves_no_names(kind: str, path: Path) -> None:
+def test_a_server_that_stops_while_its_successor_is_blocked_leaves_no_names(kind: str, path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as successor:
         with Running(kind, path):
             successor.settimeout(WITHIN)

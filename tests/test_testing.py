@@ -1,4 +1,4 @@
-"""What users test their own services with: it serves on a path of its own, and costs a suite nothing."""
+"""The helpers with which users test their services: each server has its own path and stops at once."""
 
 import tempfile
 import time
@@ -17,21 +17,21 @@ from samehost_server.testing import serving, serving_async
 ADA = greeter_pb2.GreetRequest(name="Ada")
 
 
-def test_it_serves_and_leaves_nothing() -> None:
+def test_serving_removes_its_folder() -> None:
     with serving([GreeterService()]) as address, fresh_channel(address.path) as channel:
         assert greeter_pb2_grpc.GreeterServiceStub(channel).Greet(ADA, timeout=WITHIN).message == "Hello, Ada!"
         assert address.path.parent.stat().st_mode & 0o777 == 0o700
     assert not address.path.parent.exists()
 
 
-async def test_it_serves_and_leaves_nothing_with_asyncio() -> None:
+async def test_serving_async_removes_its_folder() -> None:
     async with serving_async([AsyncGreeterService()]) as address, aio.connect(address, wait=WITHIN) as channel:
         greeting = await greeter_pb2_grpc.GreeterServiceStub(channel).Greet(ADA, timeout=WITHIN)
         assert greeting.message == "Hello, Ada!"
     assert not address.path.parent.exists()
 
 
-def test_calls_in_progress_are_cut_off_and_clients_are_not_waited_for() -> None:
+def test_serving_cuts_off_calls_and_does_not_wait_for_clients() -> None:
     with serving([GreeterService()], grace=60, max_connection_age=60) as address:
         channel = fresh_channel(address.path)
         stream = slow_greetings(channel, 10_000)
@@ -42,7 +42,7 @@ def test_calls_in_progress_are_cut_off_and_clients_are_not_waited_for() -> None:
         next(stream)
 
 
-async def test_calls_in_progress_are_cut_off_with_asyncio() -> None:
+async def test_serving_async_cuts_off_calls() -> None:
     async with serving_async([AsyncGreeterService()], grace=60, max_connection_age=60) as address:
         channel = await aio.connect(address)
         request = greeter_pb2.GreetInLanguagesRequest(name="Ada")
@@ -56,7 +56,7 @@ async def test_calls_in_progress_are_cut_off_with_asyncio() -> None:
     await channel.close()
 
 
-def test_several_serve_side_by_side_wherever_temporary_files_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_servers_run_with_a_long_path_of_temporary_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = folder / ("x" * 100)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
@@ -65,7 +65,7 @@ def test_several_serve_side_by_side_wherever_temporary_files_are(folder: Path, m
         assert SocketAddress.parse(str(one)) == one, "the path is short enough"
 
 
-def test_what_a_server_refuses_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_removes_its_folder_after_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     with pytest.raises(ServiceError), serving([AsyncGreeterService()]):
         pass

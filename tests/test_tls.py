@@ -1,4 +1,4 @@
-"""TLS over the socket: it works where the certificate is good, and where it isn't, everyone hears why."""
+"""TLS over the socket: it works with a valid certificate, and otherwise the error names the cause."""
 
 import asyncio
 import datetime
@@ -35,7 +35,7 @@ def credentials(authority: trustme.CA) -> grpc.ChannelCredentials:
 
 
 def files(folder: Path, certificate: trustme.LeafCert) -> dict[str, Any]:
-    """The options of a server with this certificate."""
+    """Returns the options of a server with a certificate."""
     chain, key = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     key.write_bytes(certificate.private_key_pem.bytes())
@@ -56,7 +56,7 @@ def greet(kind: str, path: Path, credentials: grpc.ChannelCredentials | None, wa
 
 
 def refusal(kind: str, path: Path, credentials: grpc.ChannelCredentials | None) -> SamehostError:
-    """What a call that does not wait fails with, and what `wait` raises: they must say the same."""
+    """Returns the error of a call that does not wait. `wait` has to raise the same error."""
     with pytest.raises(grpc.RpcError) as failed:
         greet(kind, path, credentials)
     explained = explain(failed.value, path)
@@ -66,7 +66,7 @@ def refusal(kind: str, path: Path, credentials: grpc.ChannelCredentials | None) 
     return explained
 
 
-def test_a_good_certificate_is_called_over_tls(
+def test_a_call_over_tls(
     kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
 ) -> None:
     with Running(kind, path, **files(folder, authority.issue_cert("localhost"))):
@@ -74,26 +74,28 @@ def test_a_good_certificate_is_called_over_tls(
             assert greet(client, path, credentials, wait=WITHIN) == "Hello, Ada!"
 
 
-def test_an_expired_certificate_is_refused_and_said(
+def test_an_expired_certificate_is_refused(
     kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
 ) -> None:
     expired = authority.issue_cert("localhost", not_before=LONG_AGO, not_after=LONG_AGO + datetime.timedelta(days=1))
     with Running("sync", path, **files(folder, expired)):
         error = refusal(kind, path, credentials)
     assert isinstance(error, CertificateError)
-    assert str(error).startswith(f"no TLS with the server at {path}: certificate has expired; ")
+    assert str(path) in str(error)
+    assert "certificate has expired" in str(error)
 
 
-def test_a_certificate_for_another_name_is_refused_and_said(
+def test_a_certificate_for_another_name_is_refused(
     kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
 ) -> None:
     with Running("sync", path, **files(folder, authority.issue_cert("other.example"))):
         error = refusal(kind, path, credentials)
     assert isinstance(error, CertificateError)
-    assert f"no TLS with the server at {path}: it is for another name than localhost" in str(error)
+    assert str(path) in str(error)
+    assert "does not name localhost" in str(error)
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused_and_said(
+def test_a_certificate_of_an_unknown_authority_is_refused(
     kind: str, path: Path, folder: Path, credentials: grpc.ChannelCredentials
 ) -> None:
     with Running("sync", path, **files(folder, trustme.CA().issue_cert("localhost"))):
@@ -102,30 +104,27 @@ def test_a_certificate_of_an_unknown_authority_is_refused_and_said(
     assert "unable to get local issuer certificate" in str(error)
 
 
-def test_a_plaintext_client_is_refused_and_told_to_speak_tls(
-    kind: str, path: Path, folder: Path, authority: trustme.CA
-) -> None:
+def test_a_client_without_tls_gets_the_remedy(kind: str, path: Path, folder: Path, authority: trustme.CA) -> None:
     with Running("sync", path, **files(folder, authority.issue_cert("localhost"))):
         error = refusal(kind, path, None)
         assert isinstance(diagnose(path), TlsRequiredError)
-        told = run("samehost_demo", "greet", "--socket", path, "--timeout", "1", *as_option(kind))
+        done = run("samehost_demo", "greet", "--socket", path, "--timeout", "1", *as_option(kind))
     assert isinstance(error, TlsRequiredError)
-    assert str(error) == (
-        f"what listens on {path} speaks TLS; connect with credentials=grpc.ssl_channel_credentials(...)"
-    )
-    assert (told.returncode, told.stderr) == (1, f"samehost-demo: {error}\n")
+    assert str(path) in str(error)
+    assert "grpc.ssl_channel_credentials" in str(error)
+    assert (done.returncode, done.stderr) == (1, f"samehost-demo: {error}\n")
 
 
-def test_a_tls_client_is_refused_by_a_plaintext_server(
+def test_a_server_without_tls_refuses_a_client_with_tls(
     kind: str, path: Path, credentials: grpc.ChannelCredentials
 ) -> None:
     with Running("sync", path):
         error = refusal(kind, path, credentials)
     assert isinstance(error, CertificateError)
-    assert f"no TLS with the server at {path}: " in str(error)
+    assert str(path) in str(error)
 
 
-def test_the_program_takes_a_certificate_and_key(
+def test_the_program_accepts_a_certificate_and_key(
     kind: str, path: Path, folder: Path, authority: trustme.CA, credentials: grpc.ChannelCredentials
 ) -> None:
     given = files(folder, authority.issue_cert("localhost"))
@@ -133,7 +132,7 @@ def test_the_program_takes_a_certificate_and_key(
         assert greet("sync", path, credentials, wait=WITHIN) == "Hello, Ada!"
 
 
-def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
+def test_an_invalid_certificate_is_refused_before_a_file_is_created(
     kind: str, path: Path, folder: Path, authority: trustme.CA
 ) -> None:
     given = files(folder, authority.issue_cert("localhost"))
@@ -143,10 +142,10 @@ def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
     key = load_pem_private_key(given["key"].read_bytes(), None)
     encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
     for wrong, fault in (
-        ({"key": None}, "give both, or neither"),
-        ({"certificate": folder / "none.pem"}, "No such file or directory"),
+        ({"key": None}, "both or neither"),
+        ({"certificate": folder / "none.pem"}, "no such file or directory"),
         ({"key": others}, "mismatch"),
-        ({"key": given["certificate"]}, "cannot use the certificate"),
+        ({"key": given["certificate"]}, "cannot use certificate"),
         ({"key": encrypted}, "the key is encrypted"),
     ):
         with pytest.raises(OptionError, match=fault):
@@ -159,14 +158,14 @@ def test_a_certificate_that_cannot_be_used_is_refused_before_anything_is_made(
 
 
 def pems(certificate: trustme.LeafCert) -> tuple[bytes, bytes]:
-    """The key and the chain of a certificate, as grpc takes them."""
+    """Returns the key and the chain of a certificate, in the order of grpc."""
     return (
         certificate.private_key_pem.bytes(),
         b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
     )
 
 
-def test_mutual_tls_lets_only_clients_with_a_certificate_in(kind: str, path: Path, authority: trustme.CA) -> None:
+def test_mutual_tls_refuses_a_client_without_a_certificate(kind: str, path: Path, authority: trustme.CA) -> None:
     root = authority.cert_pem.bytes()
     own = grpc.ssl_server_credentials(
         [pems(authority.issue_cert("localhost"))], root_certificates=root, require_client_auth=True
@@ -193,10 +192,10 @@ def test_a_renewed_certificate_is_used_for_new_connections(kind: str, path: Path
             assert greet(kind, path, trusting, wait=WITHIN) == "Hello, Ada!"
 
 
-def test_credentials_are_given_once(kind: str, path: Path, folder: Path, authority: trustme.CA) -> None:
+def test_credentials_and_a_certificate_are_refused(kind: str, path: Path, folder: Path, authority: trustme.CA) -> None:
     certificate = authority.issue_cert("localhost")
     own = grpc.ssl_server_credentials([pems(certificate)])
-    with pytest.raises(OptionError, match="both credentials and a certificate are given"):
+    with pytest.raises(OptionError, match="invalid credentials: a certificate"):
         Running(kind, path, credentials=own, **files(folder, certificate))
-    with pytest.raises(OptionError, match=r"'chain\.pem'; give what grpc\.ssl_server_credentials returns"):
+    with pytest.raises(OptionError, match=r"invalid credentials 'chain\.pem'"):
         Running(kind, path, credentials="chain.pem")

@@ -1,4 +1,4 @@
-"""Tuning: what it sets and when, what it leaves alone, and that importing the libraries changes nothing."""
+"""Tuning: what it sets and keeps. Importing the libraries tunes nothing."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ CHOSEN = "-event_engine_listener"
 
 
 def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in an interpreter of its own, as what is tuned is a process."""
+    """Runs code in its own interpreter, because tuning affects a whole process."""
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_EXPERIMENTS"} | variables
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=WITHIN, env=environment
@@ -30,7 +30,7 @@ from samehost_client import connect
 assert "grpc" in sys.modules
 print(os.environ["GRPC_EXPERIMENTS"])
 """)
-    # This grpcio would say "Unknown experiment" on stderr.
+    # For an unknown experiment, grpcio would print an error on stderr.
     assert (done.stdout.strip(), done.stderr) == (CHOSEN, "")
 
 
@@ -45,7 +45,7 @@ print(os.environ["GRPC_EXPERIMENTS"])
     assert (done.stdout.strip(), done.stderr) == (f"{CHOSEN},-event_engine_client", "")
 
 
-def test_too_late_is_said() -> None:
+def test_tuning_after_the_import_of_grpc_logs_a_warning() -> None:
     done = python("""
 import os
 import grpc
@@ -54,10 +54,10 @@ tune()
 print("GRPC_EXPERIMENTS" in os.environ)
 """)
     assert done.stdout == "False\n"
-    assert done.stderr == "grpc's engine is not chosen: grpc was imported before; call tune() first\n"
+    assert done.stderr == "cannot choose grpc's engine: grpc is already imported; call tune() before\n"
 
 
-def test_what_a_newer_grpcio_does_not_know_is_skipped_and_said() -> None:
+def test_an_experiment_that_grpcio_does_not_have_is_skipped_with_a_warning() -> None:
     done = python("""
 import os
 from samehost_common import tuning
@@ -66,11 +66,11 @@ tuning.tune()
 print("GRPC_EXPERIMENTS" in os.environ)
 """)
     assert done.stdout == "False\n"
-    assert done.stderr.startswith("grpc's engine is not chosen: this grpcio knows no no_such_thing;")
+    assert done.stderr.startswith("cannot choose grpc's engine: this grpcio has no no_such_thing;")
 
 
 @pytest.mark.parametrize("theirs", ["-event_engine_dns", ""])
-def test_the_users_own_experiments_are_left_alone(theirs: str) -> None:
+def test_the_experiments_of_the_user_are_kept(theirs: str) -> None:
     done = python(
         "from samehost_common.tuning import tune; import os; tune(); print(os.environ['GRPC_EXPERIMENTS'])",
         GRPC_EXPERIMENTS=theirs,
@@ -88,7 +88,7 @@ print("GRPC_EXPERIMENTS" in os.environ)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
-def test_each_switch_can_be_left_out() -> None:
+def test_each_setting_can_be_turned_off() -> None:
     done = python("""
 import os
 from samehost_common.tuning import tune
@@ -113,14 +113,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.parametrize(
     ("allocator", "variables", "fresh"),
     [(True, {}, False), (False, {}, True), (True, {"MALLOC_MMAP_THRESHOLD_": "65536"}, True)],
-    ids=["tuned", "left out", "the user's own"],
+    ids=["tuned", "turned off", "set by the user"],
 )
-def test_freed_memory_is_used_again(allocator: bool, variables: dict[str, str], fresh: bool) -> None:
+def test_freed_memory_is_reused(allocator: bool, variables: dict[str, str], fresh: bool) -> None:
     pages = 8 * (1 << 20) // os.sysconf("SC_PAGE_SIZE")
     assert (int(python(FAULTS.format(allocator), **variables).stdout) > pages / 2) == fresh
 
 
-def test_another_c_library_is_left_alone() -> None:
+def test_another_c_library_is_not_tuned() -> None:
     done = python("""
 import ctypes, logging
 logging.basicConfig(level=logging.INFO)
@@ -128,11 +128,11 @@ ctypes.CDLL = lambda name: object()  # musl's has no gnu_get_libc_version
 from samehost_common.tuning import tune
 tune(server_engine=False)
 """)
-    assert done.stderr == "INFO:samehost_common:the allocator is not tuned: this system's C library is not glibc\n"
+    assert done.stderr == "INFO:samehost_common:cannot tune the allocator: the C library of this system is not glibc\n"
 
 
-@pytest.mark.parametrize(("chosen", "said"), [("stream_options()", "no future"), ("()", "a future")])
-def test_streams_that_are_read_where_they_are_iterated_are_no_futures(chosen: str, said: str, folder: Path) -> None:
+@pytest.mark.parametrize(("chosen", "output"), [("stream_options()", "no future"), ("()", "a future")])
+def test_with_stream_options_a_stream_is_not_a_future(chosen: str, output: str, folder: Path) -> None:
     done = python(f"""
 from samehost_common.tuning import stream_options, tune
 tune()
@@ -154,10 +154,10 @@ with Server(address, [GreeterService()]), connect(address, wait=5, options={chos
         print("no future")
     print(len(list(call)) > 0, call.code().name)
 """)
-    assert (done.stdout, done.stderr) == (f"{said}\nTrue OK\n", "")
+    assert (done.stdout, done.stderr) == (f"{output}\nTrue OK\n", "")
 
 
-def test_a_grpcio_without_single_threaded_streams_is_told_of() -> None:
+def test_stream_options_without_support_in_grpcio_log_a_warning() -> None:
     done = python("""
 import grpc.experimental
 del grpc.experimental.ChannelOptions
@@ -165,7 +165,7 @@ from samehost_common.tuning import stream_options
 print(stream_options())
 """)
     assert done.stdout == "[]\n"
-    assert done.stderr == "streams are read by threads of their own: this grpcio knows no SingleThreadedUnaryStream\n"
+    assert done.stderr == "stream_options have no effect: this grpcio has no SingleThreadedUnaryStream\n"
 
 
 @pytest.mark.parametrize("module", ["samehost_client", "samehost_server", "samehost_demo", "samehost_interop_python"])
@@ -180,18 +180,18 @@ main()
     assert (done.stdout.splitlines()[-1], done.stderr) == (CHOSEN, "")
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["installed", "not installed"])
-def test_uvloop_is_used_where_it_is_installed(there: bool, folder: Path) -> None:
-    if there:
-        # uvloop itself is an extra, so it may not be here; what is asked of it is its new_event_loop.
+@pytest.mark.parametrize("installed", [True, False], ids=["installed", "not installed"])
+def test_uvloop_is_used_if_it_is_installed(installed: bool, folder: Path) -> None:
+    if installed:
+        # uvloop is an extra and may be missing. run_in_loop only needs its new_event_loop.
         (folder / "uvloop.py").write_text("import asyncio\nclass new_event_loop(asyncio.SelectorEventLoop): pass\n")
     done = python(f"""
 import asyncio, sys
 sys.path.insert(0, {str(folder)!r})
-if not {there}:
+if not {installed}:
     sys.modules["uvloop"] = None
 from samehost_common.tuning import run_in_loop
 async def loop(): return type(asyncio.get_running_loop()).__module__
 print(run_in_loop(loop()))
 """)
-    assert (done.stdout, done.stderr) == ("uvloop\n" if there else "asyncio.unix_events\n", "")
+    assert (done.stdout, done.stderr) == ("uvloop\n" if installed else "asyncio.unix_events\n", "")

@@ -1,4 +1,4 @@
-"""The wheels: installed into an empty environment, they are all that a user needs."""
+"""The wheels contain everything that a user needs."""
 
 import email
 import subprocess
@@ -16,7 +16,7 @@ from running import greeter, required
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 300.0
-"""For what downloads packages; with a filled cache it takes ten seconds."""
+"""The timeout for downloads of packages. With a filled cache they take ten seconds."""
 
 PUBLISHED = ["samehost_client", "samehost_common", "samehost_demo", "samehost_server"]
 UV = uv.find_uv_bin()
@@ -34,20 +34,20 @@ def run(*command: object, cwd: Path, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the wheels and source archives of all packages."""
+    """A folder with the wheels and source archives of all packages."""
     dist = tmp_path_factory.mktemp("dist")
     try:
         run(UV, "build", "--all-packages", "--out-dir", dist, cwd=ROOT)
     except AssertionError as error:
         if "Failed to fetch" in str(error) and not required():
-            pytest.skip("building needs the package registry, which can't be reached")
+            pytest.skip("the package registry, which the build needs, cannot be reached")
         raise
     return dist
 
 
 @pytest.fixture(scope="module")
 def environment(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in which nothing but the wheels and what they need is installed."""
+    """An environment with only the wheels and their dependencies."""
     return install(tmp_path_factory.mktemp("empty"), *(wheel(dist, name) for name in PUBLISHED))
 
 
@@ -57,7 +57,7 @@ def wheel(dist: Path, name: str) -> Path:
 
 
 def install(folder: Path, *packages: object) -> Path:
-    """The commands of a fresh environment with these packages, in the versions that are locked."""
+    """Creates an environment with packages in their locked versions, and returns the folder of its commands."""
     run(UV, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
     add(folder / "venv", *packages)
     return folder / "venv" / "bin"
@@ -68,7 +68,7 @@ def add(environment: Path, *packages: object) -> None:
     run(UV, "pip", "install", *options, *packages, cwd=environment)
 
 
-def test_both_commands_and_the_stubs_work_without_a_source_tree(environment: Path, folder: Path) -> None:
+def test_the_commands_and_the_stubs_work_without_a_source_tree(environment: Path, folder: Path) -> None:
     path = folder / "app.sock"
     with subprocess.Popen(
         [environment / "samehost-server", *greeter("sync"), "--socket", path],
@@ -89,7 +89,7 @@ def test_both_commands_and_the_stubs_work_without_a_source_tree(environment: Pat
     assert str(environment.parent) in run(environment / "python", "-c", imports, cwd=folder)
 
 
-def test_the_libraries_serve_and_call_without_their_commands(dist: Path, tmp_path: Path, folder: Path) -> None:
+def test_the_libraries_work_without_the_extra_of_the_commands(dist: Path, tmp_path: Path, folder: Path) -> None:
     libraries = ("samehost_common", "samehost_server", "samehost_client")
     environment = install(tmp_path, *(wheel(dist, name) for name in libraries))
     code = f"""
@@ -101,8 +101,8 @@ with Server(address, []):
 """
     assert run(environment / "python", "-c", code, cwd=folder) == "SERVING\n"
     for program, package in (("samehost", "samehost-client"), ("samehost-server", "samehost-server")):
-        said = run(environment / program, "--help", cwd=folder, code=1)
-        assert said == f'{program}: click is not installed; run: pip install "{package}[cli]"\n'
+        output = run(environment / program, "--help", cwd=folder, code=1)
+        assert output == f'{program}: click is not installed; run: pip install "{package}[cli]"\n'
 
 
 CLIENT = """
@@ -120,7 +120,7 @@ with Server("unix:/tmp/app.sock", [GreeterService()]) as server, connect(server.
 """
 
 
-def test_a_strict_type_checker_sees_the_types_of_a_users_program(environment: Path, tmp_path: Path) -> None:
+def test_a_strict_type_checker_finds_the_types_of_the_libraries(environment: Path, tmp_path: Path) -> None:
     add(environment.parent, "types-grpcio", "types-protobuf")
     client = tmp_path / "client.py"
     client.write_text(CLIENT)
@@ -144,7 +144,7 @@ def test_a_wheel_has_its_licence_its_links_and_its_types(dist: Path, name: str) 
     assert metadata["License-Expression"] == "Apache-2.0"
     assert {link.split(",")[0] for link in metadata.get_all("Project-URL", [])} >= {"Repository", "Changelog"}
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
-    assert metadata.get_payload(), "the README"
+    assert metadata.get_payload(), "the README is missing"
     assert f"{name}/py.typed" in files
     stubs = {file for file in files if file.startswith("samehost/")}
     assert bool(stubs) == (name == "samehost_demo")
@@ -153,11 +153,11 @@ def test_a_wheel_has_its_licence_its_links_and_its_types(dist: Path, name: str) 
 
 
 def assert_lower_bounds(metadata: Message) -> None:
-    """Each dependency has a lower bound, so that `nox -s lowest` tries it."""
+    """Checks that each dependency has a lower bound, which `nox -s lowest` tests."""
     assert [each for each in metadata.get_all("Requires-Dist", []) if ">=" not in each and "~=" not in each] == []
 
 
-def test_all_packages_are_built_and_have_one_version(dist: Path) -> None:
+def test_all_packages_are_built_with_the_same_version(dist: Path) -> None:
     interop = {"samehost_interop", "samehost_interop_python", "samehost_interop_grpclib"}
     assert {wheel.name.split("-")[0] for wheel in dist.glob("*.whl")} == {*PUBLISHED, *interop}
     for source in dist.glob("*.tar.gz"):
