@@ -19,14 +19,14 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// How often to look; a look takes some 2 microseconds for each open descriptor.
-constexpr milliseconds kPace{10};
+// The interval between two checks. A check takes about 2 microseconds for each open descriptor.
+constexpr milliseconds kInterval{10};
 
-// How many looks in a row must find no client: one may fall between accept(2), which takes a
-// connection out of the queue, and the new descriptor.
-constexpr int kQuietLooks = 2;
+// The number of checks in a row that must find no client. A single check may miss a connection that
+// accept(2) has taken out of the queue and that has no descriptor yet.
+constexpr int kChecks = 2;
 
-// Where the system lists the open descriptors of this process.
+// Lists the open descriptors of this process.
 fs::directory_iterator OpenDescriptors() {
   std::error_code absent;
   fs::directory_iterator descriptors("/proc/self/fd", absent);
@@ -36,7 +36,7 @@ fs::directory_iterator OpenDescriptors() {
 bool IsBoundTo(int descriptor, const fs::path& bound) {
   sockaddr_un name{};
   socklen_t size = sizeof(name);
-  // Fails where it is no socket, or was closed meanwhile.
+  // Fails if the descriptor is not a socket, or was closed meanwhile.
   if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &size) != 0) return false;
   return name.sun_family == AF_UNIX &&
          bound.native() ==
@@ -50,22 +50,23 @@ bool Listens(int descriptor) {
 }
 
 // Whether a connection waits in the queue of a listener.
-bool IsDialled(int listener) {
+bool HasWaitingConnection(int listener) {
   pollfd waiting{listener, POLLIN, 0};
   return poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN) != 0;
 }
 
 }  // namespace
 
-// An accepted socket has the name of its listener (unix(7)), so the descriptors of this process are
-// asked for theirs. /proc/net/unix would not do: it lists an accepted socket in the network
-// namespace of the client. Nor is a descriptor duplicated: that would keep a connection open which
-// gRPC closes meanwhile.
+// An accepted socket has the name of its listener (unix(7)), so this function compares the names of
+// all descriptors of the process. /proc/net/unix is not enough, because it lists an accepted socket
+// in the network namespace of the client. The function duplicates no descriptor, because a
+// duplicate would keep a connection open that gRPC closes meanwhile.
 bool HasClient(const fs::path& bound) {
   try {
     for (const auto& each : OpenDescriptors()) {
       const int descriptor = std::stoi(each.path().filename());
-      if (IsBoundTo(descriptor, bound) && (!Listens(descriptor) || IsDialled(descriptor))) {
+      if (IsBoundTo(descriptor, bound) &&
+          (!Listens(descriptor) || HasWaitingConnection(descriptor))) {
         return true;
       }
     }
@@ -75,12 +76,12 @@ bool HasClient(const fs::path& bound) {
   }
 }
 
-void AwaitNoClient(const fs::path& bound, milliseconds at_most) {
+void WaitForNoClient(const fs::path& bound, milliseconds at_most) {
   const auto end = steady_clock::now() + at_most;
-  for (int quiet = 0; steady_clock::now() < end;) {
-    quiet = HasClient(bound) ? 0 : quiet + 1;
-    if (quiet == kQuietLooks) return;
-    std::this_thread::sleep_until(std::min(end, steady_clock::now() + kPace));
+  for (int checks = 0; steady_clock::now() < end;) {
+    checks = HasClient(bound) ? 0 : checks + 1;
+    if (checks == kChecks) return;
+    std::this_thread::sleep_until(std::min(end, steady_clock::now() + kInterval));
   }
 }
 

@@ -6,15 +6,16 @@
 
 namespace samehost::internal {
 
-// Whether clients are connected to a listening socket, which gRPC does not tell.
+// gRPC does not report whether clients are connected, so these functions check the descriptors of
+// this process.
 
-// Tells whether this process has a connection that was accepted by the socket bound to a path, or
-// has one waiting; true where the system does not say. The path is the one that was bound, which a
-// listener keeps as its name when its file is renamed or removed.
+// Returns whether the socket that was bound to a path has a connection, accepted or waiting.
+// Returns true if the system does not list the descriptors. A listener keeps the path that it was
+// bound to as its name when its file is renamed or removed.
 bool HasClient(const std::filesystem::path& bound);
 
-// Waits until no client is connected to the socket bound to a path, or the time is over.
-void AwaitNoClient(const std::filesystem::path& bound, std::chrono::milliseconds at_most);
+// Waits until the socket that was bound to a path has no connection, or the time has passed.
+void WaitForNoClient(const std::filesystem::path& bound, std::chrono::milliseconds at_most);
 
 }  // namespace samehost::internal
 

@@ -8,24 +8,24 @@
 #include <string_view>
 
 #include "file_descriptor.h"
+#include "messages.h"
 #include "socket_probe.h"
 #include "text.h"
 
 namespace samehost {
 namespace {
 
-using internal::DescribePermissions;
+using internal::CannotConnect;
 using internal::PathState;
-using internal::SystemError;
 using std::chrono::steady_clock;
 
-// How long a server may take to send its first frame; on one machine it takes less than a
-// millisecond.
+// A server has this long to send its first frame. It needs less than a millisecond.
 constexpr std::chrono::seconds kHandshake{1};
 
-// RFC 9113, 3.4 and 4.1: the client's preface and an empty SETTINGS frame; and where a frame's
-// header has its type.
+// The client's preface with an empty SETTINGS frame (RFC 9113, 3.4).
 constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+
+// The header of a frame (RFC 9113, 4.1).
 constexpr std::size_t kFrameHeaderBytes = 9;
 constexpr std::size_t kTypeOffset = 3;
 constexpr char kSettings = 4;
@@ -39,8 +39,8 @@ std::string Escaped(const std::string& bytes) {
   return escaped;
 }
 
-// Reads the first frame's header, or what there is until the other end hangs up or the time is
-// over. Returns 0, an errno, or ETIMEDOUT.
+// Reads the header of the first frame, or less if the server closes the connection. Returns 0 or an
+// errno: ETIMEDOUT if the server is too slow.
 int ReadFirstFrameHeader(const std::filesystem::path& path, std::string& header) {
   const internal::FileDescriptor connection(
       socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -53,7 +53,7 @@ int ReadFirstFrameHeader(const std::filesystem::path& path, std::string& header)
     pollfd readable{connection.get(), POLLIN, 0};
     const int ready = left > 0 ? poll(&readable, 1, static_cast<int>(left)) : 0;
     if (ready == 0) return ETIMEDOUT;
-    if (ready < 0) continue;  // a signal has ended the wait
+    if (ready < 0) continue;  // a signal interrupted the wait
     char buffer[kFrameHeaderBytes];
     const ssize_t size =
         recv(connection.get(), static_cast<char*>(buffer), kFrameHeaderBytes - header.size(), 0);
@@ -64,53 +64,54 @@ int ReadFirstFrameHeader(const std::filesystem::path& path, std::string& header)
   return 0;
 }
 
-void DiagnoseProtocol(const std::string& path) {
-  const std::string listener = "what listens on " + path;
+void DiagnoseProtocol(const std::filesystem::path& path) {
   std::string header;
   const int error = ReadFirstFrameHeader(path, header);
   if (error == ETIMEDOUT || error == EAGAIN) {
-    throw NotGrpcError(listener + " did not speak within " + std::to_string(kHandshake.count()) +
-                       " s; see whether it is a gRPC server, and whether it hangs");
+    throw CannotConnect<NotGrpcError>(
+        path, "the server sent nothing within " + std::to_string(kHandshake.count()) + " s",
+        "check that it is a gRPC server and that it is not blocked");
   }
-  if (error != 0) {
-    throw SystemError<NotGrpcError>(listener + " hung up", error,
-                                    "see whether it is a gRPC server");
+  if (error != 0 || header.empty()) {
+    throw CannotConnect<NotGrpcError>(
+        path,
+        "the server closed the connection" + (error != 0 ? ": " + internal::Reason(error) : ""),
+        "check that it is a gRPC server", error);
   }
   if (header.size() == kFrameHeaderBytes && header[kTypeOffset] == kSettings) return;
-  throw NotGrpcError(listener + " does not speak HTTP/2: it began with '" + Escaped(header) +
-                     "'; give the path of a gRPC server without TLS");
+  throw CannotConnect<NotGrpcError>(
+      path, "the server does not speak HTTP/2, its answer starts with '" + Escaped(header) + "'",
+      "use the path of a gRPC server");
 }
 
 }  // namespace
 
 void Diagnose(const SocketAddress& address) {
   Probe(address);
-  DiagnoseProtocol(address.path().string());
+  DiagnoseProtocol(address.path());
 }
 
 void Probe(const SocketAddress& address) {
-  const std::string path = address.path().string();
+  const std::filesystem::path& path = address.path();
   switch (internal::ProbePath(address)) {
     case PathState::kAbsent: {
-      const std::filesystem::path folder = address.path().parent_path();
+      const std::filesystem::path folder = path.parent_path();
       if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
-        throw NoServerError("no socket at " + path + ": there is no folder " + folder.string() +
-                            "; create it or mount it here");
+        throw CannotConnect<NoServerError>(
+            path, "the folder " + folder.string() + " does not exist", "create it or mount it");
       }
-      throw NoServerError("no socket at " + path +
-                          ": start its server, or mount the folder that it serves in");
+      throw CannotConnect<NoServerError>(path, "no socket exists there",
+                                         "start the server, or mount the folder that it uses");
     }
     case PathState::kStale:
-      throw NoServerError("nobody listens on " + path +
-                          ": its server is gone; start it again and it replaces the file");
+      throw CannotConnect<NoServerError>(path, "no server listens on it",
+                                         "start the server again, which replaces the file");
     case PathState::kForbidden:
-      throw Error("no permission to connect to " + path + ": " + DescribePermissions(path) +
-                      "; connecting takes write permission: run in that group, or give the socket "
-                      "another group or mode",
-                  std::make_error_code(std::errc::permission_denied));
+      throw CannotConnect(path, "permission denied: " + internal::DescribePermissions(path),
+                          "join that group, or change the group or mode of the socket", EACCES);
     case PathState::kNotASocket:
-      throw NotSocketError(path +
-                           " is not a socket; give the path that the server was started with");
+      throw CannotConnect<NotSocketError>(path, "it is not a socket",
+                                          "use the path that the server was started with");
     case PathState::kLive:
       return;
   }

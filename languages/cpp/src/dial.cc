@@ -1,18 +1,19 @@
 #include "samehost/dial.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <sstream>
 #include <string>
-#include <system_error>
 #include <type_traits>
 
 #include "library.h"
+#include "messages.h"
 #include "samehost/diagnose.h"
 
 namespace samehost {
 namespace {
 
-// gRPC's own default for what a client takes in; here it sends no more either.
+// The default of gRPC for received messages. Dial sets it for sent messages, too.
 constexpr int kMaxMessageBytes = 4 * 1024 * 1024;
 
 bool Has(const grpc::ChannelArguments& arguments, const std::string& key) {
@@ -21,7 +22,8 @@ bool Has(const grpc::ChannelArguments& arguments, const std::string& key) {
                      [&](const grpc_arg& each) { return each.key == key; });
 }
 
-// Sets what the caller has not set. Which one counts of two with one key is up to gRPC.
+// Sets each argument that the caller has not set. gRPC does not define which one of two arguments
+// with the same key it uses.
 void SetDefaults(grpc::ChannelArguments& arguments) {
   const auto set = [&](const char* key, auto value) {
     if (Has(arguments, key)) return;
@@ -31,23 +33,25 @@ void SetDefaults(grpc::ChannelArguments& arguments) {
       arguments.SetString(key, value);
     }
   };
-  // C-core 1.57 and newer send the path, percent-encoded, as :authority, which Kestrel and Rust's
-  // h2 refuse (grpc/grpc 34305, hyperium/h2 442).
+  // C-core 1.57 and newer send the percent-encoded path as :authority. Kestrel and h2, the library
+  // that tonic uses, refuse it (grpc/grpc 34305, hyperium/h2 442).
   set(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-  // Dialling a socket costs microseconds, so it is done often: with gRPC's own backoff of 1 s to
-  // 120 s, a server that was up after 1.5 s was reached after 2.84 s; with this one, after 1.59 s.
+  // Connecting to a socket costs microseconds, so a client can try often. With the default backoff
+  // of 1 s to 120 s, a client connected after 2.84 s to a server that started after 1.5 s. With
+  // this backoff, it connected after 1.59 s.
   set(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   set(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  // How long the other end may take to answer a new connection; 20 s is the default. C-core waits
-  // that long, too, if the connection breaks at the wrong moment, as about one in 1,000 did.
+  // The time that a server has to answer a new connection; the default is 20 s. C-core also waits
+  // that long if the connection breaks at the wrong moment, as about one in 1,000 did.
   set(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
-  // How much of a call is kept to send it again when the server says that it never began it (gRFC
-  // A6). With 256 KiB, the default, calls of 1 MiB failed while servers were replaced.
+  // The bytes of a call that are kept to send it again if the server reports that it did not start
+  // the call (gRFC A6). With the default of 256 KiB, calls of 1 MiB failed while servers were
+  // replaced.
   set(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, 8 * 1024 * 1024);
   set(GRPC_ARG_HTTP2_BDP_PROBE, internal::kBandwidthProbe);
-  // How much may arrive before its reader has to say that there is room: C-core speaks up when half
-  // of it is used, and that write fails too where the server has just closed the connection. Twice
-  // the longest message, so that a client which waits for an answer has nothing to say.
+  // The window for received data. C-core sends a window update when half of it is used, and that
+  // write fails if the server has just closed the connection. With twice the longest message, a
+  // client that waits for a response sends no update.
   set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 2 * kMaxMessageBytes);
   set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, kMaxMessageBytes);
   set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, kMaxMessageBytes);
@@ -67,15 +71,15 @@ void WaitForServer(grpc::Channel& channel, const SocketAddress& address,
   try {
     Probe(address);
   } catch (const NoServerError&) {
-    // One that starts later cures it.
+    // A server may still start.
   }
   if (channel.WaitForConnected(std::chrono::system_clock::now() + timeout)) return;
   Diagnose(address);
   std::ostringstream seconds;
   seconds << std::chrono::duration<double>(timeout).count();
-  throw Error("a server answers at " + address.path().string() + " and was not ready within " +
-                  seconds.str() + " s; wait longer, or see its log",
-              std::make_error_code(std::errc::timed_out));
+  throw internal::CannotConnect(
+      address.path(), "the server answers, but was not ready within " + seconds.str() + " s",
+      "wait longer or read its log", ETIMEDOUT);
 }
 
 }  // namespace samehost

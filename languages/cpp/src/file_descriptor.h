@@ -7,7 +7,7 @@
 
 namespace samehost::internal {
 
-// Closes a file descriptor when it goes out of scope.
+// Owns a file descriptor and closes it on destruction.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int number) : number_(number) {}

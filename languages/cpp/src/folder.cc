@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "messages.h"
 #include "samehost/error.h"
 #include "socket_probe.h"
 #include "text.h"
@@ -28,12 +29,12 @@ Folder OpenExisting(const fs::path& path, const fs::path& socket) {
   } catch (const std::system_error& error) {
     const int number = error.code().value();
     if (number == ENOENT || number == ENOTDIR) {
-      throw Error("no folder " + path.string() + " for the socket " + socket.string() +
-                      "; create it or mount it",
-                  error.code());
+      throw CannotListen(socket, "the folder " + path.string() + " does not exist",
+                         "create it or mount it", number);
     }
-    throw SystemError("cannot open the folder of " + socket.string(), number,
-                      DescribePermissions(path));
+    throw CannotListen(
+        socket, "cannot open its folder: " + Reason(number) + ": " + DescribePermissions(path),
+        "give this process search permission", number);
   }
 }
 
@@ -41,7 +42,7 @@ Folder OpenExisting(const fs::path& path, const fs::path& socket) {
 
 Folder::Folder(const fs::path& path, int flags)
     : descriptor_(Open(path, flags)), path_("/proc/self/fd/" + std::to_string(descriptor_.get())) {
-  if (std::error_code ignored; !fs::exists(path_, ignored)) path_ = path;  // no /proc is mounted
+  if (std::error_code ignored; !fs::exists(path_, ignored)) path_ = path;  // /proc is not mounted
 }
 
 struct stat Folder::Status() const {
@@ -67,12 +68,12 @@ Folder OpenFolderOf(const fs::path& socket, const ListenOptions& options) {
   Folder folder = OpenExisting(path, socket);
   const mode_t mode = folder.Status().st_mode;
   if ((mode & S_IWOTH) == 0 || (mode & S_ISVTX) != 0) return folder;
-  const std::string fault = "every user can replace the socket " + socket.string() + ": " +
-                            path.string() + " has mode " + Octal(mode & 07777);
+  const std::string danger = "every user can replace the socket, because " + path.string() +
+                             " has mode " + Octal(mode & 07777);
   if (!options.trust_folder) {
-    throw UnsafeFolderError(fault + "; run chmod o-w " + path.string());
+    throw CannotListen<UnsafeFolderError>(socket, danger, "run chmod o-w " + path.string());
   }
-  Warn(options, fault);
+  Warn(options, socket.string() + " is not safe: " + danger);
   return folder;
 }
 

@@ -12,14 +12,14 @@
 
 namespace samehost::internal {
 
-// An open folder. `folder / name` is a path to what has this name in it. The path stays in the
-// folder when someone renames the folder and puts another one in its place.
+// An open folder. `folder / name` is a path to the file of this name in it. The path stays in the
+// same folder when another process renames the folder and puts another one in its place.
 //
-// There are openat(2) and renameat(2), but no bind or connect of that kind. So names go through
-// /proc/self/fd, which every call takes.
+// The system has openat(2) and renameat(2), but no bindat or connectat. So paths start with
+// /proc/self/fd, which every call accepts.
 class Folder {
  public:
-  // Opens a folder; the flags are further ones of open(2). Throws std::system_error.
+  // Opens a folder with further flags of open(2). Throws std::system_error.
   explicit Folder(const std::filesystem::path& path, int flags = 0);
 
   std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
@@ -27,10 +27,9 @@ class Folder {
   // A path to the folder itself.
   const std::filesystem::path& path() const { return path_; }
 
-  // Its owner and mode.
   struct stat Status() const;
 
-  // The names of what is in it; none where this process may not read it.
+  // The names of the files in the folder; empty if this process may not read it.
   std::vector<std::string> Names() const;
 
  private:
@@ -38,9 +37,9 @@ class Folder {
   std::filesystem::path path_;
 };
 
-// Opens the folder of a socket. Throws Error where there is none, and UnsafeFolderError where every
-// user can replace the socket: whoever may write to a folder may do so, unless its sticky bit is
-// set (unlink(2)). Such a folder is accepted with a warning where it is trusted.
+// Opens the folder of a socket. Throws Error if it does not exist, and UnsafeFolderError if every
+// user can write to it and its sticky bit is not set, because then every user can replace the
+// socket (unlink(2)). With trust_folder, it accepts such a folder with a warning.
 Folder OpenFolderOf(const std::filesystem::path& socket, const ListenOptions& options);
 
 }  // namespace samehost::internal

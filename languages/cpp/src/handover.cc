@@ -8,35 +8,35 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How often to look whether the path is still there. That is about as often as clients that wait
-// for a server dial, and a look takes some microseconds.
-constexpr milliseconds kLookPace{1000};
+// The interval at which to check that the path is still there. A check takes a few microseconds,
+// and clients that wait for a server connect about as often.
+constexpr milliseconds kCheckInterval{1000};
 
-// How often to try to take the lock again; and how often before a warning: a third server may hold
-// it while it finds the path live.
-constexpr milliseconds kReclaimPace{50};
+// The interval at which to try to lock the path again, and the number of tries before a warning. A
+// third server may hold the lock while it checks whether a server listens.
+constexpr milliseconds kReclaimInterval{50};
 constexpr int kTriesBeforeWarning = 40;
 
 }  // namespace
 
 int SocketFile::successor_descriptor() const {
-  const bool reclaims = lent_ && !successors_->HasOne();
+  const bool reclaims = lent_ && !successors_->HasSuccessor();
   return successors_ && !reclaims ? successors_->descriptor() : -1;
 }
 
-milliseconds SocketFile::patience() const { return lent_ ? kReclaimPace : kLookPace; }
+milliseconds SocketFile::poll_time() const { return lent_ ? kReclaimInterval : kCheckInterval; }
 
 bool SocketFile::AnswerSuccessor(bool readable) {
-  switch (readable ? successors_->Hear() : Successors::Said::kNothing) {
-    case Successors::Said::kHello:
+  switch (readable ? successors_->Receive() : Successors::Event::kNone) {
+    case Successors::Event::kConnected:
       LendLock();
-      successors_->SayReleased();
+      successors_->SendReleased();
       return false;
-    case Successors::Said::kPublished:
+    case Successors::Event::kPublished:
       lent_ = false;
       return true;
-    case Successors::Said::kNothing:
-    case Successors::Said::kGoodbye:
+    case Successors::Event::kNone:
+    case Successors::Event::kDisconnected:
       break;
   }
   if (lent_) ReclaimLock();
@@ -44,43 +44,43 @@ bool SocketFile::AnswerSuccessor(bool readable) {
 }
 
 void SocketFile::RefuseForeignControl() const {
-  const auto found = control_ ? control_->Look() : std::nullopt;
-  if (found && !S_ISSOCK(found->st_mode)) {
-    throw NotSocketError(control_->path().string() + " is needed to hand " + path_.string() +
-                         " over and is not a socket; move it away or choose another path");
-  }
+  const auto found = control_ ? control_->Status() : std::nullopt;
+  if (found && !S_ISSOCK(found->st_mode)) throw NotASocket(control_->path());
 }
 
-// Lets a successor have the lock. It may take the public names and die, so others are kept.
+// Releases the lock for a successor. The successor may take the public names and die, so this
+// server keeps further names of its sockets.
 void SocketFile::LendLock() {
   try {
     kept_.emplace(folder_, PrivatePrefix(path_));
     file_.KeepIn(*kept_);
     if (control_) control_->KeepIn(*kept_);
   } catch (const std::system_error&) {
-    // Without other names, such a server serves on, and IsLost says that nobody finds it.
+    // Without further names, the server continues to serve, and IsLost reports that clients cannot
+    // find it.
   }
   lock_.reset();
   lent_ = true;
   failed_tries_ = 0;
 }
 
-// Takes the lock again when a successor has failed; until then, it is called again and again.
+// Locks the path again if the successor has failed.
 void SocketFile::ReclaimLock() {
-  if (successors_->HasOne()) {
-    // It may take its time while it holds the lock.
+  if (successors_->HasSuccessor()) {
+    // A successor that holds the lock may take longer.
     if (successors_->IsSilent() && TryToReclaim()) {
-      successors_->HangUp();
-      Warn(options_, "a successor that wanted to take " + path_.string() +
-                         " over says nothing more; this server serves on");
+      successors_->Disconnect();
+      Warn(options_, "the takeover of " + path_.string() +
+                         " failed: the successor sent nothing; this server continues");
     }
   } else if (!TryToReclaim() && ++failed_tries_ == kTriesBeforeWarning) {
     Warn(options_,
-         "a takeover of " + path_.string() + " has failed, and another process holds its lock");
+         "the takeover of " + path_.string() +
+             " failed: another process holds its lock; this server tries to lock it again");
   }
 }
 
-// False where another process holds the lock, or no descriptor is left.
+// Returns false if another process holds the lock, or the process has no free descriptor.
 bool SocketFile::TryToReclaim() {
   try {
     TakeLock();

@@ -9,16 +9,16 @@
 
 namespace samehost::internal {
 
-// JSON as protobuf reads and writes it, which gRPC needs anyway.
+// JSON through protobuf, which gRPC depends on anyway.
 
-// Reads an object; nothing where the text is something else.
+// Parses an object. Returns nothing if the text is not an object.
 inline std::optional<google::protobuf::Struct> ParseObject(const std::string& text) {
   google::protobuf::Struct object;
   if (!google::protobuf::util::JsonStringToMessage(text, &object).ok()) return std::nullopt;
   return object;
 }
 
-// A string as JSON, with its quotes; empty where the text is not UTF-8.
+// Returns a string as JSON with quotes, or the empty JSON string if the text is not UTF-8.
 inline std::string Quoted(const std::string& text) {
   google::protobuf::Value value;
   value.set_string_value(text);

@@ -13,46 +13,48 @@
 #include "connections.h"
 #include "file_descriptor.h"
 #include "library.h"
+#include "messages.h"
 #include "socket_file.h"
-#include "text.h"
 
 namespace samehost {
 namespace {
 
 using std::chrono::milliseconds;
 
-// C-core's Shutdown refuses calls that were already on their way: what arrives between its first
-// and its last GOAWAY. So connections have an age, at which a client is moved to a new one without
-// losing a call, and a server whose path is gone serves on until every client has been moved, for
-// so many ages at most. C-core spreads the age by 10 % (grpc/grpc max_age filter); with 1.3 ages of
-// 1 s, 0 of 41,291 calls failed while servers were replaced, and with an immediate Shutdown 101 of
-// 42,450.
+// Shutdown of C-core refuses calls that are already on their way: the calls that arrive between its
+// first and its last GOAWAY. So connections have a maximum age, at which a client moves to a new
+// connection without losing a call. A server that stops removes its path and then serves for up to
+// this many ages, until every client has moved. C-core varies the age by 10 % (grpc/grpc max_age
+// filter). With 1.3 ages of 1 s, 0 of 41,291 calls failed while servers were replaced. With an
+// immediate Shutdown, 101 of 42,450 failed.
 constexpr double kDrainAges = 1.3;
 
-// What gRPC takes for an age: an int of milliseconds.
-constexpr milliseconds kLeastAge{1};
-constexpr milliseconds kMostAge{std::numeric_limits<int>::max()};
+// The range of an age in gRPC, which is an int of milliseconds.
+constexpr milliseconds kMinAge{1};
+constexpr milliseconds kMaxAge{std::numeric_limits<int>::max()};
 
-// The longest grace: a longer one is as good as this, and would overflow the clock.
-constexpr milliseconds kMostGrace = std::chrono::years(1);
+// A longer grace would overflow the clock.
+constexpr milliseconds kMaxGrace = std::chrono::years(1);
 
-// What a stop may take beyond the grace to move the clients, however long the age is.
+// The time beyond the grace that a stop may take to move the clients, for any age.
 constexpr milliseconds kMoveTime{1200};
 
-// Binds and serves; null if the system refuses the socket.
+// Binds and serves. Returns null if gRPC cannot bind the socket.
 std::unique_ptr<grpc::Server> Start(grpc::ServerBuilder& builder, const std::string& bound,
                                     milliseconds max_connection_age) {
   internal::KeepLibrary();
-  // Not the public path: C-core removes whatever socket it finds where it binds, a live one too,
-  // and when it stops it removes the name that it bound, whoever's it is by then (grpc/grpc 17122).
+  // Not the public path, because C-core removes any socket at the path that it binds, even a live
+  // one. When it stops, it removes the path again, even if another server has bound it since
+  // (grpc/grpc 17122).
   builder.AddListeningPort("unix:" + bound, grpc::InsecureServerCredentials());
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                              static_cast<int>(max_connection_age.count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, internal::kBandwidthProbe);
-  // The window stays that of HTTP/2: with a larger one requests queue up in front of the headers of
-  // other calls, which are refused while their connection is renewed (PROTOCOL.md, "Stopping").
-  // C-core 1.85 holds the refusal of a message that is too long back for up to a second. By then
-  // the connection may have been closed for its age, and the call is UNAVAILABLE. 1.51 has no such
+  // The window keeps the default of HTTP/2. With a larger window, requests queue up in front of the
+  // headers of other calls, and those calls are refused while their connection is renewed
+  // (PROTOCOL.md, "Stopping").
+  // C-core 1.85 delays the error for a message that is too long by up to a second. By then the
+  // connection may have reached its age, and the call fails with UNAVAILABLE. 1.51 has no such
   // delay.
   builder.AddChannelArgument("grpc.http.tarpit", 0);
   return builder.BuildAndStart();
@@ -60,7 +62,7 @@ std::unique_ptr<grpc::Server> Start(grpc::ServerBuilder& builder, const std::str
 
 ListenOptions WithDefaults(ListenOptions options) {
   if (options.owner.empty()) options.owner = program_invocation_short_name;
-  options.max_connection_age = std::clamp(options.max_connection_age, kLeastAge, kMostAge);
+  options.max_connection_age = std::clamp(options.max_connection_age, kMinAge, kMaxAge);
   return options;
 }
 
@@ -73,16 +75,16 @@ class Server::Impl {
         file_(address, options_),
         wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_.valid()) {
-      throw internal::SystemError("cannot listen on " + address.path().string(), errno,
-                                  "let this process open more files");
+      const int error = errno;
+      throw internal::CannotListen(address.path(), internal::Reason(error),
+                                   internal::kRaiseFileLimit, error);
     }
     server_ = Start(builder, file_.private_path().string(), options_.max_connection_age);
-    if (server_ == nullptr) {  // grpc says no more than that it failed
-      throw Error("the system refused a socket beside " + address.path().string() +
-                  "; check that its folder is on a file system with sockets and has space");
+    if (server_ == nullptr) {
+      throw internal::CannotBind(address.path(), "gRPC reports the reason only in its log");
     }
-    // BuildAndStart binds and starts in one step, so the mode is set when the server serves
-    // already; until then the folder's mode keeps everyone out.
+    // BuildAndStart binds and starts in one step, so Publish sets the mode after the server has
+    // started. Until then, nobody else can enter the private folder.
     file_.Publish();
     if (options_.allow_takeover || options_.take_over || options_.on_removed) {
       watcher_ = std::jthread([this](const std::stop_token& stopping) { Watch(stopping); });
@@ -94,25 +96,25 @@ class Server::Impl {
   void Stop(milliseconds grace) {
     if (server_ == nullptr) return;
     watcher_ = std::jthread();
-    const milliseconds calls_end = std::min(grace, kMostGrace) + kMoveTime;
+    const milliseconds calls_end = std::min(grace, kMaxGrace) + kMoveTime;
     const auto calls_end_at = std::chrono::system_clock::now() + calls_end;
     file_.Withdraw();
     const auto moved =
         std::chrono::duration_cast<milliseconds>(kDrainAges * options_.max_connection_age);
-    internal::AwaitNoClient(file_.private_path(), std::min(moved, calls_end));
+    internal::WaitForNoClient(file_.private_path(), std::min(moved, calls_end));
     server_->Shutdown(calls_end_at);
     server_.reset();
   }
 
  private:
-  // Answers successors, and looks whether the file is still there. One thread does it all, so that
-  // a look never meets a takeover halfway.
+  // Answers successors and checks that the socket is still at the path. One thread does both, so
+  // that a check never interrupts a takeover.
   void Watch(const std::stop_token& stopping) {
     const std::stop_callback wake(stopping, [this] { eventfd_write(wake_.get(), 1); });
     for (bool is_lost = false; !stopping.stop_requested();) {
       std::array<pollfd, 2> awaited{
           {{wake_.get(), POLLIN, 0}, {file_.successor_descriptor(), POLLIN, 0}}};
-      poll(awaited.data(), awaited.size(), static_cast<int>(file_.patience().count()));
+      poll(awaited.data(), awaited.size(), static_cast<int>(file_.poll_time().count()));
       if (awaited[0].revents != 0) return;
       if (file_.AnswerSuccessor(awaited[1].revents != 0)) {
         if (options_.on_taken_over) options_.on_taken_over();

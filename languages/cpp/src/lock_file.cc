@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include "json.h"
+#include "messages.h"
 #include "socket_probe.h"
 #include "text.h"
 
@@ -21,7 +22,7 @@ namespace {
 
 constexpr mode_t kMode = 0600;
 
-// Does not wait where someone has put a FIFO.
+// O_NONBLOCK, because opening a FIFO may wait.
 int Open(const std::filesystem::path& path) {
   return open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kMode);
 }
@@ -41,45 +42,47 @@ LockFile::LockFile(const Folder& folder, const std::filesystem::path& socket,
       file_(Open(folder / std::filesystem::path(path_).filename())) {
   if (!file_.valid()) {
     const int error = errno;
-    if (error == ELOOP || error == EISDIR || error == ENXIO) throw NotALockFile();
-    throw SystemError("cannot open the lock file " + path_, error,
-                      DescribePermissions(path_) + "; let this process write there");
+    if (error == ELOOP || error == EISDIR || error == ENXIO) throw NotRegular();
+    throw CannotListen(
+        socket_, "cannot open " + path_ + ": " + Reason(error) + ": " + DescribePermissions(path_),
+        "give this process write permission, and the file system space", error);
   }
-  RefuseWhatOthersMayLock(folder.Status().st_uid);
+  RefuseFileOfOthers(folder.Status().st_uid);
   Take();
   Write(owner);
 }
 
-LockFileError LockFile::NotALockFile() const {
-  return LockFileError(path_ +
-                       " is needed as a lock file and is not a regular file with one name; remove "
-                       "it, or choose another name for the socket");
+LockFileError LockFile::NotRegular() const {
+  return CannotListen<LockFileError>(socket_, path_ + " is not a regular file with one name",
+                                     "remove it or use another path");
 }
 
-void LockFile::RefuseWhatOthersMayLock(uid_t folder_owner) const {
+void LockFile::RefuseFileOfOthers(uid_t folder_owner) const {
   constexpr uid_t kRoot = 0;
   struct stat found {};
   if (fstat(file_.get(), &found) != 0 || !S_ISREG(found.st_mode) || found.st_nlink != 1) {
-    throw NotALockFile();
+    throw NotRegular();
   }
   if (found.st_uid != geteuid() && found.st_uid != kRoot && found.st_uid != folder_owner) {
-    throw LockFileError("the lock file " + path_ + " belongs to uid " +
-                        std::to_string(found.st_uid) +
-                        ", who could keep this server from starting; remove it, or choose a folder "
-                        "that only this user may write to");
+    throw CannotListen<LockFileError>(
+        socket_,
+        path_ + " belongs to uid " + std::to_string(found.st_uid) + ", who could block this server",
+        "remove it or use a folder that only this user can write to");
   }
   const mode_t mode = found.st_mode & 07777;
   if (fchmod(file_.get(), kMode) != 0 && mode != kMode) {
-    throw SystemError<LockFileError>(
-        "the lock file " + path_ + " has mode " + Octal(mode) + ", with which others could hold it",
-        errno, "run chmod 600 " + path_);
+    const int error = errno;
+    throw CannotListen<LockFileError>(socket_,
+                                      path_ + " has mode " + Octal(mode) +
+                                          ", so that other users could lock it: " + Reason(error),
+                                      "run chmod 600 " + path_, error);
   }
 }
 
-// Takes both kinds of lock, because neither stops the other: flock(2), which most languages use,
-// and a record lock, which Java's FileChannel.tryLock uses. The record lock is Linux's open file
-// description lock: a POSIX one would be lost as soon as this process closed any other descriptor
-// of the file (fcntl(2)).
+// Takes both kinds of lock, because they do not exclude each other: flock(2), which most languages
+// use, and a record lock, which FileChannel.tryLock of Java uses. The record lock is an open file
+// description lock, because the system releases a POSIX lock as soon as the process closes any
+// other descriptor of the file (fcntl(2)).
 void LockFile::Take() const {
   struct flock whole_file {};
   whole_file.l_type = F_WRLCK;
@@ -89,33 +92,34 @@ void LockFile::Take() const {
     return;
   }
   const int error = errno;
-  flock(file_.get(), LOCK_UN);  // whoever has the other kind may be about to take this one
-  if (error == EWOULDBLOCK || error == EACCES) {  // POSIX lets a record lock say either
-    throw InUseError(socket_ + " has a server already: " + ReadOwner().value_or("someone") +
-                     " holds " + path_ + "; stop that server or choose another path");
+  flock(file_.get(), LOCK_UN);  // the holder of the record lock may be about to take this lock
+  if (error == EWOULDBLOCK || error == EACCES) {  // POSIX allows both for a record lock
+    throw CannotListen<InUseError>(socket_,
+                                   ReadOwner().value_or("another process") + " holds " + path_,
+                                   "stop that server or use another path");
   }
-  throw SystemError("cannot lock " + path_, error,
-                    "choose a folder on a file system that has locks");
+  throw CannotListen(socket_, "cannot lock " + path_ + ": " + Reason(error),
+                     "use a file system that has locks", error);
 }
 
 void LockFile::Write(const std::string& owner) const {
   struct stat found {};
   if (fstat(file_.get(), &found) == 0 && found.st_size > 0 && !ReadOwner()) {
-    throw LockFileError(path_ +
-                        " is needed as a lock file and holds something else; choose another name "
-                        "for the socket, or move that file away");
+    throw CannotListen<LockFileError>(socket_, path_ + " holds the data of another program",
+                                      "move it or use another path");
   }
   const std::string line = "{\"pid\":" + std::to_string(getpid()) +
                            ",\"host\":" + Quoted(HostName()) +
                            ",\"implementation\":" + Quoted(owner) + "}\n";
   if (ftruncate(file_.get(), 0) != 0 ||
       pwrite(file_.get(), line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
-    throw SystemError("cannot write to the lock file " + path_, errno,
-                      "see whether its disk is full");
+    const int error = errno;
+    throw CannotListen(socket_, "cannot write " + path_ + ": " + Reason(error),
+                       "free space on its file system", error);
   }
 }
 
-// What the file says of its owner; nothing where it says nothing that a server wrote.
+// Returns the description of the owner, or nothing if the file has other content.
 std::optional<std::string> LockFile::ReadOwner() const {
   std::array<char, 4096> text{};
   const ssize_t size = pread(file_.get(), text.data(), text.size(), 0);
@@ -133,7 +137,7 @@ std::optional<std::string> LockFile::ReadOwner() const {
   }
   const std::string owner = values[0] + ", process " + values[1] + " on host " + values[2] + ",";
   const auto is_control = [](unsigned char character) { return std::iscntrl(character) != 0; };
-  if (std::any_of(owner.begin(), owner.end(), is_control)) return std::nullopt;  // for a terminal
+  if (std::any_of(owner.begin(), owner.end(), is_control)) return std::nullopt;  // unsafe to print
   return owner;
 }
 

@@ -11,24 +11,24 @@
 
 namespace samehost::internal {
 
-// The exclusive lock on a file beside a socket that keeps two servers off one path. It is held
-// until destruction, and the system releases it when the process dies.
+// An exclusive lock on a file beside a socket, so that a path has only one server. The destructor
+// releases it, and the system does if the process dies.
 //
-// The file stays: if it were removed, one server could lock the removed file while the next locks a
-// new one. What it says of its owner is only there to be read.
+// The file is never removed: if it were, one server could hold the lock of the removed file while
+// the next server locks a new file. The file describes its owner, for error messages only.
 //
-// Whoever may open the file may lock it. So it must be a regular file with one name, of this user,
-// of root or of the folder's owner, and it gets the mode 0600.
+// A process that may open the file may lock it. So it must be a regular file with one name that
+// belongs to this user, root or the owner of the folder, and its mode is set to 0600.
 class LockFile {
  public:
-  // Locks `<socket>.lock` in the open folder of the socket and writes down who the owner is. Throws
-  // InUseError where someone else holds the lock, LockFileError where the file is not a lock file
-  // or others may lock it, and Error where the system refuses.
+  // Locks `<socket>.lock` in the open folder of the socket and writes the owner to it. Throws
+  // InUseError if another process holds the lock, LockFileError if the file is not a lock file or
+  // other users may lock it, and Error if the system refuses access.
   LockFile(const Folder& folder, const std::filesystem::path& socket, const std::string& owner);
 
  private:
-  LockFileError NotALockFile() const;
-  void RefuseWhatOthersMayLock(uid_t folder_owner) const;
+  LockFileError NotRegular() const;
+  void RefuseFileOfOthers(uid_t folder_owner) const;
   void Take() const;
   void Write(const std::string& owner) const;
   std::optional<std::string> ReadOwner() const;

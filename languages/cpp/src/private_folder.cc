@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Refuses a folder in which another user can have put something.
+// Refuses a folder that another user may have written to.
 Folder OpenPrivate(const fs::path& path) {
   Folder folder(path, O_NOFOLLOW);
   const struct stat found = folder.Status();
@@ -29,8 +29,9 @@ Folder OpenPrivate(const fs::path& path) {
 Folder Make(const fs::path& path) {
   if (mkdir(path.c_str(), S_IRWXU) != 0) throw std::system_error(errno, std::generic_category());
   Folder folder = OpenPrivate(path);
-  // The umask may have taken permissions away. If it has not, no chmod: that takes the set-gid bit
-  // of the parent, and so the group of its files, away from who is not in that group (chmod(2)).
+  // The umask may have removed permissions. Only then call chmod, because chmod clears an inherited
+  // set-gid bit, and with it the group of new files, if this process is not in the group
+  // (chmod(2)).
   const mode_t mode = folder.Status().st_mode;
   if ((mode & S_IRWXU) != S_IRWXU &&
       chmod(folder.path().c_str(), S_IRWXU | (mode & S_ISGID)) != 0) {
@@ -58,7 +59,7 @@ PrivateFolder::~PrivateFolder() {
 }
 
 std::string PrivatePrefix(const fs::path& socket) {
-  // Two sockets of one folder share the first word once in 4 billion.
+  // Two sockets of a folder have the same first word with a probability of 1 in 4 billion.
   return std::string(".").append(Hex(Sha256(socket.filename()).front(), 8));
 }
 
@@ -71,7 +72,7 @@ void SweepPrivateFolders(const Folder& parent, const std::string& prefix) {
       RemoveSockets(OpenPrivate(parent / name));
       rmdir((parent / name).c_str());
     } catch (const std::system_error&) {
-      // It is somebody else's, or no folder.
+      // It belongs to another user, or is not a folder.
     }
   }
 }

@@ -8,12 +8,12 @@
 
 namespace samehost::internal {
 
-// A new folder beside a socket, which only this user may enter. A socket in it gets the group
-// that one beside it would get. It is removed on destruction, with the sockets in it.
+// A new folder beside a socket that only this user may enter. A socket in it gets the same group as
+// a socket beside it. The destructor removes the folder and the sockets in it.
 class PrivateFolder {
  public:
-  // Creates `<parent>/<prefix><8 random digits>`; the parent must outlive it. Throws
-  // std::system_error, also where someone has put another folder in its place.
+  // Creates `<parent>/<prefix><8 random digits>`. The parent must outlive it. Throws
+  // std::system_error, also if another folder has been put in its place.
   PrivateFolder(const Folder& parent, const std::string& prefix);
   ~PrivateFolder();
   PrivateFolder(const PrivateFolder&) = delete;
@@ -29,14 +29,13 @@ class PrivateFolder {
   const Folder folder_;
 };
 
-// How the names of the private folders of a socket begin.
+// Returns the prefix of the names of the private folders of a socket.
 std::string PrivatePrefix(const std::filesystem::path& socket);
 
-// Eight random hexadecimal digits: one of so many names that nobody can create all of them first.
+// Returns eight random hexadecimal digits. No other user can create all of these names in advance.
 std::string RandomName();
 
-// Removes the private folders that killed servers have left. The caller must hold the lock of the
-// socket.
+// Removes the private folders of killed servers. The caller must hold the lock of the socket.
 void SweepPrivateFolders(const Folder& parent, const std::string& prefix);
 
 }  // namespace samehost::internal

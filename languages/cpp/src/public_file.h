@@ -13,40 +13,41 @@
 
 namespace samehost::internal {
 
-// A name in the folder of a socket under which clients or successors find this process.
+// A public name in the folder of a socket, for clients or for successors.
 class PublicFile {
  public:
-  // The folder must outlive it. The path is for error messages, and gives the name.
+  // The folder must outlive it. The path gives the name, and is used in error messages.
   PublicFile(const Folder& folder, std::filesystem::path path)
       : folder_(folder), path_(std::move(path)) {}
 
   const std::filesystem::path& path() const { return path_; }
 
-  // A path to it in the open folder.
+  // The path through the open folder.
   std::filesystem::path held() const { return folder_ / name(); }
 
   std::filesystem::path name() const { return path_.filename(); }
 
-  // What has the name, if anything; of a link, the link itself.
-  std::optional<struct stat> Look() const;
+  // Returns the status of the file with this name, if it exists. Does not follow a link.
+  std::optional<struct stat> Status() const;
 
   PathState Probe() const { return ProbePath(held(), path_); }
 
-  // Gives the name to a socket of this process. False, and errno, where the system refuses.
+  // Moves a socket of this process to the name. Returns false and sets errno on failure.
   bool Publish(const std::filesystem::path& bound);
 
-  // Whether what is at a path is the socket that was published.
+  // Whether the file at a path is the published socket.
   bool IsOwn(const std::filesystem::path& path) const;
 
-  // Removes the name if the socket still has it. Takes the lock: without it, a successor could
-  // publish between the look and the removal.
+  // Removes the published socket if it still has the name. The caller must hold the lock, because
+  // otherwise a successor could publish between the check and the removal.
   void RemoveIfOwn() const;
 
-  // Gives the socket another name, for Restore. Not every file system has hard links; without one,
-  // the socket may be lost.
+  // Creates a hard link to the socket for RestoreFrom. On a file system without hard links, the
+  // socket may be lost.
   void KeepIn(const PrivateFolder& kept) const;
 
-  // Gives the socket its public name again, unless a live one has it. Takes the lock.
+  // Moves the socket back to its public name, unless a live socket has it. The caller must hold the
+  // lock.
   void RestoreFrom(const PrivateFolder& kept) const;
 
  private:

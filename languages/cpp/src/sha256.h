@@ -7,9 +7,9 @@
 
 namespace samehost::internal {
 
-// The SHA-256 digest of a text (FIPS 180-4), as eight words of which the first is the most
-// significant. It names files, and secures nothing. gRPC is built with OpenSSL or with BoringSSL,
-// and a library that links either would clash with a gRPC that has the other.
+// Returns the SHA-256 digest of a text (FIPS 180-4) as eight words, most significant first. It is
+// used for names of files, not for security. gRPC is built with OpenSSL or BoringSSL, and linking
+// one of them would conflict with a gRPC that uses the other.
 std::array<std::uint32_t, 8> Sha256(std::string text);
 
 }  // namespace samehost::internal

@@ -18,55 +18,57 @@
 
 namespace samehost::internal {
 
-// One server's hold on a path, as PROTOCOL.md has it: claim (construct), bind, publish, serve,
-// withdraw. For use by one thread.
+// The files of a server at a path (PROTOCOL.md): lock, bind, publish, serve, withdraw. Not
+// thread-safe.
 //
-// The socket is bound in a private folder beside the path, which nobody else may enter, is given
-// its mode and group there, and is renamed onto the path when it serves. So whoever finds a file at
-// the path finds one that serves, and never one with a wider mode.
+// The server binds its socket in a private folder beside the path, sets mode and group there, and
+// renames the socket onto the path when it serves. So a socket at the path always has a server and
+// the right mode.
 //
-// All names are relative to folders that are held open. Another user who may write to the folder
-// can replace what is there, but can't make the server change or remove a file of somebody else.
+// All names are relative to open folders. Another user who may write to the folder can replace the
+// files in it, but cannot make the server change or remove other files.
 class SocketFile {
  public:
-  // Locks the path and makes the private folder. Throws what Listen does.
+  // Locks the path and creates the private folder. Throws the errors of Listen.
   SocketFile(const SocketAddress& address, ListenOptions options);
   ~SocketFile() { Withdraw(); }
   SocketFile(const SocketFile&) = delete;
   SocketFile& operator=(const SocketFile&) = delete;
 
-  // Where to bind. Connections that were accepted there keep it as their name.
+  // The path to bind. Accepted connections keep it as their name.
   const std::filesystem::path& private_path() const { return private_path_; }
 
-  // Gives the bound socket its group and mode and renames it onto the path; from now on it is
-  // found, and a predecessor goes. Throws Error where the system refuses one of them, InUseError
-  // where someone has put something at the path since the claim, and CancelledError.
+  // Sets the group and mode of the bound socket, renames it onto the path, and stops a predecessor.
+  // Throws Error if the system refuses a step, InUseError if another file appeared at the path
+  // since it was locked, and CancelledError.
   void Publish();
 
-  // The hand-over to a successor, in handover.cc.
+  // The handover to a successor, in handover.cc.
 
-  // What to poll for something that a successor has to say; -1 where none can come.
+  // The descriptor to poll for a successor; -1 if no successor is possible.
   int successor_descriptor() const;
 
-  // How long to poll at most before the next call of AnswerSuccessor.
-  std::chrono::milliseconds patience() const;
+  // The longest time to poll before the next call of AnswerSuccessor.
+  std::chrono::milliseconds poll_time() const;
 
-  // Takes in what a successor has to say, where there is something to read, and takes the lock
-  // again when it has failed. True where the path is the successor's now.
+  // Handles a message of a successor if the descriptor is readable, and locks the path again if the
+  // successor has failed. Returns whether the successor has taken over the path.
   bool AnswerSuccessor(bool readable);
 
-  // Whether someone has removed the file, or put another in its place, without taking it over.
+  // Whether the socket was removed or replaced without a takeover.
   bool IsLost() const;
 
-  // Removes the path if it is still this server's own, and releases the lock; harmless if repeated.
+  // Removes the socket from the path if it is still there, and releases the lock. Further calls
+  // have no effect.
   void Withdraw();
 
  private:
   void Claim();
   void TakeOver();
   void TakeLock() { lock_.emplace(folder_, path_, options_.owner); }
+  NotSocketError NotASocket(const std::filesystem::path& found) const;
   void RefuseUnlessFree(PathState state) const;
-  void RefuseWhatHasComeSince() const;
+  void RefuseChange() const;
   void MakePrivateFolder();
   void SetGroupAndMode() const;
 
@@ -80,16 +82,17 @@ class SocketFile {
   const std::filesystem::path path_;
   const Folder folder_;
   PublicFile file_;
-  std::optional<PublicFile> control_;  // where successors dial; nothing where there can be none
-  std::optional<struct stat> found_;   // what was at the path before
+  std::optional<PublicFile> control_;  // the socket for successors; empty without takeover
+  std::optional<struct stat> found_;   // the file that was at the path before
   std::filesystem::path private_path_;
-  // Before the lock, to be destroyed after it: a predecessor that hears of it finds the lock free.
+  // Declared before the lock and so destroyed after it: when the predecessor is disconnected, the
+  // lock is free.
   std::optional<Predecessor> predecessor_;
-  std::optional<LockFile> lock_;  // nothing while a successor may have it
-  bool lent_ = false;             // to a successor that has not published yet
-  int failed_tries_ = 0;          // to take the lock again
+  std::optional<LockFile> lock_;  // empty while a successor may hold the lock
+  bool lent_ = false;             // whether a successor may hold the lock and has not published
+  int failed_tries_ = 0;          // to lock the path again
   std::optional<PrivateFolder> private_;
-  std::optional<PrivateFolder> kept_;  // with other names of the sockets, while the lock is lent
+  std::optional<PrivateFolder> kept_;  // holds further names of the sockets while lent_
   std::optional<Successors> successors_;
 };
 

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "file_descriptor.h"
+#include "messages.h"
 #include "samehost/error.h"
 #include "text.h"
 
 namespace samehost::internal {
 namespace {
 
-// Calls connect(2) or bind(2), which take a path alike.
+// Calls connect(2) or bind(2) with a path.
 int Call(int (*function)(int, const sockaddr*, socklen_t), int socket,
          const std::filesystem::path& path) {
   if (path.native().size() > kMaxPathBytes) return errno = ENAMETOOLONG;
@@ -35,17 +36,18 @@ PathState ProbePath(const SocketAddress& address) {
   return ProbePath(address.path(), address.path());
 }
 
-PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& shown) {
+PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& public_path) {
+  const std::string failure = "cannot check " + public_path.string();
   struct stat found {};
   if (stat(path.c_str(), &found) != 0) {
-    switch (errno) {
+    switch (const int error = errno) {
       case ENOENT:
       case ENOTDIR:
         return PathState::kAbsent;
       case EACCES:
         return PathState::kForbidden;
       default:
-        throw SystemError("cannot look at " + shown.string(), errno, "check the folder it is in");
+        throw MakeError(failure, Reason(error), "check its folder", error);
     }
   }
   if (!S_ISSOCK(found.st_mode)) return PathState::kNotASocket;
@@ -60,11 +62,11 @@ PathState ProbePath(const std::filesystem::path& path, const std::filesystem::pa
     case EPERM:
       return PathState::kForbidden;
     case 0:
-    case EAGAIN:      // its backlog is full, so someone listens
-    case EPROTOTYPE:  // someone has it for another kind of socket
+    case EAGAIN:      // its backlog is full, so a server listens
+    case EPROTOTYPE:  // a socket of another type uses it
       return PathState::kLive;
-    default:  // no descriptor or no memory is left
-      throw SystemError("cannot dial " + shown.string(), error, "let this process open more files");
+    default:  // the system has no free descriptor or memory
+      throw MakeError(failure, Reason(error), kRaiseFileLimit, error);
   }
 }
 
@@ -81,7 +83,7 @@ std::string DescribePermissions(const std::filesystem::path& path) {
   struct stat found {};
   std::filesystem::path visible = path;
   while (stat(visible.c_str(), &found) != 0) {
-    if (visible == visible.parent_path()) return "nothing above " + path.string() + " can be seen";
+    if (visible == visible.parent_path()) return "this process cannot inspect " + path.string();
     visible = visible.parent_path();
   }
   std::vector<gid_t> supplementary(getgroups(0, nullptr));

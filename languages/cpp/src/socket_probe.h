@@ -8,33 +8,32 @@
 
 namespace samehost::internal {
 
-// What is at the path of an address.
 enum class PathState {
-  kAbsent,      // nothing
-  kNotASocket,  // something other than a socket
-  kStale,       // a socket on which nobody listens
-  kForbidden,   // something that this process may not connect to, or look at
-  kLive,        // a socket on which someone listens
+  kAbsent,      // no file
+  kNotASocket,  // another kind of file
+  kStale,       // a socket without a listener
+  kForbidden,   // a file that this process may not connect to or inspect
+  kLive,        // a socket with a listener
 };
 
-// Looks at the path and, where it is a socket, dials it; never waits, never changes anything.
+// Inspects the path and connects to it if it is a socket. Never waits and changes nothing.
 //
-// A socket that is bound but does not listen yet looks stale, as connect(2) gives ECONNREFUSED for
-// both. That is why servers are kept apart by a lock and not by this.
+// A socket that is bound but does not listen yet is reported as stale, because connect(2) returns
+// ECONNREFUSED for both. So only the lock prevents two servers on a path.
 PathState ProbePath(const SocketAddress& address);
 
-// The same of a path that leads through an open folder; errors show the other one.
-PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& shown);
+// Does the same for a path through an open folder. Errors name the public path.
+PathState ProbePath(const std::filesystem::path& path, const std::filesystem::path& public_path);
 
-// connect(2) to a path; 0 or an errno. The path may be longer than a socket's, as one through an
-// open folder can be. Then the file is held open, and dialled by its descriptor.
+// Calls connect(2) with a path and returns 0 or an errno. A path through an open folder may be too
+// long for a socket: then it opens the file and connects to its descriptor.
 int Connect(int socket, const std::filesystem::path& path);
 
-// bind(2) to a path, which must be as short as a socket's; 0 or an errno.
+// Calls bind(2) with a path and returns 0 or an errno.
 int Bind(int socket, const std::filesystem::path& path);
 
-// Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who
-// asks.
+// Describes the owner, group and mode of a path, and the user and groups of this process. If it
+// cannot inspect the path, it describes the nearest folder above.
 std::string DescribePermissions(const std::filesystem::path& path);
 
 }  // namespace samehost::internal

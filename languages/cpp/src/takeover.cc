@@ -9,10 +9,10 @@
 #include <thread>
 
 #include "json.h"
+#include "messages.h"
 #include "samehost/error.h"
 #include "samehost/socket_address.h"
 #include "socket_probe.h"
-#include "text.h"
 
 namespace samehost::internal {
 namespace {
@@ -20,38 +20,39 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// How long a server may take to release its lock, which takes it less than a millisecond.
+// A server has this long to release its lock. It needs less than a millisecond.
 constexpr std::chrono::seconds kAnswerTime{5};
 
-// How long a successor may be silent without the lock, for which it tries for 2 s.
+// A successor may be silent for this long while it does not hold the lock. It tries to lock for 2
+// s.
 constexpr std::chrono::seconds kSilence{5};
 
-// How long to wait for a descriptor for a successor.
-constexpr milliseconds kDescriptorPace{50};
+// The pause when the process has no free descriptor for a successor.
+constexpr milliseconds kDescriptorInterval{50};
 
-// How often to dial a server whose backlog is full.
-constexpr milliseconds kDialPace{10};
+// The interval at which to connect to a server whose backlog is full.
+constexpr milliseconds kConnectInterval{10};
 
 constexpr std::size_t kMaxLineBytes = 4096;
 
 constexpr char kReleased[] = "released";
 constexpr char kPublished[] = "published";
 
-void Say(int connection, const char* event) {
+void SendEvent(int connection, const char* event) {
   const std::string line = "{\"event\":\"" + std::string(event) + "\"}\n";
-  // Who does not hear it has gone, which the next read says; that must not be a SIGPIPE.
+  // If the other end has closed the connection, the next read fails. No SIGPIPE may be raised.
   send(connection, line.data(), line.size(), MSG_NOSIGNAL);
 }
 
-bool Says(const std::string& line, const char* event) {
+bool IsEvent(const std::string& line, const char* event) {
   const auto message = ParseObject(line);
   if (!message || message->fields_size() != 1) return false;
-  const auto said = message->fields().find("event");
-  return said != message->fields().end() && said->second.string_value() == event;
+  const auto found = message->fields().find("event");
+  return found != message->fields().end() && found->second.string_value() == event;
 }
 
-// Reads once. False, and errno or 0, where the line will not get any longer: it is complete, or too
-// long, or the connection has ended.
+// Reads once and returns whether the line may continue. If not, it is complete or too long, or the
+// connection was closed, and errno has the error or 0.
 bool ReadMore(int connection, std::string& line) {
   std::array<char, kMaxLineBytes> text{};
   errno = 0;
@@ -61,15 +62,14 @@ bool ReadMore(int connection, std::string& line) {
   return line.back() != '\n' && line.size() < kMaxLineBytes;
 }
 
-// Reads a line, or what there is of it until the connection ends or the time is over. Returns 0 or
-// an errno.
+// Reads a line, or less if the connection is closed or the time has passed. Returns 0 or an errno.
 int ReadLine(int connection, steady_clock::time_point end, std::string& line) {
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(end - steady_clock::now());
     pollfd readable{connection, POLLIN, 0};
     const int ready = left.count() > 0 ? poll(&readable, 1, static_cast<int>(left.count())) : 0;
     if (ready == 0) return ETIMEDOUT;
-    // Not where a signal has ended the wait.
+    // A negative number means that a signal interrupted the wait.
     if (ready > 0 && !ReadMore(connection, line)) return errno;
   }
 }
@@ -84,64 +84,66 @@ std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& pa
 
 void ThrowIfCancelled(const std::stop_token& cancel, const std::filesystem::path& path) {
   if (cancel.stop_requested()) {
-    throw CancelledError("listening on " + path.string() + " was cancelled; start it again");
+    throw CannotListen<CancelledError>(path, "the start was cancelled", "start the server again");
   }
 }
 
 Predecessor::Predecessor(const Folder& folder, const std::filesystem::path& path,
                          const std::stop_token& cancel)
     : connection_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-  const std::string failure = path.string() + " can't be taken over: ";
+  const std::string failure = "cannot take over " + path.string();
+  const std::string remedy = "stop its server and start this one";
   const auto control = ControlPath(path);
   if (!control) {
-    throw InUseError(failure + "its name leaves no room for .takeover; stop its server");
+    throw MakeError<InUseError>(failure, "its name leaves no room for .takeover", remedy);
   }
-  const auto unanswered = [&](int error) {
-    return SystemError<InUseError>(failure + "nobody answers at " + control->string(), error,
-                                   "stop its server");
+  const auto no_answer = [&](int error) {
+    return MakeError<InUseError>(
+        failure, "no server answers on " + control->string() + ": " + Reason(error), remedy, error);
   };
-  if (!connection_.valid()) throw unanswered(errno);
-  // Ends a wait for it.
-  const std::stop_callback hang_up(cancel, [this] { shutdown(connection_.get(), SHUT_RDWR); });
+  if (!connection_.valid()) throw no_answer(errno);
+  // A cancellation ends the wait for an answer.
+  const std::stop_callback disconnect(cancel, [this] { shutdown(connection_.get(), SHUT_RDWR); });
   const auto end = steady_clock::now() + kAnswerTime;
   int error = 0;
   while ((error = Connect(connection_.get(), folder / control->filename())) == EAGAIN &&
          steady_clock::now() < end && !cancel.stop_requested()) {
-    std::this_thread::sleep_for(kDialPace);
+    std::this_thread::sleep_for(kConnectInterval);
   }
   ThrowIfCancelled(cancel, path);
-  if (error != 0) throw unanswered(error == EAGAIN ? ETIMEDOUT : error);
+  if (error != 0) throw no_answer(error == EAGAIN ? ETIMEDOUT : error);
   std::string line;
   error = ReadLine(connection_.get(), end, line);
   ThrowIfCancelled(cancel, path);
-  // A server that closes its listener resets the connections that wait there.
-  if (error != 0 && error != ECONNRESET) throw unanswered(error);
-  if (!Says(line, kReleased)) {
-    throw InUseError(failure + "its server goes, or another takes over; try again");
+  // A server that closes its listener resets the waiting connections.
+  if (error != 0 && error != ECONNRESET) throw no_answer(error);
+  if (!IsEvent(line, kReleased)) {
+    throw MakeError<InUseError>(failure, "its server is stopping, or another server is taking over",
+                                "try again");
   }
 }
 
-void Predecessor::TellPublished() const { Say(connection_.get(), kPublished); }
+void Predecessor::SendPublished() const { SendEvent(connection_.get(), kPublished); }
 
-Successors::Successors(const std::filesystem::path& bound, const std::filesystem::path& shown)
+Successors::Successors(const std::filesystem::path& bound, const std::filesystem::path& path)
     : listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-  // For its own user alone: whoever may dial it can make the server go. It listens before it has
-  // its public name, so that a successor never finds it deaf.
+  // Only this user may connect, because a connection can stop the server. The socket listens before
+  // it gets its public name, so that a successor can always connect.
   if (!listener_.valid() || Bind(listener_.get(), bound) != 0 ||
       chmod(bound.c_str(), S_IRUSR | S_IWUSR) != 0 || listen(listener_.get(), SOMAXCONN) != 0) {
-    throw SystemError("cannot listen for a successor at " + shown.string(), errno,
-                      "see whether its disk is full");
+    const int error = errno;
+    throw CannotBind(path, Reason(error), error);
   }
 }
 
-Successors::Said Successors::Hear() {
+Successors::Event Successors::Receive() {
   if (!successor_) return Accept();
-  if (ReadMore(successor_->get(), line_)) return Said::kNothing;
+  if (ReadMore(successor_->get(), line_)) return Event::kNone;
   successor_.reset();
-  return Says(line_, kPublished) ? Said::kPublished : Said::kGoodbye;
+  return IsEvent(line_, kPublished) ? Event::kPublished : Event::kDisconnected;
 }
 
-void Successors::SayReleased() const { Say(successor_->get(), kReleased); }
+void Successors::SendReleased() const { SendEvent(successor_->get(), kReleased); }
 
 bool Successors::IsSilent() {
   if (steady_clock::now() < silent_from_) return false;
@@ -149,18 +151,18 @@ bool Successors::IsSilent() {
   return true;
 }
 
-Successors::Said Successors::Accept() {
+Successors::Event Successors::Accept() {
   const int connection = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
   if (connection >= 0) {
     successor_.emplace(connection);
     line_.clear();
     silent_from_ = steady_clock::now() + kSilence;
-    return Said::kHello;
+    return Event::kConnected;
   }
-  // Whoever waits in the backlog stays there: without a pause, a poll that finds it again and again
-  // would be all that this process does until a descriptor is left.
-  std::this_thread::sleep_for(kDescriptorPace);
-  return Said::kNothing;
+  // The successor stays in the backlog. Without a pause, the owner would poll in a busy loop until
+  // a descriptor is free.
+  std::this_thread::sleep_for(kDescriptorInterval);
+  return Event::kNone;
 }
 
 }  // namespace samehost::internal

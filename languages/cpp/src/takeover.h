@@ -12,71 +12,68 @@
 
 namespace samehost::internal {
 
-// The hand-over of a path from the server that has it to its successor, as PROTOCOL.md has it under
-// Takeover. They talk over a socket beside the path; lines of JSON say what has happened, and a
-// connection that ends says that the other one is gone.
+// The handover of a path from a server to its successor (PROTOCOL.md, Takeover). Both send events
+// as lines of JSON over a control socket beside the path.
 
-// Where the server at a path listens for its successor; nothing where the name would be too long
-// for a socket.
+// Returns the path of the control socket, or nothing if it is too long for a socket.
 std::optional<std::filesystem::path> ControlPath(const std::filesystem::path& path);
 
 // Throws CancelledError if a stop is requested.
 void ThrowIfCancelled(const std::stop_token& cancel, const std::filesystem::path& path);
 
-// The server that has the path, as its successor meets it. Its destruction before TellPublished
-// makes that server take its lock again and serve on.
+// A successor's connection to the running server. If it is destroyed before SendPublished, the
+// running server locks the path again and continues to serve.
 class Predecessor {
  public:
-  // Makes the server release its lock. The folder is that of the path. Throws InUseError where the
-  // server can't be asked, or won't, and CancelledError.
+  // Connects and waits until the server has released its lock. The folder is that of the path.
+  // Throws InUseError if the server does not answer or release its lock, and CancelledError.
   Predecessor(const Folder& folder, const std::filesystem::path& path,
               const std::stop_token& cancel);
 
-  // Says that the path is the successor's now, so that the predecessor drains and goes.
-  void TellPublished() const;
+  // Reports that the successor has published its socket, so that the predecessor drains and stops.
+  void SendPublished() const;
 
  private:
   const FileDescriptor connection_;
 };
 
-// Those who want the path of a server that serves, one at a time. It has no thread: whoever owns it
-// polls, so that the lock never changes hands behind the owner's back.
+// A running server's control socket, which has one successor at a time. It has no thread: its owner
+// polls the descriptor, so the lock changes only in the owner's thread.
 class Successors {
  public:
-  enum class Said {
-    kNothing,    // that matters
-    kHello,      // one has come; it is owed SayReleased
-    kGoodbye,    // it has given up, or died
-    kPublished,  // the path is its own now
+  enum class Event {
+    kNone,
+    kConnected,     // a successor connected and waits for SendReleased
+    kDisconnected,  // it closed the connection, or sent something else
+    kPublished,     // it has published its socket
   };
 
-  // Listens at a path that nobody else can reach yet. Throws Error, which shows the public path,
-  // where the system refuses.
-  Successors(const std::filesystem::path& bound, const std::filesystem::path& shown);
+  // Listens at `bound`, a path in a private folder. Throws Error, which names the public path of
+  // the server.
+  Successors(const std::filesystem::path& bound, const std::filesystem::path& path);
 
-  // What to poll for something to read.
+  // The descriptor to poll for reading.
   int descriptor() const { return successor_ ? successor_->get() : listener_.get(); }
 
-  // Whether one has come, and is still there.
-  bool HasOne() const { return successor_.has_value(); }
+  bool HasSuccessor() const { return successor_.has_value(); }
 
-  // Takes in what there is to read. Where no descriptor is left for a connection, it pauses.
-  Said Hear();
+  // Accepts a successor, or reads from it. Sleeps briefly if the process has no free descriptor.
+  Event Receive();
 
-  void SayReleased() const;
+  void SendReleased() const;
 
-  // Whether the one that has come says nothing; true at most every 5 s.
+  // Whether the successor has sent nothing for 5 s. Returns true once every 5 s.
   bool IsSilent();
 
-  void HangUp() { successor_.reset(); }
+  void Disconnect() { successor_.reset(); }
 
  private:
-  Said Accept();
+  Event Accept();
 
   const FileDescriptor listener_;
   std::optional<FileDescriptor> successor_;
-  std::string line_;                                   // as far as the successor has said it
-  std::chrono::steady_clock::time_point silent_from_;  // unless it says something before
+  std::string line_;  // the part of the line that has arrived
+  std::chrono::steady_clock::time_point silent_from_;
 };
 
 }  // namespace samehost::internal

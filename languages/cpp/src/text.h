@@ -4,18 +4,8 @@
 #include <iomanip>
 #include <sstream>
 #include <string>
-#include <system_error>
-
-#include "samehost/error.h"
 
 namespace samehost::internal {
-
-// An error that says what failed, what the system returned (an errno), and the remedy.
-template <typename Kind = Error>
-Kind SystemError(const std::string& failure, int error, const std::string& remedy) {
-  const std::error_code code(error, std::generic_category());
-  return Kind(failure + ": " + code.message() + "; " + remedy, code);
-}
 
 inline std::string Digits(std::ios_base& (*base)(std::ios_base&), unsigned number, int width) {
   std::ostringstream text;

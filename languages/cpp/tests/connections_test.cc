@@ -24,21 +24,21 @@ using namespace std::chrono_literals;
 using Owned = std::unique_ptr<FileDescriptor>;
 
 Owned Valid(int descriptor) {
-  if (descriptor < 0) throw Error("the system refused a descriptor");
+  if (descriptor < 0) throw Error("cannot open a descriptor");
   return std::make_unique<FileDescriptor>(descriptor);
 }
 
 Owned Listening(const fs::path& path) {
   auto listener = Valid(socket(AF_UNIX, SOCK_STREAM, 0));
   if (Bind(listener->get(), path) != 0 || listen(listener->get(), 1) != 0) {
-    throw Error("cannot listen at " + path.string());
+    throw Error("cannot listen on " + path.string());
   }
   return listener;
 }
 
-Owned Dialling(const fs::path& path) {
+Owned Connected(const fs::path& path) {
   auto client = Valid(socket(AF_UNIX, SOCK_STREAM, 0));
-  if (Connect(client->get(), path) != 0) throw Error("cannot dial " + path.string());
+  if (Connect(client->get(), path) != 0) throw Error("cannot connect to " + path.string());
   return client;
 }
 
@@ -48,26 +48,26 @@ Owned Accepted(const FileDescriptor& listener) {
 
 class ConnectionsTest : public ::testing::Test {
  protected:
-  // In a file with a name that is not ASCII.
+  // The name is not ASCII.
   fs::path path() const { return folder_.path() / "größer.sock"; }
 
   const TemporaryFolder folder_;
   const Owned listener_ = Listening(path());
 };
 
-TEST_F(ConnectionsTest, AListenerAloneHasNone) { EXPECT_FALSE(HasClient(path())); }
+TEST_F(ConnectionsTest, AListenerHasNoClient) { EXPECT_FALSE(HasClient(path())); }
 
-TEST_F(ConnectionsTest, OneThatWaitsInTheQueueCounts) {
-  auto client = Dialling(path());
+TEST_F(ConnectionsTest, FindsAWaitingConnection) {
+  auto client = Connected(path());
   EXPECT_TRUE(HasClient(path()));
   client.reset();
-  EXPECT_TRUE(HasClient(path())) << "its server has still to find that it has gone";
+  EXPECT_TRUE(HasClient(path())) << "the server has not accepted it yet";
   Accepted(*listener_);
   EXPECT_FALSE(HasClient(path()));
 }
 
-TEST_F(ConnectionsTest, AnAcceptedOneCountsByTheNameThatWasBound) {
-  const auto client = Dialling(path());
+TEST_F(ConnectionsTest, FindsAnAcceptedConnectionByTheBoundName) {
+  const auto client = Connected(path());
   auto connection = Accepted(*listener_);
   fs::rename(path(), folder_.path() / "public.sock");
   EXPECT_TRUE(HasClient(path()));
@@ -76,51 +76,51 @@ TEST_F(ConnectionsTest, AnAcceptedOneCountsByTheNameThatWasBound) {
   EXPECT_FALSE(HasClient(path()));
 }
 
-TEST_F(ConnectionsTest, ThoseOfOtherSocketsDoNotCount) {
+TEST_F(ConnectionsTest, IgnoresConnectionsOfOtherSockets) {
   const fs::path other = path().string() + "2";
   const auto listener = Listening(other);
-  const auto client = Dialling(other);
+  const auto client = Connected(other);
   EXPECT_FALSE(HasClient(path()));
   const auto connection = Accepted(*listener);
   EXPECT_TRUE(HasClient(other));
   EXPECT_FALSE(HasClient(path()));
 }
 
-TEST_F(ConnectionsTest, TheLongestNameIsReadWhole) {
+TEST_F(ConnectionsTest, ReadsTheLongestName) {
   const fs::path longest = path().string().append(kMaxPathBytes - path().string().size(), 'x');
   const auto listener = Listening(longest);
   EXPECT_FALSE(HasClient(longest));
-  const auto client = Dialling(longest);
+  const auto client = Connected(longest);
   const auto connection = Accepted(*listener);
   EXPECT_TRUE(HasClient(longest));
 }
 
-TEST_F(ConnectionsTest, IsNotAwaitedWhereThereIsNone) {
-  const auto begun = steady_clock::now();
-  AwaitNoClient(path(), 60s);
-  EXPECT_LT(steady_clock::now() - begun, 1s) << "it takes 10 ms";
+TEST_F(ConnectionsTest, WaitReturnsAtOnceWithoutAClient) {
+  const auto started = steady_clock::now();
+  WaitForNoClient(path(), 60s);
+  EXPECT_LT(steady_clock::now() - started, 1s) << "expected 10 ms";
 }
 
-TEST_F(ConnectionsTest, IsAwaitedUntilItHasGone) {
-  const auto client = Dialling(path());
+TEST_F(ConnectionsTest, WaitsUntilTheClientDisconnects) {
+  const auto client = Connected(path());
   auto connection = Accepted(*listener_);
-  const auto begun = steady_clock::now();
+  const auto started = steady_clock::now();
   std::thread server([&] {
     std::this_thread::sleep_for(100ms);
     connection.reset();
   });
-  AwaitNoClient(path(), 60s);
-  EXPECT_GE(steady_clock::now() - begun, 100ms);
-  EXPECT_LT(steady_clock::now() - begun, 10s);
+  WaitForNoClient(path(), 60s);
+  EXPECT_GE(steady_clock::now() - started, 100ms);
+  EXPECT_LT(steady_clock::now() - started, 10s);
   server.join();
 }
 
-TEST_F(ConnectionsTest, IsAwaitedNoLongerThanAllowed) {
-  const auto client = Dialling(path());
-  const auto begun = steady_clock::now();
-  AwaitNoClient(path(), 100ms);
-  EXPECT_GE(steady_clock::now() - begun, 100ms);
-  EXPECT_LT(steady_clock::now() - begun, 10s);
+TEST_F(ConnectionsTest, WaitsNoLongerThanTheLimit) {
+  const auto client = Connected(path());
+  const auto started = steady_clock::now();
+  WaitForNoClient(path(), 100ms);
+  EXPECT_GE(steady_clock::now() - started, 100ms);
+  EXPECT_LT(steady_clock::now() - started, 10s);
 }
 
 }  // namespace

@@ -20,18 +20,18 @@ class DiagnoseTest : public ::testing::Test {
   const internal::FileDescriptor listener_{socket(AF_UNIX, SOCK_STREAM, 0)};
 };
 
-TEST_F(DiagnoseTest, FindsNoServerWhereThereIsNoFileOrAStaleOne) {
+TEST_F(DiagnoseTest, ThrowsNoServerErrorForAMissingOrStaleSocket) {
   EXPECT_THROW(Diagnose(address_), NoServerError);
   ASSERT_EQ(internal::Bind(listener_.get(), address_.path()), 0);
   EXPECT_THROW(Diagnose(address_), NoServerError);
 }
 
-TEST_F(DiagnoseTest, FindsThatAFileIsNoSocket) {
+TEST_F(DiagnoseTest, ThrowsNotSocketErrorForAFile) {
   std::ofstream(address_.path()).flush();
   EXPECT_THROW(Diagnose(address_), NotSocketError);
 }
 
-TEST_F(DiagnoseTest, FindsThatAServerSaysNothing) {
+TEST_F(DiagnoseTest, ThrowsNotGrpcErrorForASilentServer) {
   ASSERT_EQ(internal::Bind(listener_.get(), address_.path()), 0);
   ASSERT_EQ(listen(listener_.get(), 1), 0);
   EXPECT_NO_THROW(Probe(address_));

@@ -14,13 +14,13 @@
 namespace samehost {
 namespace {
 
-// See library.h for what it costs to stop gRPC.
-TEST(DialTest, GrpcOutlivesTheLastChannel) {
+// library.h explains why gRPC must not shut down.
+TEST(DialTest, GrpcStaysInitializedAfterTheLastChannel) {
   Dial("/nowhere/server.sock").reset();
   EXPECT_TRUE(grpc_is_initialized());
 }
 
-// Knows no method, and remembers what :authority a call had.
+// Has no method and records the :authority of each call.
 class AuthorityService final : public grpc::CallbackGenericService {
  public:
   grpc::ServerGenericBidiReactor* CreateReactor(
@@ -44,7 +44,7 @@ void Call(const std::shared_ptr<grpc::Channel>& channel) {
   done.get_future().wait();
 }
 
-TEST(DialTest, SendsLocalhostAsAuthorityUnlessItIsReplaced) {
+TEST(DialTest, SendsLocalhostAsAuthorityByDefault) {
   const TemporaryFolder folder;
   const SocketAddress address(folder.path() / "server.sock");
   AuthorityService service;

@@ -29,7 +29,7 @@ class PrivateFolderTest : public ::testing::Test {
     ASSERT_EQ(Bind(bound.get(), path), 0);
   }
 
-  // A folder that a killed server may have left, with a socket in it.
+  // Creates a folder with a socket, as a killed server leaves it.
   fs::path Leave(const std::string& name, fs::perms mode) const {
     const fs::path left = temporary_.path() / name;
     fs::create_directory(left);
@@ -42,7 +42,7 @@ class PrivateFolderTest : public ::testing::Test {
   const Folder parent_{temporary_.path()};
 };
 
-TEST_F(PrivateFolderTest, IsThisUsersAloneWhateverTheUmaskIs) {
+TEST_F(PrivateFolderTest, HasMode0700WithAnyUmask) {
   const mode_t before = umask(0777);
   const PrivateFolder folder(parent_, ".prefix");
   umask(before);
@@ -50,7 +50,7 @@ TEST_F(PrivateFolderTest, IsThisUsersAloneWhateverTheUmaskIs) {
   EXPECT_THAT(parent_.Names(), ElementsAre(StartsWith(".prefix")));
 }
 
-TEST_F(PrivateFolderTest, KeepsTheGroupOfASetGidFolderWhateverTheUmaskIs) {
+TEST_F(PrivateFolderTest, KeepsTheSetGidBitWithAnyUmask) {
   fs::permissions(temporary_.path(), fs::perms::set_gid, fs::perm_options::add);
   for (const mode_t mask : {0000, 0777}) {
     const mode_t before = umask(mask);
@@ -60,7 +60,7 @@ TEST_F(PrivateFolderTest, KeepsTheGroupOfASetGidFolderWhateverTheUmaskIs) {
   }
 }
 
-TEST_F(PrivateFolderTest, GoesWithTheSocketsInIt) {
+TEST_F(PrivateFolderTest, IsRemovedWithItsSockets) {
   {
     const PrivateFolder folder(parent_, ".prefix");
     BindSocket(folder / "socket");
@@ -68,7 +68,7 @@ TEST_F(PrivateFolderTest, GoesWithTheSocketsInIt) {
   EXPECT_THAT(parent_.Names(), IsEmpty());
 }
 
-TEST_F(PrivateFolderTest, StaysWhatItIsWhenAnotherFolderTakesItsPlace) {
+TEST_F(PrivateFolderTest, StaysTheSameWhenAnotherFolderTakesItsPlace) {
   const TemporaryFolder victim;
   {
     const PrivateFolder folder(parent_, ".prefix");

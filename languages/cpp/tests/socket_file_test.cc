@@ -27,6 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
@@ -35,8 +36,8 @@ class SocketFileTest : public ::testing::Test {
   SocketAddress address() const { return SocketAddress(path()); }
   std::string path() const { return folder_.path() / name_; }
 
-  // Takes a name with which the path and the suffix are as long as a socket's path may be.
-  void TakeTheLongestName(const std::string& suffix) {
+  // Uses a name so long that the path with the suffix has the longest length of a socket.
+  void UseTheLongestName(const std::string& suffix) {
     const std::size_t taken = folder_.path().string().size() + std::string("/").size();
     name_ = std::string(kMaxPathBytes - taken - suffix.size(), 's');
   }
@@ -53,15 +54,15 @@ class SocketFileTest : public ::testing::Test {
     ASSERT_EQ(listen(socket, 1), 0);
   }
 
-  std::string Refusal() const { return Refusal(options_); }
-
-  std::string Refusal(const ListenOptions& options) const {
+  // Fails unless a new server throws this kind of error with the path and the fragment.
+  template <typename Kind>
+  void ExpectRefusal(const std::string& fragment = "") const {
     try {
-      SocketFile(address(), options);
-    } catch (const Error& error) {
-      return error.what();
+      SocketFile(address(), options_);
+      ADD_FAILURE() << "the server was not refused";
+    } catch (const Kind& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr(path()), HasSubstr(fragment)));
     }
-    return "not refused";
   }
 
   void Serve(SocketFile& file) const {
@@ -69,18 +70,19 @@ class SocketFileTest : public ::testing::Test {
     file.Publish();
   }
 
-  // Waits for a successor to say something, as long as a server may.
+  // Waits for a successor and answers it once, as a server does.
   static bool AnswerNext(SocketFile& file) {
     pollfd successor{file.successor_descriptor(), POLLIN, 0};
-    poll(&successor, 1, static_cast<int>(file.patience().count()));
+    poll(&successor, 1, static_cast<int>(file.poll_time().count()));
     return file.AnswerSuccessor(successor.revents != 0);
   }
 
-  // Answers until the lock is held or free.
+  // Answers until the lock is held, or until it is free.
   void AnswerUntil(SocketFile& file, bool locked) const {
     const auto end = std::chrono::steady_clock::now() + 20s;
     while (IsLocked() != locked) {
-      if (std::chrono::steady_clock::now() > end) throw Error("the lock does not change hands");
+      if (std::chrono::steady_clock::now() > end)
+        throw Error(locked ? "the lock is still free" : "the lock is still held");
       EXPECT_FALSE(AnswerNext(file));
     }
   }
@@ -90,15 +92,15 @@ class SocketFileTest : public ::testing::Test {
     return flock(lock.get(), LOCK_EX | LOCK_NB) != 0;
   }
 
-  // A successor that has taken nothing yet.
-  FileDescriptor Dial() const {
+  // Connects as a successor.
+  FileDescriptor ConnectSuccessor() const {
     FileDescriptor successor(socket(AF_UNIX, SOCK_STREAM, 0));
     EXPECT_EQ(Connect(successor.get(), path() + ".takeover"), 0);
     return successor;
   }
 
-  // A successor that takes over meanwhile.
-  std::future<std::unique_ptr<SocketFile>> Succeed() const {
+  // Starts a successor that takes over in another thread.
+  std::future<std::unique_ptr<SocketFile>> StartTakeover() const {
     return std::async(std::launch::async, [this] {
       auto successor = std::make_unique<SocketFile>(
           address(), ListenOptions{.owner = "test", .take_over = true});
@@ -114,7 +116,7 @@ class SocketFileTest : public ::testing::Test {
     BindAndListen(killed.get(), path);
   }
 
-  // Its path is shorter than /proc/self/fd/3, so that one through the open folder is longer.
+  // The path is shorter than /proc/self/fd/3, so that a path through the open folder is longer.
   const TemporaryFolder folder_{"s"};
   const ListenOptions options_{.owner = "test", .allow_takeover = true};
   std::string name_ = "server.sock";
@@ -134,7 +136,7 @@ TEST_F(SocketFileTest, PublishesWithItsModeAndLeavesOnlyTheLock) {
   EXPECT_THAT(Names(), UnorderedElementsAre("server.sock.lock"));
 }
 
-TEST_F(SocketFileTest, ReplacesAStaleSocketAndWhatAKilledServerLeft) {
+TEST_F(SocketFileTest, ReplacesTheFilesOfAKilledServer) {
   MakeStale(path());
   const fs::path left = folder_.path() / (PrivatePrefix(path()) + "00000000");
   fs::create_directory(left);
@@ -147,18 +149,18 @@ TEST_F(SocketFileTest, ReplacesAStaleSocketAndWhatAKilledServerLeft) {
   EXPECT_FALSE(fs::exists(left));
 }
 
-TEST_F(SocketFileTest, RefusesWhatWasPutAtThePathSinceItLooked) {
+TEST_F(SocketFileTest, RefusesAFileThatAppearedDuringTheStart) {
   MakeStale(path());
   SocketFile file(address(), options_);
   BindAndListen(listener_.get(), file.private_path());
   fs::remove(path());
-  MakeStale(path());  // often with the same inode
-  EXPECT_THROW(file.Publish(), Error);
+  MakeStale(path());  // often gets the same inode
+  EXPECT_THROW(file.Publish(), InUseError);
   file.Withdraw();
   EXPECT_THAT(Names(), UnorderedElementsAre("server.sock", "server.sock.lock"));
 }
 
-TEST_F(SocketFileTest, PublishesWhereAStaleSocketHasGoneSinceItLooked) {
+TEST_F(SocketFileTest, PublishesAfterAStaleSocketWasRemoved) {
   MakeStale(path());
   SocketFile file(address(), options_);
   fs::remove(path());
@@ -168,17 +170,16 @@ TEST_F(SocketFileTest, PublishesWhereAStaleSocketHasGoneSinceItLooked) {
 
 TEST_F(SocketFileTest, RefusesAFolderThatEveryUserMayWriteToUnlessItIsTrusted) {
   fs::permissions(folder_.path(), fs::perms::all);
-  EXPECT_THAT(Refusal(), HasSubstr("every user can replace the socket " + path()));
+  ExpectRefusal<UnsafeFolderError>();
   EXPECT_THAT(Names(), UnorderedElementsAre());
-  std::string warned;
-  EXPECT_EQ(Refusal({.trust_folder = true, .on_warning = [&](auto& text) { warned = text; }}),
-            "not refused");
-  EXPECT_THAT(warned, HasSubstr("every user can replace the socket " + path()));
+  std::string warning;
+  SocketFile(address(), {.trust_folder = true, .on_warning = [&](auto& text) { warning = text; }});
+  EXPECT_THAT(warning, HasSubstr(path()));
   fs::permissions(folder_.path(), fs::perms::all | fs::perms::sticky_bit);
-  EXPECT_EQ(Refusal(), "not refused");
+  SocketFile(address(), options_);
 }
 
-TEST_F(SocketFileTest, ServesInTheFolderThatItOpenedWhereverThatIsMoved) {
+TEST_F(SocketFileTest, ServesInTheOpenFolderAfterItWasMoved) {
   SocketFile file(address(), options_);
   const fs::path moved = folder_.path().string() + "-moved";
   fs::rename(folder_.path(), moved);
@@ -193,31 +194,31 @@ TEST_F(SocketFileTest, ServesInTheFolderThatItOpenedWhereverThatIsMoved) {
 
 TEST_F(SocketFileTest, RefusesALockedPath) {
   const SocketFile file(address(), options_);
-  EXPECT_THAT(Refusal(), HasSubstr(path() + " has a server already: test, process "));
+  ExpectRefusal<InUseError>("test, process ");
 }
 
 TEST_F(SocketFileTest, RefusesALivePathWithoutALock) {
   BindAndListen(listener_.get(), path());
-  EXPECT_THAT(Refusal(), HasSubstr("someone answers there without holding"));
+  ExpectRefusal<InUseError>("does not hold");
   EXPECT_EQ(ProbePath(address()), PathState::kLive);
 }
 
-TEST_F(SocketFileTest, RefusesWhatIsNoSocket) {
+TEST_F(SocketFileTest, RefusesAFileThatIsNotASocket) {
   std::ofstream(path()) << "dear diary";
-  EXPECT_THAT(Refusal(), HasSubstr("is not a socket"));
+  ExpectRefusal<NotSocketError>();
   EXPECT_TRUE(fs::is_regular_file(path()));
 }
 
-TEST_F(SocketFileTest, RefusesALockFileThatIsSomebodysData) {
+TEST_F(SocketFileTest, RefusesALockFileWithOtherData) {
   std::ofstream(path() + ".lock") << "versions = 1\n";
-  EXPECT_THAT(Refusal(), HasSubstr("holds something else"));
+  ExpectRefusal<LockFileError>("data");
   EXPECT_EQ(fs::file_size(path() + ".lock"), 13);
 }
 
 TEST_F(SocketFileTest, SetsTheModeOfALockFileThatOthersMayOpen) {
   std::ofstream(path() + ".lock").flush();
   fs::permissions(path() + ".lock", fs::perms::all);
-  EXPECT_EQ(Refusal(), "not refused");
+  SocketFile(address(), options_);
   EXPECT_EQ(fs::status(path() + ".lock").permissions(),
             fs::perms::owner_read | fs::perms::owner_write);
 }
@@ -227,17 +228,17 @@ TEST_F(SocketFileTest, RefusesALockFileThatIsNotARegularFileWithOneName) {
   const fs::path other = folder_.path() / "other";
   std::ofstream(other).flush();
   fs::create_symlink(other, lock);
-  EXPECT_THAT(Refusal(), HasSubstr("not a regular file with one name"));
+  ExpectRefusal<LockFileError>("regular");
   fs::remove(lock);
   fs::create_hard_link(other, lock);
-  EXPECT_THAT(Refusal(), HasSubstr("not a regular file with one name"));
+  ExpectRefusal<LockFileError>("regular");
   fs::remove(lock);
   ASSERT_EQ(mkfifo(lock.c_str(), 0600), 0);
-  EXPECT_THAT(Refusal(), HasSubstr("not a regular file with one name"));
+  ExpectRefusal<LockFileError>("regular");
   EXPECT_EQ(fs::file_size(other), 0);
 }
 
-TEST_F(SocketFileTest, LeavesAloneWhatHasTakenItsPlace) {
+TEST_F(SocketFileTest, KeepsAFileThatReplacedItsSocket) {
   SocketFile file(address(), options_);
   Serve(file);
   fs::remove(path());
@@ -246,7 +247,7 @@ TEST_F(SocketFileTest, LeavesAloneWhatHasTakenItsPlace) {
   EXPECT_TRUE(fs::is_regular_file(path()));
 }
 
-TEST_F(SocketFileTest, NoticesThatItsFileIsGone) {
+TEST_F(SocketFileTest, NoticesThatItsSocketWasRemoved) {
   SocketFile file(address(), options_);
   Serve(file);
   EXPECT_FALSE(file.IsLost());
@@ -254,53 +255,53 @@ TEST_F(SocketFileTest, NoticesThatItsFileIsGone) {
   EXPECT_TRUE(file.IsLost());
 }
 
-TEST_F(SocketFileTest, HandsThePathOverToASuccessor) {
+TEST_F(SocketFileTest, HandsOverToASuccessor) {
   SocketFile file(address(), options_);
   Serve(file);
-  auto succeeding = Succeed();
+  auto takeover = StartTakeover();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
-  const auto successor = succeeding.get();
+  const auto successor = takeover.get();
   file.Withdraw();
   EXPECT_FALSE(successor->IsLost());
-  EXPECT_THAT(Refusal(), HasSubstr("has a server already"));
+  ExpectRefusal<InUseError>("test, process ");
 }
 
-TEST_F(SocketFileTest, TakesTheLockAgainWhenItsSuccessorGivesUp) {
+TEST_F(SocketFileTest, LocksAgainWhenItsSuccessorDisconnects) {
   SocketFile file(address(), options_);
   Serve(file);
   {
-    const FileDescriptor successor = Dial();
+    const FileDescriptor successor = ConnectSuccessor();
     AnswerUntil(file, /*locked=*/false);
-    EXPECT_THAT(Refusal(), HasSubstr("without holding"));
+    ExpectRefusal<InUseError>("does not hold");
   }
   AnswerUntil(file, /*locked=*/true);
-  EXPECT_THAT(Refusal(), HasSubstr("has a server already: test, process "));
+  ExpectRefusal<InUseError>("test, process ");
 }
 
-TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatTalksRubbish) {
+TEST_F(SocketFileTest, LocksAgainWhenItsSuccessorSendsInvalidData) {
   SocketFile file(address(), options_);
   Serve(file);
   for (const std::string& rubbish :
        {std::string(4000, '[') + "\n", std::string("\xff\n"), std::string(5000, 'x')}) {
-    const FileDescriptor successor = Dial();
+    const FileDescriptor successor = ConnectSuccessor();
     AnswerUntil(file, /*locked=*/false);
     send(successor.get(), rubbish.data(), rubbish.size(), MSG_NOSIGNAL);
     AnswerUntil(file, /*locked=*/true);
   }
 }
 
-TEST_F(SocketFileTest, TakesTheLockAgainFromASuccessorThatIsSilentWithoutIt) {
+TEST_F(SocketFileTest, LocksAgainWhenItsSuccessorIsSilentAndHoldsNoLock) {
   SocketFile file(address(), options_);
   Serve(file);
-  const FileDescriptor successor = Dial();
+  const FileDescriptor successor = ConnectSuccessor();
   AnswerUntil(file, /*locked=*/false);
   AnswerUntil(file, /*locked=*/true);
 }
 
-TEST_F(SocketFileTest, AnswersASuccessorAsSoonAsADescriptorIsLeftForIt) {
+TEST_F(SocketFileTest, AnswersASuccessorWhenADescriptorIsFree) {
   SocketFile file(address(), options_);
   Serve(file);
-  const FileDescriptor successor = Dial();
+  const FileDescriptor successor = ConnectSuccessor();
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
@@ -311,11 +312,11 @@ TEST_F(SocketFileTest, AnswersASuccessorAsSoonAsADescriptorIsLeftForIt) {
   AnswerUntil(file, /*locked=*/false);
 }
 
-TEST_F(SocketFileTest, TakesItsNamesAgainWhenItsSuccessorDiesWithThem) {
+TEST_F(SocketFileTest, RestoresItsNamesWhenItsSuccessorDies) {
   SocketFile file(address(), options_);
   Serve(file);
   {
-    const FileDescriptor successor = Dial();
+    const FileDescriptor successor = ConnectSuccessor();
     AnswerUntil(file, /*locked=*/false);
     for (const std::string& name : {path(), path() + ".takeover"}) {
       fs::remove(name);
@@ -327,14 +328,14 @@ TEST_F(SocketFileTest, TakesItsNamesAgainWhenItsSuccessorDiesWithThem) {
   EXPECT_FALSE(file.IsLost());
   EXPECT_THAT(Names(),
               UnorderedElementsAre("server.sock", "server.sock.lock", "server.sock.takeover"));
-  const FileDescriptor next = Dial();
+  const FileDescriptor next = ConnectSuccessor();
   AnswerUntil(file, /*locked=*/false);
 }
 
-TEST_F(SocketFileTest, LeavesItsNamesToASuccessorThatHasTheLock) {
+TEST_F(SocketFileTest, KeepsTheNamesOfASuccessorThatHoldsTheLock) {
   SocketFile file(address(), options_);
   Serve(file);
-  const FileDescriptor successor = Dial();
+  const FileDescriptor successor = ConnectSuccessor();
   AnswerUntil(file, /*locked=*/false);
   const FileDescriptor lock(open((path() + ".lock").c_str(), O_RDWR));
   ASSERT_EQ(flock(lock.get(), LOCK_EX | LOCK_NB), 0);
@@ -342,54 +343,55 @@ TEST_F(SocketFileTest, LeavesItsNamesToASuccessorThatHasTheLock) {
   EXPECT_TRUE(fs::exists(path()));
 }
 
-TEST_F(SocketFileTest, RemovesItsNamesWhereASuccessorHasNotTakenTheLock) {
+TEST_F(SocketFileTest, RemovesItsNamesWhenItsSuccessorHoldsNoLock) {
   SocketFile file(address(), options_);
   Serve(file);
-  const FileDescriptor successor = Dial();
+  const FileDescriptor successor = ConnectSuccessor();
   AnswerUntil(file, /*locked=*/false);
   file.Withdraw();
   EXPECT_THAT(Names(), UnorderedElementsAre("server.sock.lock"));
 }
 
-TEST_F(SocketFileTest, TakesOverWhereSomeoneHasRemovedTheLockFile) {
+TEST_F(SocketFileTest, TakesOverWithoutALockFile) {
   SocketFile file(address(), options_);
   Serve(file);
   fs::remove(path() + ".lock");
-  auto succeeding = Succeed();
+  auto takeover = StartTakeover();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
   file.Withdraw();
-  EXPECT_FALSE(succeeding.get()->IsLost());
+  EXPECT_FALSE(takeover.get()->IsLost());
 }
 
-TEST_F(SocketFileTest, AsksALiveServerWithoutHoldingTheLock) {
+TEST_F(SocketFileTest, ConnectsToARunningServerWithoutHoldingTheLock) {
   SocketFile file(address(), options_);
   Serve(file);
   {
-    const FileDescriptor failing = Dial();
+    const FileDescriptor failing = ConnectSuccessor();
     AnswerUntil(file, /*locked=*/false);
   }
-  // The failure is not heard yet: the server takes the lock again before it hears the next one.
-  auto succeeding = Succeed();
+  // The server has not noticed the failure yet. It locks again before it answers the next
+  // successor.
+  auto takeover = StartTakeover();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
   file.Withdraw();
-  EXPECT_FALSE(succeeding.get()->IsLost());
+  EXPECT_FALSE(takeover.get()->IsLost());
 }
 
-TEST_F(SocketFileTest, StopsAskingWhenItIsCancelled) {
+TEST_F(SocketFileTest, StopsWaitingWhenItIsCancelled) {
   SocketFile file(address(), options_);
   Serve(file);
   std::stop_source cancel;
-  auto succeeding = std::async(std::launch::async, [&] {
+  auto takeover = std::async(std::launch::async, [&] {
     SocketFile(address(), {.take_over = true, .cancel = cancel.get_token()});
   });
-  EXPECT_EQ(succeeding.wait_for(100ms), std::future_status::timeout) << "nobody answers it";
+  EXPECT_EQ(takeover.wait_for(100ms), std::future_status::timeout) << "no server answers it";
   cancel.request_stop();
-  EXPECT_THROW(succeeding.get(), CancelledError);
+  EXPECT_THROW(takeover.get(), CancelledError);
 }
 
-TEST_F(SocketFileTest, RefusesAForeignFileWhereItWouldListenForASuccessor) {
+TEST_F(SocketFileTest, RefusesAForeignFileAtTheControlPath) {
   std::ofstream(path() + ".takeover") << "dear diary";
-  EXPECT_THAT(Refusal(), HasSubstr(".takeover is needed to hand"));
+  ExpectRefusal<NotSocketError>(".takeover");
   EXPECT_TRUE(fs::is_regular_file(path() + ".takeover"));
 }
 
@@ -406,7 +408,7 @@ TEST_F(SocketFileTest, ServesAtTheLongestPath) {
 }
 
 TEST_F(SocketFileTest, ReplacesAStaleSocketOfTheLongestName) {
-  TakeTheLongestName("");
+  UseTheLongestName("");
   MakeStale(path());
   SocketFile file(address(), options_);
   Serve(file);
@@ -414,17 +416,17 @@ TEST_F(SocketFileTest, ReplacesAStaleSocketOfTheLongestName) {
 }
 
 TEST_F(SocketFileTest, RefusesALivePathOfTheLongestName) {
-  TakeTheLongestName("");
+  UseTheLongestName("");
   BindAndListen(listener_.get(), path());
-  EXPECT_THAT(Refusal(), HasSubstr("someone answers there without holding"));
+  ExpectRefusal<InUseError>("does not hold");
 }
 
-TEST_F(SocketFileTest, HandsTheLongestNameOverAfterASuccessorDiedWithIt) {
-  TakeTheLongestName(".takeover");
+TEST_F(SocketFileTest, HandsOverTheLongestNameAfterASuccessorDied) {
+  UseTheLongestName(".takeover");
   SocketFile file(address(), options_);
   Serve(file);
   {
-    const FileDescriptor failing = Dial();
+    const FileDescriptor failing = ConnectSuccessor();
     AnswerUntil(file, /*locked=*/false);
     for (const std::string& name : {path(), path() + ".takeover"}) {
       fs::remove(name);
@@ -433,9 +435,9 @@ TEST_F(SocketFileTest, HandsTheLongestNameOverAfterASuccessorDiedWithIt) {
   }
   AnswerUntil(file, /*locked=*/true);
   EXPECT_FALSE(file.IsLost());
-  auto succeeding = Succeed();
+  auto takeover = StartTakeover();
   while (!AnswerNext(file)) EXPECT_FALSE(file.IsLost());
-  const auto successor = succeeding.get();
+  const auto successor = takeover.get();
   file.Withdraw();
   EXPECT_FALSE(successor->IsLost());
 }

@@ -9,7 +9,7 @@
 
 namespace samehost {
 
-// A folder of a test's own, which lasts as long as this.
+// A new folder for a test, which the destructor removes.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(const std::string& prefix = "samehost-") : path_(Make(prefix)) {}
@@ -22,7 +22,7 @@ class TemporaryFolder {
  private:
   static std::filesystem::path Make(const std::string& prefix) {
     std::string name = (std::filesystem::temp_directory_path() / (prefix + "XXXXXX")).string();
-    if (mkdtemp(name.data()) == nullptr) throw Error("cannot make a folder like " + name);
+    if (mkdtemp(name.data()) == nullptr) throw Error("cannot create a folder like " + name);
     return name;
   }
 

@@ -6,16 +6,17 @@
 
 namespace samehost {
 
-// Throws why a gRPC library reports UNAVAILABLE for an address, or returns if a gRPC server
-// answers. It connects, and waits up to 1 s for the server.
+// Finds out why a call to an address fails with UNAVAILABLE. Connects and waits up to 1 s for the
+// server. Returns if a gRPC server answers, and otherwise throws the cause:
 //
-// Throws NoServerError, which a server that starts later cures; NotSocketError; NotGrpcError; and
-// Error where the system refuses, with std::errc::permission_denied if this process may not
-// connect.
+// - NoServerError: no server listens. A server that starts later resolves it.
+// - NotSocketError: the path is not a socket.
+// - NotGrpcError: the server does not speak HTTP/2.
+// - Error: the system refuses access. The code is std::errc::permission_denied if this process may
+//   not connect.
 void Diagnose(const SocketAddress& address);
 
-// Does what Diagnose does, but does not ask whether the server speaks gRPC: it connects, sends
-// nothing, and never waits.
+// Does the same without the check for HTTP/2: connects, sends nothing and never waits.
 void Probe(const SocketAddress& address);
 
 }  // namespace samehost

@@ -7,55 +7,55 @@
 
 namespace samehost {
 
-// Why something failed: `what` names the path, the cause and the remedy in one line.
+// The base of all errors. The message has the path, the cause and the remedy in one line.
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what, std::error_code code = {})
       : std::runtime_error(what), code_(code) {}
 
-  // What the system returned, such as std::errc::permission_denied; 0 if it returned no error.
+  // The error of the system, such as std::errc::permission_denied; 0 if there was no such error.
   const std::error_code& code() const noexcept { return code_; }
 
  private:
   std::error_code code_;
 };
 
-// The path is relative, too long, or has characters that gRPC libraries do not read alike.
+// The path is relative, is too long or has characters that gRPC libraries read differently.
 class AddressError : public Error {
   using Error::Error;
 };
 
-// Another server has the path.
+// Another server uses the path.
 class InUseError : public Error {
   using Error::Error;
 };
 
-// Every user may replace the socket.
+// Every user can replace the socket.
 class UnsafeFolderError : public Error {
   using Error::Error;
 };
 
-// The lock file has other content, is not a regular file, or another user may lock it.
+// The lock file has other content or is not a regular file, or other users can lock it.
 class LockFileError : public Error {
   using Error::Error;
 };
 
-// Another kind of file is at the path.
+// The path is not a socket.
 class NotSocketError : public Error {
   using Error::Error;
 };
 
-// Nobody listens: there is no socket, or its server is gone.
+// No server listens: the socket does not exist, or its server was killed.
 class NoServerError : public Error {
   using Error::Error;
 };
 
-// A server listens that does not speak HTTP/2.
+// The server does not speak HTTP/2.
 class NotGrpcError : public Error {
   using Error::Error;
 };
 
-// ListenOptions::cancel was set before the server was published.
+// ListenOptions::cancel was requested before clients could connect.
 class CancelledError : public Error {
   using Error::Error;
 };

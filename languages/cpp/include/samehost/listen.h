@@ -12,20 +12,20 @@
 
 namespace samehost {
 
-// A gRPC server on a Unix domain socket, which Listen returns. It is for use by one thread.
+// A running gRPC server on a Unix domain socket. Not thread-safe.
 class Server {
  public:
   Server(Server&&) noexcept;
   Server& operator=(Server&&) noexcept;
-  // Stops without a grace, if it is still running.
+  // Stops with a grace of 0 if the server is still running.
   ~Server();
 
-  // Stops without refusing a call that was already sent. It removes the path, so that a successor
-  // may start; moves connected clients to it; and lets calls in progress finish within the grace.
-  // What is left is cancelled 1.2 s after the grace at the latest.
+  // Stops the server and drops no call that a client has already sent. Removes the path, so that a
+  // successor can start; moves clients to new connections; and lets calls in progress finish within
+  // the grace. Cancels the remaining calls 1.2 s after the grace at the latest.
   //
-  // Then it waits for the handlers, as grpc::Server::Shutdown does: a handler that ignores its
-  // cancellation holds it up. It is harmless if repeated.
+  // Then waits for all handlers, as grpc::Server::Shutdown does, even for a handler that ignores
+  // its cancellation. Further calls have no effect.
   void Stop(std::chrono::milliseconds grace = std::chrono::seconds(5));
 
  private:
@@ -38,12 +38,11 @@ class Server {
   std::unique_ptr<Impl> impl_;
 };
 
-// Starts the server that the builder describes on a Unix domain socket, and returns when clients
-// can connect. The builder needs no port, and its services must outlive the server. The file of a
-// server that was killed is replaced.
+// Starts a server on a Unix domain socket and returns when clients can connect. The builder needs
+// no port. Its services must outlive the server. Replaces the socket of a killed server.
 //
-// Throws InUseError, UnsafeFolderError, LockFileError, NotSocketError, CancelledError, and Error
-// where the system refuses something.
+// Throws InUseError, UnsafeFolderError, LockFileError, NotSocketError and CancelledError, and Error
+// if the system refuses access.
 Server Listen(const SocketAddress& address, grpc::ServerBuilder& builder,
               ListenOptions options = {});
 

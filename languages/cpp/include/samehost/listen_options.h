@@ -11,36 +11,37 @@
 
 namespace samehost {
 
-// How to listen. The defaults listen safely, and do not allow a takeover.
+// Options of Listen.
 //
-// The callbacks run in a thread of the library, on_warning also in that of Listen. They must return
-// soon, must not throw, and must not stop the server: wake the thread that does.
+// The callbacks run in a thread of the library; on_warning also runs in the thread that calls
+// Listen. They must return soon, and must not throw or stop the server. To stop it, wake another
+// thread.
 struct ListenOptions {
-  // The permissions of the socket. Connecting takes write permission (unix(7)).
+  // The permissions of the socket. A client needs write permission to connect (unix(7)).
   mode_t mode = 0660;
-  // The group of the socket. Without it, the system gives one: the process's own or, in a set-gid
-  // folder, the folder's.
+  // The group of the socket. By default, it is the group of the process or, in a set-gid folder,
+  // the group of the folder.
   std::optional<gid_t> group = std::nullopt;
-  // Names this server in the error of a second one; empty means the program's name.
+  // The name of this server in the error of a second one. By default, it is the name of the
+  // program.
   std::string owner = {};
-  // Listens, with a warning, also in a folder that every user may write to.
+  // Listens in a folder that every user may write to, with a warning instead of UnsafeFolderError.
   bool trust_folder = false;
-  // Lets a successor replace this server without losing a call; on_taken_over tells when. The
-  // successor dials `<path>.takeover`. A path of more than 98 bytes leaves no room for that name,
-  // and cannot be taken over.
+  // Lets a successor replace this server without losing a call. on_taken_over reports it. The
+  // successor connects to `<path>.takeover`, so a path of more than 98 bytes cannot be taken over.
   bool allow_takeover = false;
-  // Replaces a running server, which then drains. Implies allow_takeover.
+  // Replaces a running server, which then drains and stops. Implies allow_takeover.
   bool take_over = false;
-  // After which time a client is moved to a new connection, without losing a call; at least 1 ms.
-  // A stop waits for connected clients no longer than 1.3 of it, so a longer age makes it slower.
+  // The time after which a client moves to a new connection without losing a call; at least 1 ms.
+  // Stop waits up to 1.3 times as long for connected clients.
   std::chrono::milliseconds max_connection_age = std::chrono::seconds(1);
-  // Stops a Listen that waits for its predecessor, which may take 7 s.
+  // Cancels a Listen that waits for the running server, which may take 7 s.
   std::stop_token cancel = {};
-  // Receives a line about something that may need a remedy; std::clog does if it is empty.
+  // Receives warnings of one line. By default, they are written to std::clog.
   std::function<void(const std::string&)> on_warning = {};
-  // A successor serves at the path: stop.
+  // Called when a successor serves at the path. This server should stop.
   std::function<void()> on_taken_over = {};
-  // Someone has removed the socket or replaced it: no new client finds this server.
+  // Called when the socket was removed or replaced, so that new clients cannot connect.
   std::function<void()> on_removed = {};
 };
 

@@ -8,21 +8,21 @@
 
 namespace samehost {
 
-// The longest path of a socket in bytes: sun_path of unix(7) has one more, for the final NUL.
+// The longest path of a socket in bytes. sun_path of unix(7) has one more byte for the final NUL.
 inline constexpr std::size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
 
-// Where a server listens: an absolute path of at most kMaxPathBytes.
+// The address of a server: an absolute path of at most kMaxPathBytes.
 class SocketAddress {
  public:
-  // Reads `unix:/absolute/path`, `unix:///absolute/path` or a plain absolute path. Throws
-  // AddressError where it is none, or where gRPC's libraries would not all read it alike. These are
-  // implicit, so that whatever takes an address takes its text.
+  // Parses `unix:/absolute/path`, `unix:///absolute/path` or an absolute path. Throws AddressError
+  // if the text is none of these, or gRPC libraries would read it differently. Implicit, so that a
+  // function with an address parameter accepts a string.
   SocketAddress(const std::string& text);
   SocketAddress(const char* text) : SocketAddress(std::string(text)) {}
 
   const std::filesystem::path& path() const { return path_; }
 
-  // The address as gRPC takes it for a target.
+  // The target for a gRPC channel.
   std::string target() const { return "unix:" + path_.string(); }
 
  private:
