@@ -24,11 +24,11 @@ int main(int argc, char** argv) {
   const std::string path = argc > 1 ? argv[1] : "/tmp/greeter.sock";
   Greeter greeter;
   grpc::ServerBuilder builder;
-  // gRPC removes a socket file that is already there.
+  // gRPC replaces a socket that exists at the path.
   builder.AddListeningPort("unix:" + path, grpc::InsecureServerCredentials());
   builder.RegisterService(&greeter);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (!server) return 1;  // gRPC has logged why
+  if (!server) return 1;  // gRPC has logged the reason
   std::cout << "listening on " << path << std::endl;
   server->Wait();
 }

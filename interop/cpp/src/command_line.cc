@@ -13,10 +13,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A year: longer than anyone waits, and short enough for every clock.
+// A year. Every clock can count that far.
 constexpr double kMaxSeconds = 365 * 86400.0;
 
-// The text as a number in this base, the whole of it.
+// Parses the whole text as a number in a base.
 template <typename Number>
 std::optional<Number> ParseNumber(const std::string& text, int base) {
   Number number{};
@@ -26,46 +26,47 @@ std::optional<Number> ParseNumber(const std::string& text, int base) {
   return number;
 }
 
+CLI::ValidationError Invalid(const std::string& option, const std::string& value,
+                             const std::string& remedy) {
+  return CLI::ValidationError(fmt::format("invalid {}: '{}'; {}", option, value, remedy));
+}
+
 mode_t ParseMode(const std::string& text) {
   const auto mode = ParseNumber<mode_t>(text, 8);
   if (mode && *mode <= 0777) return *mode;
-  throw CLI::ValidationError(
-      "--mode", fmt::format("'{}' is no mode of a socket; give one from 0000 to 0777", text));
+  throw Invalid("--mode", text, "use 0000 to 0777");
 }
 
 gid_t ParseGroup(const std::string& text) {
-  constexpr auto kUnchanged = static_cast<gid_t>(-1);  // what chown(2) takes for no group
+  constexpr auto kUnchanged = static_cast<gid_t>(-1);  // means no group in chown(2)
   if (const auto number = ParseNumber<gid_t>(text, 10); number && *number != kUnchanged) {
     return *number;
   }
   if (const group* const found = getgrnam(text.c_str())) return found->gr_gid;
-  throw CLI::ValidationError(
-      "--group",
-      fmt::format("no group is named '{}' on this machine; create it, or give its number", text));
+  throw Invalid("--group", text, "use the name of a group on this machine, or a number");
 }
 
 milliseconds ParseSeconds(const std::string& option, const std::string& text, double least) {
   double seconds = 0;
-  // Written so that it refuses NaN too.
+  // NaN fails these comparisons, too.
   if (CLI::detail::lexical_cast(text, seconds) && seconds >= least && seconds <= kMaxSeconds) {
     return std::chrono::duration_cast<milliseconds>(std::chrono::duration<double>(seconds));
   }
-  throw CLI::ValidationError(
-      option, fmt::format("'{}' can't be; give seconds from {} to {}", text, least, kMaxSeconds));
+  throw Invalid(option, text, fmt::format("use {} to {} seconds", least, kMaxSeconds));
 }
 
 SocketAddress ParseSocket(const std::string& text) {
   try {
     return SocketAddress(text);
   } catch (const AddressError& error) {
-    throw CLI::ValidationError("--socket", error.what());
+    throw CLI::ValidationError(error.what());
   }
 }
 
-// What is wrong, the remedy and, where the user has given one, for which socket.
+// Returns the error, its remedy and the path of the socket if the command line has one.
 std::string Describe(const CLI::ParseError& error, const CLI::App& app) {
   std::string description = error.what();
-  // What the functions above refuse has a remedy of its own.
+  // The errors of the functions above already have a remedy.
   if (dynamic_cast<const CLI::ValidationError*>(&error) == nullptr) {
     description += fmt::format("; see {} --help", kProgram);
   }
@@ -106,34 +107,34 @@ Command ParseCommandLine(int argc, char** argv) {
       "Permissions of the socket [0660]");
   serve->add_option_function<std::string>(
       "--group", [&](const std::string& text) { options.listen.group = ParseGroup(text); },
-      "Group of the socket, a name or a number [the process's, or a set-gid folder's]");
+      "Group of the socket, by name or number [the group of the process or of a set-gid folder]");
   serve->add_flag("--trust-folder", options.listen.trust_folder,
-                  "Serve, with a warning, also in a folder that every user may write to");
+                  "Serve in a folder that every user may write to, with a warning");
   serve->add_flag("--takeover", options.listen.take_over,
-                  "Take the path over from a server that has it, which drains and goes");
+                  "Replace a running server, which then drains and stops");
   serve
       ->add_option_function<std::string>(
           "--on-removed",
           [&](const std::string& text) {
             options.on_removed = text == "stop" ? OnRemoved::kStop : OnRemoved::kServe;
           },
-          "What to do when someone has removed the socket, serve or stop [serve]")
+          "Whether to serve or stop after the socket was removed or replaced [serve]")
       ->check(CLI::IsMember({"serve", "stop"}));
   serve->add_option_function<std::string>(
       "--grace", [&](const std::string& text) { options.grace = ParseSeconds("--grace", text, 0); },
-      "Seconds that calls have to finish [5]");
+      "Seconds that calls in progress have to finish after a signal [5]");
 
   CLI::App* const greet =
-      add_command("greet", "Make all four kinds of call of Greeter and print what was said");
-  greet->add_option("--name", name, "Who is greeted")->required();
+      add_command("greet", "Make all four kinds of call of Greeter and print their messages");
+  greet->add_option("--name", name, "Name to greet")->required();
   greet->add_option_function<std::string>(
       "--timeout",
       [&](const std::string& text) { timeout = ParseSeconds("--timeout", text, 0.001); },
-      "Seconds that a call may take [5]");
+      "Longest time of each call in seconds [5]");
 
   CLI::App* const interop =
-      add_command("interop", "Run official cases and print a line of JSON for each");
-  interop->add_option("--case", cases, "An official case; may be given again")
+      add_command("interop", "Run official cases and print one line of JSON for each");
+  interop->add_option("--case", cases, "Name of an official case; repeat the option for more")
       ->required()
       ->allow_extra_args(false)
       ->check(CLI::IsMember(CaseNames()));

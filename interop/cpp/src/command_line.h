@@ -12,7 +12,7 @@
 
 namespace samehost::interop {
 
-// The program's name, as its messages begin.
+// The name of the program in help and errors.
 inline constexpr char kProgram[] = "samehost-interop-cpp";
 
 struct ServeCommand {
@@ -33,19 +33,19 @@ struct InteropCommand {
 
 using Command = std::variant<ServeCommand, GreetCommand, InteropCommand>;
 
-// The user asked for help, which `what` has.
+// The command line asks for help. `what` returns the text.
 class HelpRequest : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// The command line asks for what can't be; one line.
+// The command line is invalid. The message is one line.
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// Reads the command line. Throws HelpRequest or UsageError.
+// Parses the command line. Throws HelpRequest and UsageError.
 Command ParseCommandLine(int argc, char** argv);
 
 }  // namespace samehost::interop

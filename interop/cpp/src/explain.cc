@@ -10,15 +10,15 @@ namespace samehost::interop {
 void Explain(const grpc::Status& status, const SocketAddress& address) {
   const std::string details =
       status.error_message().empty() ? "no details" : status.error_message();
-  const bool late = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-  if (late || status.error_code() == grpc::StatusCode::UNAVAILABLE) Diagnose(address);
-  if (late) {
+  const bool timed_out = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  if (timed_out || status.error_code() == grpc::StatusCode::UNAVAILABLE) Diagnose(address);
+  const std::string failure = "the call to " + address.target() + " failed";
+  if (timed_out) {
     throw Error(fmt::format(
-        "no answer from {} before the deadline: {}; give it more time, or see what keeps it",
-        address.target(), details));
+        "{}: no response before the deadline: {}; use a longer timeout or read the server's log",
+        failure, details));
   }
-  throw Error(fmt::format("{} answered {}: {}", address.target(), StatusName(status.error_code()),
-                          details));
+  throw Error(fmt::format("{}: {}: {}", failure, StatusName(status.error_code()), details));
 }
 
 }  // namespace samehost::interop

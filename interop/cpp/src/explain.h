@@ -7,7 +7,7 @@
 
 namespace samehost::interop {
 
-// Throws what a failed call means: why the server can't be reached, or else what it answered.
+// Throws the cause of a failed call: an error of Diagnose, or else the status.
 [[noreturn]] void Explain(const grpc::Status& status, const SocketAddress& address);
 
 }  // namespace samehost::interop

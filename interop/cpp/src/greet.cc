@@ -62,29 +62,30 @@ class Greeter {
     for (const std::string& name : names) {
       GreetTogetherRequest request;
       request.set_name(name);
-      if (!stream->Write(request)) break;  // Finish says why
+      if (!stream->Write(request)) break;  // Finish returns the error
     }
     stream->WritesDone();
     Check(stream->Finish());
     return {"GreetTogether", names, {response.message()}};
   }
 
-  // What is said next depends on what was heard.
+  // Each request uses the response to the request before.
   Exchange Converse(const std::string& name) const {
     grpc::ClientContext context;
     Prepare(context);
     Exchange exchange{"Converse", {}, {}};
     const auto stream = stub_->Converse(&context);
-    const auto say = [&](const std::string& text) {
+    const auto send = [&](const std::string& text) {
       ConverseRequest request;
       request.set_text(text);
       ConverseResponse response;
-      if (!stream->Write(request) || !stream->Read(&response)) return false;  // Finish says why
+      if (!stream->Write(request) || !stream->Read(&response))
+        return false;  // Finish returns the error
       exchange.sent.push_back(text);
       exchange.received.push_back(response.text());
       return true;
     };
-    if (say(name + " here.") && say("I heard: " + exchange.received.back())) say("Goodbye!");
+    if (send(name + " here.") && send("I heard: " + exchange.received.back())) send("Goodbye!");
     stream->WritesDone();
     Check(stream->Finish());
     return exchange;
@@ -109,12 +110,12 @@ class Greeter {
 }  // namespace
 
 void Greet(const SocketAddress& address, const std::string& name, std::chrono::milliseconds timeout,
-           const std::function<void(const Exchange&)>& say) {
+           const std::function<void(const Exchange&)>& print) {
   const Greeter greeter(address, timeout);
-  say(greeter.Greet(name));
-  say(greeter.GreetInLanguages(name));
-  say(greeter.GreetTogether({name, "Grace", "Edsger"}));
-  say(greeter.Converse(name));
+  print(greeter.Greet(name));
+  print(greeter.GreetInLanguages(name));
+  print(greeter.GreetTogether({name, "Grace", "Edsger"}));
+  print(greeter.Converse(name));
 }
 
 }  // namespace samehost::interop

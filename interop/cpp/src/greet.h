@@ -10,17 +10,17 @@
 
 namespace samehost::interop {
 
-// What one call sent and received, in order.
+// The messages of one call in order.
 struct Exchange {
   std::string method;
   std::vector<std::string> sent;
   std::vector<std::string> received;
 };
 
-// Waits for the server, makes all four kinds of call, and says what each sent and received. Each
-// may take as long as `timeout`. Throws Error where no server can be reached, or a call fails.
+// Waits for the server, makes all four kinds of call and prints the messages of each. The timeout
+// limits the wait and each call. Throws Error if no server answers or a call fails.
 void Greet(const SocketAddress& address, const std::string& name, std::chrono::milliseconds timeout,
-           const std::function<void(const Exchange&)>& say);
+           const std::function<void(const Exchange&)>& print);
 
 }  // namespace samehost::interop
 

@@ -53,7 +53,7 @@ const Language* FindLanguage(std::string_view tag) {
   return found == kLanguages.end() ? nullptr : found;
 }
 
-// Code points of UTF-8: bytes that do not continue another one.
+// Counts the code points of UTF-8, which are the bytes that are not continuation bytes.
 std::size_t CountCharacters(std::string_view text) {
   return std::count_if(text.begin(), text.end(),
                        [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; });
@@ -107,12 +107,12 @@ class GreetInLanguagesReactor final : public grpc::ServerWriteReactor<GreetInLan
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::CANCELLED);
     if (next_ == languages_.size()) return Finish(grpc::Status::OK);
-    pause_.Begin(interval_, [this](bool completed) {
+    pause_.Start(interval_, [this](bool completed) {
       completed ? WriteNext() : Finish(grpc::Status::CANCELLED);
     });
   }
 
-  void OnCancel() override { pause_.Cut(); }
+  void OnCancel() override { pause_.Cancel(); }
   void OnDone() override { delete this; }
 
  private:

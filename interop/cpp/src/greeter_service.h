@@ -5,7 +5,7 @@
 
 namespace samehost::interop {
 
-// The example service of the contract, on the callback API: no call holds a thread while it waits.
+// The example service on the callback API. A call blocks no thread while it waits.
 class GreeterService final : public greeter::v1::GreeterService::CallbackService {
  public:
   grpc::ServerUnaryReactor* Greet(grpc::CallbackServerContext* context,

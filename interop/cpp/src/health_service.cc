@@ -9,10 +9,10 @@ namespace samehost::interop {
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
-// Sends the status, and once more when the server ends.
+// Sends the status of a service, and sends it again when the server stops.
 //
-// Whoever takes a watcher out of `watching_` must finish it, and nobody else may: that is how the
-// server's end and the caller's cancellation are kept from finishing it twice.
+// Only the thread that removes a watcher from `watching_` may finish it. So the end of the server
+// and a cancellation cannot both finish it.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheckResponse> {
  public:
   Watcher(HealthService& health, std::string service)
@@ -22,7 +22,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheck
 
   void OnWriteDone(bool ok) override {
     if (ok && Wait()) return;
-    ok ? SayLast() : Finish(grpc::Status::CANCELLED);
+    ok ? SendLast() : Finish(grpc::Status::CANCELLED);
   }
 
   void OnCancel() override {
@@ -36,7 +36,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheck
 
   void OnDone() override { delete this; }
 
-  void SayLast() {
+  void SendLast() {
     const auto first = response_.status();
     response_ = health_.Status(service_);
     if (response_.status() == first) {
@@ -47,7 +47,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheck
   }
 
  private:
-  // False where there is nothing to wait for.
+  // Returns false if the server or the call has ended.
   bool Wait() {
     const std::lock_guard lock(health_.mutex_);
     if (health_.ended_ || cancelled_) return false;
@@ -58,7 +58,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheck
   HealthService& health_;
   const std::string service_;
   HealthCheckResponse response_;
-  bool cancelled_ = false;  // under health_.mutex_
+  bool cancelled_ = false;  // guarded by health_.mutex_
 };
 
 HealthService::HealthService(std::set<std::string> services)
@@ -74,7 +74,7 @@ void HealthService::End() {
     ended_ = true;
     watching.swap(watching_);
   }
-  for (Watcher* watcher : watching) watcher->SayLast();
+  for (Watcher* watcher : watching) watcher->SendLast();
 }
 
 grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* context,
@@ -86,7 +86,7 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
     reactor->Finish(grpc::Status::OK);
   } else {
     reactor->Finish({grpc::StatusCode::NOT_FOUND,
-                     fmt::format("no service '{}' is served here", request->service())});
+                     fmt::format("the server has no service '{}'", request->service())});
   }
   return reactor;
 }

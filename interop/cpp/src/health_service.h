@@ -9,14 +9,14 @@
 
 namespace samehost::interop {
 
-// grpc.health.v1.Health (grpc/grpc doc/health-checking.md). The one that the library brings lets
-// its watches outlast NOT_SERVING, so that a single watcher would cost every stop the whole grace.
+// grpc.health.v1.Health (grpc/grpc doc/health-checking.md). The health service of gRPC does not end
+// a watch after NOT_SERVING, so a single watcher would make every stop wait for the whole grace.
 class HealthService final : public grpc::health::v1::Health::CallbackService {
  public:
-  // Says SERVING of these services, and of the server as a whole.
+  // Reports SERVING for these services and for the server.
   explicit HealthService(std::set<std::string> services);
 
-  // Says NOT_SERVING of everything for good, and ends all watches.
+  // Reports NOT_SERVING for all services from now on, and ends all watches.
   void End();
 
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
@@ -34,8 +34,8 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
 
   const std::set<std::string> services_;
   std::mutex mutex_;
-  bool ended_ = false;           // under mutex_
-  std::set<Watcher*> watching_;  // under mutex_: those with nothing to say before the end
+  bool ended_ = false;           // guarded by mutex_
+  std::set<Watcher*> watching_;  // guarded by mutex_: the watchers that wait for the end
 };
 
 }  // namespace samehost::interop

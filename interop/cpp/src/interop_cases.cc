@@ -8,13 +8,13 @@
 #include <memory>
 #include <mutex>
 
-#include "came_compressed.h"
 #include "interop_checks.h"
 #include "interop_requests.h"
 #include "orca.h"
 #include "samehost/dial.h"
 #include "samehost/interop/orca_service.grpc.pb.h"
 #include "samehost/interop/testing.grpc.pb.h"
+#include "was_compressed.h"
 
 namespace samehost::interop {
 namespace {
@@ -32,20 +32,20 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 using xds::data::orca::v3::OrcaLoadReport;
 
-// How long any call of a case may take, so that nothing hangs; over a socket it takes milliseconds.
+// The deadline of a call, so that no case hangs. A call takes milliseconds.
 constexpr seconds kDeadline{30};
 
-// Each of the 1000 calls of concurrent_large_unary, as all wait for the last.
+// The deadline of the 1000 calls of concurrent_large_unary.
 constexpr seconds kConcurrentDeadline{60};
 
 // The deadline of timeout_on_sleeping_server.
 constexpr milliseconds kShortDeadline{1};
 
-// How long a report out of band may take to arrive; the slowest interop servers send one each
+// The time that a report out of band may take to arrive. The slowest interop servers send one each
 // second.
 constexpr seconds kReportDeadline{10};
 
-// The defaults of the official clients for soak tests; and no failure is allowed.
+// The defaults of the official clients for soak tests. No failure is allowed.
 constexpr int kSoakIterations = 10;
 constexpr seconds kSoakIteration{1};
 
@@ -62,7 +62,7 @@ std::unique_ptr<TestService::Stub> Stub(const SocketAddress& address) {
   return TestService::NewStub(Dial(address));
 }
 
-// A FullDuplexCall whose requests are sent one by one.
+// A FullDuplexCall that sends requests one by one.
 class Duplex {
  public:
   explicit Duplex(const SocketAddress& address, milliseconds timeout = kDeadline)
@@ -71,7 +71,7 @@ class Duplex {
 
   void Send(const StreamingOutputCallRequest& request) {
     if (!stream_) stream_ = stub_->FullDuplexCall(&context);
-    stream_->Write(request);  // where it fails, the next response or the status says why
+    stream_->Write(request);  // if it fails, the next read or the status has the error
   }
 
   void HalfClose() {
@@ -125,9 +125,8 @@ void LargeUnary(const SocketAddress& address) {
   LargeUnary(*Stub(address), requests::Large(), context);
 }
 
-// These are POSTs, which no proxy keeps: no C-core client can mark a request as cacheable any more
-// (grpc/grpc 28922). It is the server's answer, the same for the same request, that makes them
-// equal.
+// Sends POSTs, which no proxy caches, because a C-core client cannot mark a request as cacheable
+// (grpc/grpc 28922). The responses are equal because the server answers equal requests equally.
 void CacheableUnary(const SocketAddress& address) {
   const auto stub = Stub(address);
   const SimpleRequest request = requests::Cacheable();
@@ -162,7 +161,7 @@ void ServerCompressedUnary(const SocketAddress& address) {
   for (const bool compressed : {true, false}) {
     Context context;
     LargeUnary(*stub, requests::LargeResponseCompressed(compressed), context);
-    checks::Equal("compressed flag of the response", CameCompressed(context.c_call()), compressed);
+    checks::Equal("compressed flag of the response", WasCompressed(context.c_call()), compressed);
   }
 }
 
@@ -222,7 +221,7 @@ void ServerCompressedStreaming(const SocketAddress& address) {
     StreamingOutputCallResponse response;
     checks::Output(stream->Read(&response), response,
                    compressed ? requests::kCompressedResponseBytes : requests::kPlainResponseBytes);
-    checks::Equal("compressed flag of the response", CameCompressed(context.c_call()), compressed);
+    checks::Equal("compressed flag of the response", WasCompressed(context.c_call()), compressed);
   }
   StreamingOutputCallResponse response;
   checks::End(stream->Read(&response), response);
@@ -375,10 +374,10 @@ void ConcurrentLargeUnary(const SocketAddress& address) {
                              });
   }
   done.wait();
-  for (const Call& call : calls) checks::Equal("fault of a call", call.fault, "");
+  for (const Call& call : calls) checks::Equal("error of a call", call.fault, "");
 }
 
-// Makes ten times a call in time, and goes on to the next whether or not it fails.
+// Makes a call ten times within a time limit. Continues after a failure.
 template <typename Iteration>
 void Soak(const Iteration& iteration) {
   std::vector<std::string> faults;
@@ -412,7 +411,7 @@ void RpcSoak(const SocketAddress& address) {
 
 void ChannelSoak(const SocketAddress& address) {
   grpc::ChannelArguments arguments;
-  // C-core's channels to one address share their connections otherwise.
+  // By default, C-core shares the connections of channels to one address.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   Soak([&] {
     Context context;
@@ -420,8 +419,8 @@ void ChannelSoak(const SocketAddress& address) {
   });
 }
 
-// Known to fail: C-core gives this trailer to load balancing policies alone, never to the
-// application, and its interface for such policies is not public (gRFC A51).
+// Known to fail, because C-core gives this trailer only to load balancing policies, and its
+// interface for them is not public (gRFC A51).
 void OrcaPerRpc(const SocketAddress& address) {
   Context context;
   SimpleRequest request;
@@ -431,8 +430,8 @@ void OrcaPerRpc(const SocketAddress& address) {
   checks::ReportedWithCall(context);
 }
 
-// Reads reports until this one arrives, after any number of older ones, and in time.
-void AwaitReport(grpc::ClientReader<OrcaLoadReport>& reports, const OrcaLoadReport& expected) {
+// Reads reports until the expected one arrives. Ignores older ones.
+void WaitForReport(grpc::ClientReader<OrcaLoadReport>& reports, const OrcaLoadReport& expected) {
   const auto last = steady_clock::now() + kReportDeadline;
   for (OrcaLoadReport report; reports.Read(&report);) {
     if (checks::Same(report, expected)) return;
@@ -453,7 +452,7 @@ void OrcaOob(const SocketAddress& address) {
   for (const auto& report : requests::ReportsOutOfBand()) {
     duplex.Send(requests::Reporting(report));
     duplex.ExpectResponse(1);
-    AwaitReport(*reports, ToLoadReport(report));
+    WaitForReport(*reports, ToLoadReport(report));
   }
   duplex.HalfClose();
   checks::Ok(duplex.ExpectEnd());

@@ -10,7 +10,7 @@
 
 namespace samehost::interop {
 
-// Runs an official case; throws where it does not go as its description says.
+// Runs an official case. Throws if the result is not as the case describes.
 using InteropCase = void (*)(const SocketAddress& address);
 
 // The official cases by name.

@@ -34,7 +34,7 @@ void Payload(const std::string& what, const grpc::testing::Payload& got, int siz
   Equal("payload type of " + what, long{got.type()}, long{grpc::testing::COMPRESSABLE});
   Equal("payload size of " + what, static_cast<long>(got.body().size()), long{size});
   if (std::any_of(got.body().begin(), got.body().end(), [](char byte) { return byte != '\0'; })) {
-    Fail("payload of " + what, fmt::format("{} zeros", size), "other bytes among them");
+    Fail("payload of " + what, fmt::format("{} zeros", size), "other bytes");
   }
 }
 
@@ -97,8 +97,7 @@ void Large(const SimpleResponse& response) {
 
 void Output(bool received, const StreamingOutputCallResponse& response, int size) {
   if (!received) {
-    Fail("next response of the stream", fmt::format("one of {} bytes", size),
-         "the end of the stream");
+    Fail("next response of the stream", fmt::format("{} bytes", size), "the end of the stream");
   }
   Payload("the response", response.payload(), size);
 }
@@ -116,7 +115,7 @@ void Outputs(const std::vector<StreamingOutputCallResponse>& responses,
 void End(bool received, const StreamingOutputCallResponse& response) {
   if (!received) return;
   Fail("end of the stream", "no response",
-       fmt::format("one of {} bytes", response.payload().body().size()));
+       fmt::format("{} bytes", response.payload().body().size()));
 }
 
 void Echoes(const grpc::ClientContext& context) {
@@ -127,7 +126,7 @@ void Echoes(const grpc::ClientContext& context) {
 void SameServer(const std::vector<std::string>& ids) {
   const std::set<std::string> different(ids.begin(), ids.end());
   if (different.size() == 1 && !different.begin()->empty()) return;
-  Fail(fmt::format("server_id of {} responses", ids.size()), "one that is not empty",
+  Fail(fmt::format("server_id of {} responses", ids.size()), "one value that is not empty",
        fmt::format("{}", different));
 }
 
@@ -136,7 +135,7 @@ void ReportedWithCall(const grpc::ClientContext& context) {
   Equal(fmt::format("number of {} in the trailing metadata", kLoadReportTrailer),
         static_cast<long>(values.size()), 1);
   OrcaLoadReport report;
-  Equal("the load report can be read", report.ParseFromString(values.front()), true);
+  Equal("load report can be parsed", report.ParseFromString(values.front()), true);
   const OrcaLoadReport expected = ToLoadReport(requests::ReportOfCall());
   if (!Same(report, expected)) {
     Fail("load report", expected.ShortDebugString(), report.ShortDebugString());

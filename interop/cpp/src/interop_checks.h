@@ -12,10 +12,11 @@
 #include "samehost/interop/orca_load_report.pb.h"
 #include "samehost/interop/testing.pb.h"
 
-// What the official cases assert. Each failure is one line: expected and got.
+// The assertions of the official cases. Each failure is one line with the expected and the actual
+// value.
 namespace samehost::interop::checks {
 
-// A case that did not go as the description says.
+// The result of a case is not as the case describes.
 class CaseFailure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -26,36 +27,36 @@ void Equal(const std::string& what, long got, long expected);
 void Equal(const std::string& what, const std::string& got, const std::string& expected);
 void Equal(const std::string& what, const std::vector<int>& got, const std::vector<int>& expected);
 
-// A call that ends well.
+// The call succeeded.
 void Ok(const grpc::Status& status);
 
-// A call that ends with this status, and this message where one is given.
+// The call ended with this code and, if one is given, this message.
 void HasStatus(const grpc::Status& status, grpc::StatusCode code,
                const std::optional<std::string>& message = std::nullopt);
 
-// A call that ends with the status that it asked for.
+// The call ended with the status that it requested.
 void HasStatus(const grpc::Status& status, const grpc::testing::EchoStatus& expected);
 
-// The response of large_unary.
+// The response has the payload of large_unary.
 void Large(const grpc::testing::SimpleResponse& response);
 
-// A response of a stream that is there and has a payload of this size.
+// The stream returned a response with a payload of this size.
 void Output(bool received, const grpc::testing::StreamingOutputCallResponse& response, int size);
 
-// A stream with exactly the responses of these sizes, in order.
+// The stream returned exactly the responses of these sizes in order.
 void Outputs(const std::vector<grpc::testing::StreamingOutputCallResponse>& responses,
              const std::vector<int>& sizes);
 
-// The end of a stream.
+// The stream ended.
 void End(bool received, const grpc::testing::StreamingOutputCallResponse& response);
 
-// Both pieces of metadata came back, each once and where it belongs.
+// The server returned the initial and the trailing metadata, each once.
 void Echoes(const grpc::ClientContext& context);
 
-// All calls reached one server, and it has a name.
+// All calls reached the same server, and its id is not empty.
 void SameServer(const std::vector<std::string>& ids);
 
-// The call's trailers have the load report that it asked for.
+// The trailing metadata has the load report that the call requested.
 void ReportedWithCall(const grpc::ClientContext& context);
 
 bool Same(const xds::data::orca::v3::OrcaLoadReport& one,

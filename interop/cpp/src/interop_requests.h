@@ -9,7 +9,7 @@
 #include "samehost/interop/orca_service.pb.h"
 #include "samehost/interop/testing.pb.h"
 
-// What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it.
+// The requests of the official cases (grpc/grpc doc/interop-test-descriptions.md).
 namespace samehost::interop::requests {
 
 inline constexpr int kLargeRequestBytes = 271828;
@@ -25,20 +25,20 @@ inline constexpr int kPlainResponseBytes = 92653;
 using Metadatum = std::pair<std::string, std::string>;
 inline const Metadatum kEchoInitial = {"x-grpc-test-echo-initial", "test_initial_metadata_value"};
 inline const Metadatum kEchoTrailing = {"x-grpc-test-echo-trailing-bin", "\xab\xab\xab"};
-// What cacheable_unary sends along, as some proxies keep nothing for callers on their own host.
+// Metadata of cacheable_unary, because some proxies cache nothing for clients on their own host.
 inline const Metadatum kUserIp = {"x-user-ip", "1.2.3.4"};
 
 inline constexpr int kConcurrentCalls = 1000;
 
-// How many calls must reach the same server, as grpc-go and grpc-java have it; the description
-// names no number.
+// The number of calls that must reach the same server. The description names no number, and grpc-go
+// and grpc-java use this one.
 inline constexpr int kPickFirstCalls = 100;
 
 grpc::testing::SimpleRequest Large();
 grpc::testing::SimpleRequest LargeExpecting(bool compressed);
 grpc::testing::SimpleRequest LargeResponseCompressed(bool compressed);
 
-// A request like no other before: its payload is the time.
+// A unique request: its payload is the current time.
 grpc::testing::SimpleRequest Cacheable();
 
 grpc::testing::EchoStatus Status();
@@ -53,16 +53,16 @@ grpc::testing::StreamingOutputCallRequest OutputWithPayload(int request_size, in
 // The request of server_compressed_streaming.
 grpc::testing::StreamingOutputCallRequest CompressedOutput();
 
-// A request that is never answered, as it asks for nothing.
+// A request that gets no response, because it requests none.
 grpc::testing::StreamingOutputCallRequest Sleeper();
 
 grpc::testing::TestOrcaReport ReportOfCall();
 std::vector<grpc::testing::TestOrcaReport> ReportsOutOfBand();
 
-// A request that sets the report out of band, and for one response that says that it is set.
+// A request that sets the report out of band. Its response confirms that the report is set.
 grpc::testing::StreamingOutputCallRequest Reporting(const grpc::testing::TestOrcaReport& report);
 
-// Asks for the report ten times a second.
+// Requests a report ten times a second.
 xds::service::orca::v3::OrcaLoadReportRequest Listening();
 
 }  // namespace samehost::interop::requests

@@ -12,7 +12,7 @@
 namespace samehost::interop {
 namespace {
 
-// The official cases that this client does not know: they take an account of Google's cloud.
+// The official cases that this client does not implement, because they need a Google Cloud account.
 constexpr std::array kNeedGoogleCredentials = {"compute_engine_channel_credentials",
                                                "compute_engine_creds",
                                                "google_default_credentials",
@@ -20,14 +20,14 @@ constexpr std::array kNeedGoogleCredentials = {"compute_engine_channel_credentia
                                                "oauth2_auth_token",
                                                "per_rpc_creds"};
 
-// How long to wait for the server before the first case.
+// The time to wait for the server before the first case.
 constexpr std::chrono::seconds kWait{5};
 
 CaseResult RunCase(const SocketAddress& address, const std::string& name) {
   const auto found = InteropCases().find(name);
   if (found == InteropCases().end()) {
     return {name, "unimplemented",
-            "this client does not know the case: it needs Google credentials", 0};
+            "this client does not implement the case, which needs Google credentials", 0};
   }
   const auto started = std::chrono::steady_clock::now();
   std::string detail;
@@ -49,12 +49,12 @@ std::vector<std::string> CaseNames() {
 }
 
 bool RunCases(const SocketAddress& address, const std::vector<std::string>& names,
-              const std::function<void(const CaseResult&)>& say) {
+              const std::function<void(const CaseResult&)>& print) {
   WaitForServer(*Dial(address), address, kWait);
   bool passed = true;
   for (const std::string& name : names) {
     const CaseResult result = RunCase(address, name);
-    say(result);
+    print(result);
     passed &= result.result == "pass";
   }
   return passed;

@@ -9,21 +9,20 @@
 
 namespace samehost::interop {
 
-// How a case went.
 struct CaseResult {
   std::string name;
   std::string result;  // pass, fail or unimplemented
-  std::string detail;  // what was expected and what came instead, in one line; empty for a pass
+  std::string detail;  // the expected and the actual value in one line; empty for a pass
   double milliseconds;
 };
 
-// The names of all official cases, those among them that this client does not know too.
+// Returns the names of all official cases, including those that this client does not implement.
 std::vector<std::string> CaseNames();
 
-// Runs cases one after the other, each on a channel of its own, says each result as soon as it is
-// there, and returns whether all passed. Throws Error where no server can be reached.
+// Runs cases one after the other, each on a new channel. Prints each result at once and returns
+// whether all passed. Throws Error if no server answers.
 bool RunCases(const SocketAddress& address, const std::vector<std::string>& names,
-              const std::function<void(const CaseResult&)>& say);
+              const std::function<void(const CaseResult&)>& print);
 
 }  // namespace samehost::interop
 

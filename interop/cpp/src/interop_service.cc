@@ -11,8 +11,8 @@
 #include <random>
 #include <vector>
 
-#include "came_compressed.h"
 #include "pause.h"
+#include "was_compressed.h"
 
 namespace samehost::interop {
 namespace {
@@ -47,37 +47,37 @@ grpc::Status EchoedStatus(const grpc::testing::EchoStatus& wanted) {
           wanted.message()};
 }
 
-// The status that a call ends with instead of a response, because it asks for it or can't be
-// answered.
+// Returns the status that ends a call without a response: the requested one, or an error of the
+// request.
 template <typename Request>
 std::optional<grpc::Status> Refusal(const Request& request) {
   if (request.response_status().code() != 0) return EchoedStatus(request.response_status());
   if (request.response_type() != grpc::testing::COMPRESSABLE) {
-    return Invalid(fmt::format("response_type is {}; 0 is the one there is",
-                               static_cast<int>(request.response_type())));
+    return Invalid(
+        fmt::format("invalid response_type: {}; use 0", static_cast<int>(request.response_type())));
   }
   return std::nullopt;
 }
 
 std::optional<grpc::Status> SizeFault(int size) {
   if (0 <= size && size <= kMaxMessageBytes) return std::nullopt;
-  return Invalid(fmt::format("a size is {} bytes; ask for 0 to {}", size, kMaxMessageBytes));
+  return Invalid(fmt::format("invalid size: {} bytes; use 0 to {}", size, kMaxMessageBytes));
 }
 
-// How a request came otherwise than its `expect_compressed` says, where it says anything.
+// Returns an error if `expect_compressed` is set and the request does not match it.
 template <typename Request>
 std::optional<grpc::Status> CompressionFault(const Request& request,
                                              grpc::CallbackServerContext& context) {
-  const bool compressed = CameCompressed(context.c_call());
+  const bool compressed = WasCompressed(context.c_call());
   if (!request.has_expect_compressed() || request.expect_compressed().value() == compressed) {
     return std::nullopt;
   }
-  return Invalid(fmt::format("expect_compressed is {} and the message came {}",
+  return Invalid(fmt::format("expect_compressed is {}, but the message was {}",
                              request.expect_compressed().value(),
                              compressed ? "compressed" : "uncompressed"));
 }
 
-// Sends the responses that requests ask for, one request at a time.
+// Sends the responses that requests define, one request at a time.
 template <typename Reactor>
 class OutputReactor : public Reactor {
  public:
@@ -89,11 +89,11 @@ class OutputReactor : public Reactor {
     AnswerNext();
   }
 
-  void OnCancel() final { pause_.Cut(); }
+  void OnCancel() final { pause_.Cancel(); }
   void OnDone() override { delete this; }
 
  protected:
-  // Sends all that the request asks for, and calls Answered then; or ends the call.
+  // Sends all responses to the request and then calls Answered, or ends the call with an error.
   void Answer(const StreamingOutputCallRequest& request) {
     request_ = request;
     next_ = 0;
@@ -104,7 +104,8 @@ class OutputReactor : public Reactor {
       compressed |= wanted.compressed().value();
     }
     if (refusal) return this->Finish(*refusal);
-    // This must come before the first response, as the headers say it; each message decides then.
+    // The headers name the algorithm, so it must be set before the first response. Each message can
+    // still turn compression off.
     if (compressed) context_.set_compression_algorithm(GRPC_COMPRESS_GZIP);
     AnswerNext();
   }
@@ -116,7 +117,7 @@ class OutputReactor : public Reactor {
     if (next_ == request_.response_parameters_size()) return Answered();
     const std::chrono::microseconds interval(request_.response_parameters(next_).interval_us());
     if (interval <= interval.zero()) return Write();
-    pause_.Begin(interval, [this](bool completed) {
+    pause_.Start(interval, [this](bool completed) {
       completed ? Write() : this->Finish(grpc::Status::CANCELLED);
     });
   }
@@ -154,7 +155,7 @@ class StreamingOutputReactor final : public ServerStream {
   void Answered() override { Finish(grpc::Status::OK); }
 };
 
-// Sums up the sizes of the payloads.
+// Adds up the sizes of the payloads.
 class StreamingInputReactor final : public grpc::ServerReadReactor<StreamingInputCallRequest> {
  public:
   StreamingInputReactor(grpc::CallbackServerContext& context, StreamingInputCallResponse& response)
@@ -178,7 +179,7 @@ class StreamingInputReactor final : public grpc::ServerReadReactor<StreamingInpu
   StreamingInputCallRequest request_;
 };
 
-// Answers each request as it comes.
+// Answers each request when it arrives.
 class FullDuplexReactor final : public DuplexStream {
  public:
   FullDuplexReactor(grpc::CallbackServerContext& context, CurrentLoadReport& current, Turns& turns)
@@ -216,7 +217,7 @@ class FullDuplexReactor final : public DuplexStream {
   StreamingOutputCallRequest request_;
 };
 
-// Answers the requests when all have come.
+// Answers the requests when all have arrived.
 class HalfDuplexReactor final : public DuplexStream {
  public:
   explicit HalfDuplexReactor(grpc::CallbackServerContext& context) : DuplexStream(context) {
@@ -286,7 +287,7 @@ grpc::ServerUnaryReactor* InteropService::UnaryCall(grpc::CallbackServerContext*
   return reactor;
 }
 
-// Answers with the request's own payload, and lets a proxy keep the answer.
+// Returns the payload of the request and lets a proxy cache the response.
 grpc::ServerUnaryReactor* InteropService::CacheableUnaryCall(grpc::CallbackServerContext* context,
                                                              const SimpleRequest* request,
                                                              SimpleResponse* response) {

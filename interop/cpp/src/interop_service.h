@@ -9,11 +9,11 @@
 
 namespace samehost::interop {
 
-// The longest message in both directions: gRPC's default for what is received.
+// The longest message in both directions. It is the default of gRPC for received messages.
 inline constexpr int kMaxMessageBytes = 4 * 1024 * 1024;
 
-// The service under test, as grpc/grpc doc/interop-test-descriptions.md has it. UnimplementedCall
-// is left to the generated base class, which answers UNIMPLEMENTED: that is part of the contract.
+// The service under test (grpc/grpc doc/interop-test-descriptions.md). UnimplementedCall stays in
+// the generated base class, because it must return UNIMPLEMENTED.
 class InteropService final : public grpc::testing::TestService::CallbackService {
  public:
   explicit InteropService(CurrentLoadReport& current);
@@ -50,7 +50,7 @@ class InteropService final : public grpc::testing::TestService::CallbackService 
   const std::string host_name_;
   const std::string server_id_;
   CurrentLoadReport& current_load_report_;
-  // One client at a time sets the report: the server has one, and each client expects its own.
+  // Only one client at a time may set the report, because the server has a single report.
   Turns load_report_turns_;
 };
 

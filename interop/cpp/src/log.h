@@ -5,10 +5,10 @@
 
 namespace samehost::interop {
 
-// Writes the text to stderr, as one line after the program's name.
+// Writes the name of the program and the text to stderr as one line.
 void LogError(const std::string& text);
 
-// The text with every run of white space made a single space.
+// Replaces each run of white space by a single space.
 std::string OneLine(const std::string& text);
 
 }  // namespace samehost::interop

@@ -26,7 +26,7 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
-// Prints a line of JSON, at once.
+// Prints a line of JSON and flushes it.
 void Print(const nlohmann::ordered_json& line) {
   std::cout << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
@@ -80,7 +80,7 @@ int Fail(const std::exception& error, int exit_code) {
 }
 
 int Main(int argc, char** argv) {
-  // Every error is one line of ours; whoever wants gRPC's own log sets this variable.
+  // An error is a single line. Set this variable to see the log of gRPC, too.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   try {
     return std::visit([](const auto& command) { return Run(command); },

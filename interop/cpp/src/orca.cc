@@ -11,14 +11,14 @@ using xds::service::orca::v3::OrcaLoadReportRequest;
 
 namespace {
 
-// How often a report is sent at most. gRFC A51 has 30 s for production and lets tests have less;
-// the interop servers of Go and Java take 1 s. With 0.1 s a case is done the sooner.
+// The shortest interval between two reports. gRFC A51 requires 30 s in production and allows less
+// in tests. The interop servers of Go and Java use 1 s. With 0.1 s, a case is faster.
 constexpr Seconds kMinInterval{0.1};
 
-// A day: longer than anyone listens, and short enough for every clock.
+// A day. Every clock can count that far.
 constexpr Seconds kMaxInterval{86400};
 
-// Sends the report at once, then once in each interval, until the caller cancels.
+// Sends the report at once and then once per interval, until the client cancels.
 class StreamCoreMetricsReactor final : public grpc::ServerWriteReactor<OrcaLoadReport> {
  public:
   StreamCoreMetricsReactor(const CurrentLoadReport& current, Seconds interval)
@@ -28,11 +28,11 @@ class StreamCoreMetricsReactor final : public grpc::ServerWriteReactor<OrcaLoadR
 
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::CANCELLED);
-    pause_.Begin(interval_,
+    pause_.Start(interval_,
                  [this](bool completed) { completed ? Write() : Finish(grpc::Status::CANCELLED); });
   }
 
-  void OnCancel() override { pause_.Cut(); }
+  void OnCancel() override { pause_.Cancel(); }
   void OnDone() override { delete this; }
 
  private:

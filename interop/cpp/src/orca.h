@@ -8,16 +8,16 @@
 
 namespace samehost::interop {
 
-// Backend metrics (ORCA, gRFC A51): a load report with one call, or out of band for as long as one
-// listens.
+// Backend metrics (ORCA, gRFC A51): a load report in the trailer of a call, or a stream of reports
+// out of band.
 
-// The trailer with one call's serialized report.
+// The trailer with the serialized report of a call.
 inline constexpr char kLoadReportTrailer[] = "endpoint-load-metrics-bin";
 
-// The report on the wire for the one that a test asks for.
+// Converts the report that a test requests to the message of ORCA.
 xds::data::orca::v3::OrcaLoadReport ToLoadReport(const grpc::testing::TestOrcaReport& report);
 
-// The server's report out of band: one, which InteropService sets and OpenRcaService sends.
+// The single report out of band of the server. InteropService sets it and OpenRcaService sends it.
 class CurrentLoadReport {
  public:
   void Set(const xds::data::orca::v3::OrcaLoadReport& report) {
@@ -31,7 +31,7 @@ class CurrentLoadReport {
 
  private:
   mutable std::mutex mutex_;
-  xds::data::orca::v3::OrcaLoadReport report_;  // under mutex_
+  xds::data::orca::v3::OrcaLoadReport report_;  // guarded by mutex_
 };
 
 class OpenRcaService final : public xds::service::orca::v3::OpenRcaService::CallbackService {

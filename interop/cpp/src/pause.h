@@ -17,31 +17,32 @@ inline Seconds ToSeconds(const google::protobuf::Duration& duration) {
   return Seconds(static_cast<double>(duration.seconds()) + duration.nanos() * 1e-9);
 }
 
-// A pause in a call that holds no thread, and which the call's cancellation cuts short.
+// A pause in a call that blocks no thread. The cancellation of the call ends it.
 class Pause {
  public:
-  // Calls `then` when the time is over, or earlier with false if the pause was cut. One at a time.
-  void Begin(Seconds length, std::function<void(bool)> then) {
+  // Calls `then` with true after the time, or earlier with false if the pause was cancelled. Start
+  // only one pause at a time.
+  void Start(Seconds length, std::function<void(bool)> then) {
     const std::lock_guard lock(mutex_);
-    // A new alarm for each pause: the old one may still be on its way out of its `then`.
+    // Each pause needs a new alarm, because `then` of the old alarm may still be running.
     alarm_.emplace().Set(
         std::chrono::system_clock::now() +
             std::chrono::duration_cast<std::chrono::system_clock::duration>(length),
         std::move(then));
-    if (cut_) alarm_->Cancel();
+    if (cancelled_) alarm_->Cancel();
   }
 
-  // Cuts short the pause, and every later one.
-  void Cut() {
+  // Ends this pause and all later ones.
+  void Cancel() {
     const std::lock_guard lock(mutex_);
-    cut_ = true;
+    cancelled_ = true;
     if (alarm_) alarm_->Cancel();
   }
 
  private:
   std::mutex mutex_;
-  bool cut_ = false;                  // under mutex_
-  std::optional<grpc::Alarm> alarm_;  // under mutex_
+  bool cancelled_ = false;            // guarded by mutex_
+  std::optional<grpc::Alarm> alarm_;  // guarded by mutex_
 };
 
 }  // namespace samehost::interop

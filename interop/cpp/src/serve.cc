@@ -18,12 +18,13 @@
 namespace samehost::interop {
 namespace {
 
-// What a stop may take beyond the grace: the library cancels calls within 1.2 s of it, and gRPC has
-// the rest to end. A handler may never return, and gRPC waits for it.
+// The time beyond the grace that a stop may take. The library cancels calls within 1.2 s of it, and
+// gRPC has the rest to shut down. gRPC waits for a handler that never returns, so the process must
+// exit itself.
 constexpr std::chrono::milliseconds kBeyondGrace{1800};
 
-// Takes SIGINT and SIGTERM in a thread of its own. The first one calls a function, the second one
-// ends the process with 0.
+// Handles SIGINT and SIGTERM in a separate thread. The first signal calls a function. The second
+// signal ends the process with exit code 0.
 class StopSignals {
  public:
   explicit StopSignals(std::function<void()> on_first) {
@@ -32,47 +33,47 @@ class StopSignals {
     sigaddset(&signals_, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     thread_ = std::thread([this, on_first = std::move(on_first)] {
-      if (Take()) on_first();
-      if (Take()) _exit(EXIT_SUCCESS);
+      if (Wait()) on_first();
+      if (Wait()) _exit(EXIT_SUCCESS);
     });
   }
 
   ~StopSignals() {
-    over_ = true;
+    stopped_ = true;
     pthread_kill(thread_.native_handle(), SIGTERM);
     thread_.join();
   }
 
  private:
-  // Waits for a signal; false where it is the destructor's.
-  bool Take() const {
+  // Waits for a signal. Returns false if the destructor sent it.
+  bool Wait() const {
     int signal = 0;
-    if (!over_) sigwait(&signals_, &signal);
-    return !over_;
+    if (!stopped_) sigwait(&signals_, &signal);
+    return !stopped_;
   }
 
   sigset_t signals_{};
-  std::atomic<bool> over_ = false;
+  std::atomic<bool> stopped_ = false;
   std::thread thread_;
 };
 
 // Why a server stops.
 enum class Cause { kSignal, kTakeover, kRemoval };
 
-Error RemovalOf(const SocketAddress& address) {
+Error SocketRemoved(const SocketAddress& address) {
   return Error(fmt::format(
-      "someone has removed {}, or put another in its place: no new client finds this server; start "
-      "it again, and leave the file alone",
+      "the socket {} was removed or replaced, and new clients cannot connect; start the "
+      "server again",
       address.path().string()));
 }
 
-Server ListenOrSayHow(const SocketAddress& address, grpc::ServerBuilder& builder,
-                      ListenOptions options) {
+// Calls Listen and adds the option of this program to the error of an unsafe folder.
+Server ListenWithRemedy(const SocketAddress& address, grpc::ServerBuilder& builder,
+                        ListenOptions options) {
   try {
     return Listen(address, builder, std::move(options));
   } catch (const UnsafeFolderError& error) {
-    throw Error(fmt::format(
-        "{}, or serve with --trust-folder if you trust everyone who can reach it", error.what()));
+    throw Error(fmt::format("{}, or use --trust-folder", error.what()));
   }
 }
 
@@ -97,22 +98,22 @@ void Serve(const SocketAddress& address, ServeOptions options, grpc::ServerBuild
   listen.on_taken_over = [&] { stop(Cause::kTakeover); };
   listen.on_removed = [&] {
     options.on_removed == OnRemoved::kStop ? stop(Cause::kRemoval)
-                                           : LogError(RemovalOf(address).what());
+                                           : LogError(SocketRemoved(address).what());
   };
   try {
-    Server server = ListenOrSayHow(address, builder, listen);
+    Server server = ListenWithRemedy(address, builder, listen);
     ready();
 
     const Cause cause = end.get_future().get();
     const Watchdog watchdog(options.grace + kBeyondGrace, [&] {
-      if (cause == Cause::kRemoval) LogError(RemovalOf(address).what());
+      if (cause == Cause::kRemoval) LogError(SocketRemoved(address).what());
       _exit(cause == Cause::kRemoval ? EXIT_FAILURE : EXIT_SUCCESS);
     });
     health.End();
     server.Stop(options.grace);
-    if (cause == Cause::kRemoval) throw RemovalOf(address);
+    if (cause == Cause::kRemoval) throw SocketRemoved(address);
   } catch (const CancelledError&) {
-    // A signal came before it served.
+    // A signal arrived before the server was ready.
   }
 }
 

@@ -11,27 +11,27 @@
 
 namespace samehost::interop {
 
-// The name of this gRPC library in ready lines and locks.
+// The name of the gRPC library in ready lines and lock files.
 inline constexpr char kImplementation[] = "grpc-c++";
 
-// What to do when someone has removed the socket's file, so that no new client finds the server.
+// The reaction to a socket that was removed or replaced.
 enum class OnRemoved { kServe, kStop };
 
 struct ServeOptions {
   ListenOptions listen = {};
   OnRemoved on_removed = OnRemoved::kServe;
-  // How long calls in progress may take when the server stops. The stop takes at most 1.8 s longer,
-  // whatever clients and handlers do.
+  // The time that calls in progress have to finish when the server stops. The stop takes at most
+  // 1.8 s longer, even if clients or handlers do not respond.
   std::chrono::milliseconds grace = std::chrono::seconds(5);
 };
 
-// Serves what the builder describes until SIGTERM, SIGINT or a takeover, then drains. The second
-// signal ends the process with 0 at once. A handler that outlasts the grace and ignores its
-// cancellation ends the process, too. Calls `ready` when calls succeed. Throws Error where it can't
-// serve, or has stopped because its file was removed.
+// Serves until SIGTERM, SIGINT or a takeover, then drains. Calls `ready` when clients can connect.
+// The second signal ends the process at once with exit code 0. If a handler ignores its
+// cancellation and does not return in time, the process ends, too. Throws Error if the server
+// cannot start, or has stopped because its socket was removed.
 //
-// To be called in the main thread before any other thread exists, for every thread must inherit
-// that it blocks these signals.
+// Call it in the main thread before other threads exist, because every thread must inherit the mask
+// that blocks these signals.
 void Serve(const SocketAddress& address, ServeOptions options, grpc::ServerBuilder& builder,
            HealthService& health, const std::function<void()>& ready);
 

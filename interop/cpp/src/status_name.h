@@ -8,7 +8,7 @@
 
 namespace samehost::interop {
 
-// The name of a status code, for which grpc++ has no function.
+// Returns the name of a status code. gRPC C++ has no function for it.
 inline std::string StatusName(grpc::StatusCode code) {
   constexpr std::array kNames = {"OK",
                                  "CANCELLED",

@@ -8,10 +8,10 @@
 
 namespace samehost::interop {
 
-// A mutual exclusion of calls that blocks no thread: who takes a turn is called back when it comes.
+// A mutex for calls that blocks no thread. It calls a function when the caller has its turn.
 class Turns {
  public:
-  // Calls `then` when everyone who came before has given back the turn; at once if nobody has it.
+  // Calls `then` when all earlier callers have called GiveBack, which may be at once.
   void Take(std::function<void()> then) {
     {
       const std::lock_guard lock(mutex_);
@@ -40,8 +40,8 @@ class Turns {
 
  private:
   std::mutex mutex_;
-  bool taken_ = false;                         // under mutex_
-  std::deque<std::function<void()>> waiting_;  // under mutex_
+  bool taken_ = false;                         // guarded by mutex_
+  std::deque<std::function<void()>> waiting_;  // guarded by mutex_
 };
 
 }  // namespace samehost::interop

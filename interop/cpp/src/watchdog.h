@@ -10,7 +10,7 @@
 
 namespace samehost::interop {
 
-// Calls a function, in a thread of its own, if it still exists after a time.
+// Calls a function in a new thread unless it is destroyed within a time.
 class Watchdog {
  public:
   Watchdog(std::chrono::milliseconds time, std::function<void()> bark)

@@ -21,14 +21,14 @@ using grpc::health::v1::HealthCheckResponse;
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// Servers in this process, which ctest starts for each test anew.
+// The servers run in this process. ctest starts a new process for each test.
 class ServeTest : public ::testing::Test {
  protected:
   const TemporaryFolder folder_;
   const SocketAddress address_{folder_.path() / "server.sock"};
 };
 
-// Blocks for ever.
+// Never returns from a call.
 class StuckService final : public grpc::health::v1::Health::Service {
   grpc::Status Check(grpc::ServerContext* /*context*/, const HealthCheckRequest* /*request*/,
                      HealthCheckResponse* /*response*/) override {
@@ -37,7 +37,7 @@ class StuckService final : public grpc::health::v1::Health::Service {
   }
 };
 
-TEST_F(ServeTest, EndsTheProcessWhereAHandlerIsStuck) {
+TEST_F(ServeTest, EndsTheProcessIfAHandlerDoesNotReturn) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto serve = [&] {
     StuckService stuck;
@@ -53,16 +53,16 @@ TEST_F(ServeTest, EndsTheProcessWhereAHandlerIsStuck) {
       kill(getpid(), SIGTERM);
     });
   };
-  const auto begun = steady_clock::now();
+  const auto started = steady_clock::now();
   EXPECT_EXIT(serve(), ::testing::ExitedWithCode(0), "");
-  EXPECT_LT(steady_clock::now() - begun, 10s);
+  EXPECT_LT(steady_clock::now() - started, 10s);
 }
 
-TEST_F(ServeTest, TakesTheFirstSignalAfterARemovalForTheFirst) {
+TEST_F(ServeTest, TreatsASignalAfterARemovalAsTheFirst) {
   HealthService health({});
   grpc::ServerBuilder builder;
   builder.RegisterService(&health);
-  std::shared_ptr<grpc::Channel> client;  // the drain waits for it
+  std::shared_ptr<grpc::Channel> client;  // the drain waits for its connection
   std::thread stopping;
   const auto ready = [&] {
     client = Dial(address_);

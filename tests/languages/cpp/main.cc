@@ -1,4 +1,4 @@
-// Serves and calls a service of its own through the library: echo serve PATH, echo call PATH TEXT.
+// Serves and calls an echo service with the library: echo serve PATH, echo call PATH TEXT.
 
 #include <samehost/diagnose.h>
 #include <samehost/dial.h>
@@ -28,7 +28,7 @@ void Serve(const std::string& path) {
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
   sigaddset(&stop, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // before gRPC starts threads, which inherit it
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // before gRPC starts threads, which inherit the mask
 
   EchoServiceImpl service;
   grpc::ServerBuilder builder;
@@ -51,7 +51,7 @@ void Call(const std::string& path, const std::string& text) {
   echo::v1::EchoResponse response;
   const grpc::Status status = stub->Echo(&context, request, &response);
   if (!status.ok()) {
-    samehost::Diagnose(path);  // throws why there is no server
+    samehost::Diagnose(path);  // throws if no server answers
     throw std::runtime_error(status.error_message());
   }
   std::cout << response.text() << std::endl;
