@@ -1,4 +1,4 @@
-"""A folder for sockets, and servers as they are started by anyone: as programs of their own."""
+"""Fixtures: a folder for a socket, and a server in a process of its own."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from samehost_common import SocketAddress
 
 @pytest.fixture
 def address() -> Iterator[SocketAddress]:
-    # Not in pytest's own folder, whose name may be too long for a socket.
+    # pytest's own folder may be too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="samehost-", dir="/tmp"))
     yield SocketAddress(folder / "app.sock")
     shutil.rmtree(folder)
@@ -25,7 +25,7 @@ def address() -> Iterator[SocketAddress]:
 
 @pytest.fixture
 def serve(address: SocketAddress) -> Callable[..., AbstractContextManager[subprocess.Popen[str]]]:
-    """Starts a server that has said that it is ready; at the end it gets SIGTERM and must exit with 0."""
+    """Start a server and wait until it is ready. At the end it gets SIGTERM and must exit with 0."""
 
     @contextlib.contextmanager
     def serve(*options: str) -> Iterator[subprocess.Popen[str]]:

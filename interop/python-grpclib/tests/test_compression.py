@@ -1,4 +1,4 @@
-"""What comes compressed and is not what it should be."""
+"""Tests of compressed messages that are invalid."""
 
 import gzip
 
@@ -20,11 +20,11 @@ TOO_LONG = gzip.compress(bytes(MAX_MESSAGE_BYTES + 1), mtime=0)
         (TOO_LONG, Status.RESOURCE_EXHAUSTED),
     ],
 )
-def test_broken_compression_is_a_status(data: bytes, status: Status) -> None:
+def test_invalid_compressed_data_is_a_status(data: bytes, status: Status) -> None:
     with pytest.raises(GRPCError) as caught:
         decompress(data)
     assert caught.value.status is status
 
 
-def test_nothing_is_nothing_for_dotnet_compresses_it_to_that() -> None:
+def test_empty_data_is_an_empty_message_as_dotnet_sends_it() -> None:
     assert decompress(b"") == b""

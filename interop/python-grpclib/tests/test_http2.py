@@ -1,4 +1,4 @@
-"""Connections that end without losing a call."""
+"""Tests that connections close without losing a call."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ def headers_of(path: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("size", [1, 7, 9, 100, 10_000])
 @pytest.mark.parametrize("preface", [b"", PREFACE])
-def test_goaway_is_taken_out_of_pieces_of_any_size(size: int, preface: bytes) -> None:
+def test_goaway_is_removed_from_data_that_is_split_anywhere(size: int, preface: bytes) -> None:
     data = preface + PING + LEAVING + DATA + BROKEN + LEFT + PING
     goaways = GoAways(from_client=bool(preface))
     kept, last_streams = b"", []
@@ -51,7 +51,7 @@ def test_goaway_is_taken_out_of_pieces_of_any_size(size: int, preface: bytes) ->
     assert last_streams == [2**31 - 1, 7]
 
 
-async def test_call_in_progress_outlasts_its_server(serve: Serve, address: SocketAddress) -> None:
+async def test_a_call_in_progress_finishes_while_its_server_stops(serve: Serve, address: SocketAddress) -> None:
     slow = GreetInLanguagesRequest(name="Ada")
     slow.interval.FromMilliseconds(50)
     with serve() as process:
@@ -66,7 +66,9 @@ async def test_call_in_progress_outlasts_its_server(serve: Serve, address: Socke
     assert [response and response.language for response in heard] == ["de", "en", "es", "fr", "ja"]
 
 
-def test_call_that_is_broken_off_at_once_is_not_waited_for(serve: Serve, address: SocketAddress) -> None:
+def test_a_stopping_server_does_not_wait_for_a_call_that_was_reset_at_once(
+    serve: Serve, address: SocketAddress
+) -> None:
     client = H2Connection()
     client.initiate_connection()
     client.send_headers(1, headers_of("/grpc.health.v1.Health/Watch"))
@@ -81,10 +83,10 @@ def test_call_that_is_broken_off_at_once_is_not_waited_for(serve: Serve, address
         process.terminate()
         connection.settimeout(60)
         while connection.recv(1 << 16):
-            pass  # this client does not even echo
+            pass  # this client does not acknowledge the server's PING
 
 
-def test_signals_to_the_very_end_leave_the_exit_code_0(serve: Serve) -> None:
+def test_signals_until_the_end_leave_the_exit_code_0(serve: Serve) -> None:
     with serve() as process:
         while process.poll() is None:
             process.terminate()
@@ -92,7 +94,7 @@ def test_signals_to_the_very_end_leave_the_exit_code_0(serve: Serve) -> None:
                 process.wait(0.001)
 
 
-async def test_call_that_ends_within_a_message_has_its_status(address: SocketAddress) -> None:
+async def test_a_call_that_ends_within_a_message_has_its_status(address: SocketAddress) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server = H2Connection(H2Configuration(client_side=False))
         server.initiate_connection()
@@ -115,7 +117,9 @@ async def test_call_that_ends_within_a_message_has_its_status(address: SocketAdd
     assert caught.value.status is Status.DEADLINE_EXCEEDED
 
 
-async def test_call_whose_deadline_is_over_at_once_has_its_status(serve: Serve, address: SocketAddress) -> None:
+async def test_a_call_with_a_deadline_that_is_over_at_once_has_its_status(
+    serve: Serve, address: SocketAddress
+) -> None:
     client = H2Connection()
     client.initiate_connection()
     client.send_headers(1, [*headers_of("/grpc.health.v1.Health/Watch"), ("grpc-timeout", "1n")])
@@ -130,7 +134,7 @@ async def test_call_whose_deadline_is_over_at_once_has_its_status(serve: Serve, 
     assert dict(ended.headers or [])[b"grpc-status"] == b"4"
 
 
-async def test_no_call_is_lost_while_servers_come_and_go(serve: Serve, address: SocketAddress) -> None:
+async def test_no_call_is_lost_while_servers_are_replaced(serve: Serve, address: SocketAddress) -> None:
     greeted, enough = asyncio.Semaphore(0), asyncio.Event()
 
     async def greet(greeter: GreeterServiceStub) -> None:

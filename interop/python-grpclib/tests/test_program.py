@@ -1,4 +1,4 @@
-"""The three commands, as a person or a harness runs them."""
+"""Tests of the three commands, each in a process of its own."""
 
 import json
 import subprocess
@@ -20,8 +20,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_is_without_the_c_core() -> None:
-    """An independent judge must not lean on the library that it judges."""
+def test_the_program_does_not_import_grpcio() -> None:
+    """This peer tests grpcio independently, so it must not use grpcio itself."""
     program = "import sys, samehost_interop_grpclib.__main__; print('grpc' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == "False\n"
@@ -37,21 +37,21 @@ def test_cases_that_need_google_are_unimplemented(serve: Serve, address: SocketA
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "fragment"),
     [
         (["interop", "--socket", "/tmp/app.sock", "--case", "empty_unari"], 2, "'empty_unari' is not one of"),
         (["interop", "--socket", "relative.sock", "--case", "empty_unary"], 2, "the path is not absolute"),
-        (["interop", "--socket", "/nowhere/at/all.sock", "--case", "empty_unary"], 1, "no folder /nowhere/at"),
+        (["interop", "--socket", "/nowhere/at/all.sock", "--case", "empty_unary"], 1, "folder /nowhere/at"),
         (["greet", "--socket", "/tmp/app.sock"], 2, "Missing option '--name'"),
-        (["serve", "--socket", "/nowhere/at/all.sock"], 1, "no folder /nowhere/at"),
-        (["serve", "--socket", "/tmp/app.sock", "--mode", "01777"], 2, "mode '01777' is none a socket can have"),
-        (["serve", "--socket", "/tmp/app.sock", "--group", "no-such"], 2, "no group is named 'no-such'"),
+        (["serve", "--socket", "/nowhere/at/all.sock"], 1, "folder /nowhere/at"),
+        (["serve", "--socket", "/tmp/app.sock", "--mode", "01777"], 2, "invalid mode '01777'"),
+        (["serve", "--socket", "/tmp/app.sock", "--group", "no-such"], 2, "invalid group 'no-such'"),
         (["sirve"], 2, "No such command"),
     ],
 )
-def test_misuse_is_one_line(words: list[str], code: int, said: str) -> None:
+def test_an_error_is_one_line(words: list[str], code: int, fragment: str) -> None:
     ran = run(*words)
     assert ran.returncode == code
-    assert said in ran.stderr
+    assert fragment in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert ran.stdout == ""

@@ -1,4 +1,4 @@
-"""Servers as they are started by anyone: as programs of their own."""
+"""Fixtures: a folder for sockets, and both kinds of server in processes of their own."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from samehost_common import SocketAddress
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    # Not pytest's own, whose name may be too long for a socket.
+    # pytest's own folder may be too long for a socket.
     path = Path(tempfile.mkdtemp(prefix="samehost-", dir="/tmp"))
     yield path
     shutil.rmtree(path)
@@ -37,5 +37,5 @@ def serving(request: pytest.FixtureRequest, folder: Path) -> Iterator[SocketAddr
 
 @pytest.fixture(params=["sync", "aio"])
 def asynchronous(request: pytest.FixtureRequest) -> bool:
-    """Which kind of client."""
+    """Whether the client is the asyncio one."""
     return bool(request.param == "aio")

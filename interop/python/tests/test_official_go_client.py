@@ -1,4 +1,4 @@
-"""The judge from outside: gRPC's own Go client runs every case that it knows against both Python servers."""
+"""Tests both Python servers with every case of gRPC's own Go client."""
 
 import fcntl
 import os
@@ -32,22 +32,22 @@ CASES = (
     "unimplemented_method",
     "unimplemented_service",
 )
-"""All that its source has, less those that need Google credentials; it knows no case of compression."""
+"""All cases of its source except those that need Google credentials. It has no case of compression."""
 
 ORCA_CONFIG = '{"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}'
-"""The balancer that hands load reports to these two cases; the client brings it along."""
+"""The load balancer of the client that passes load reports to these two cases."""
 
 pytestmark = pytest.mark.timeout(600)  # the first test builds the client, which takes about two minutes
 
 
 @pytest.fixture(scope="session")
 def go_client() -> Path:
-    """The client's program, built once for all runs and workers of this machine."""
+    """The client, built once for all test runs and workers on this machine."""
     go = shutil.which("go")
     if go is None:
         if os.environ.get("SAMEHOST_REQUIRE") == "all":
-            pytest.fail("no command go on this machine; install Go, or unset SAMEHOST_REQUIRE")
-        pytest.skip("no command go on this machine")
+            pytest.fail("the command go is not on PATH; install Go, or unset SAMEHOST_REQUIRE")
+        pytest.skip("the command go is not on PATH")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samehost" / f"grpc-go-{VERSION}"
     cache.mkdir(parents=True, exist_ok=True)
     program = cache / "client"

@@ -1,4 +1,4 @@
-"""What the servers do beyond what the cases of our own client can show; both kinds, as programs."""
+"""Tests of both servers that the cases of the Python client cannot cover."""
 
 import queue
 import time
@@ -39,17 +39,17 @@ def status_of(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str | None]:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_request_that_came_compressed_against_its_word_is_refused(
+def test_a_request_whose_expect_compressed_is_wrong_is_refused(
     stub: testing_pb2_grpc.TestServiceStub, compression: grpc.Compression
 ) -> None:
     request = requests.large_expecting(compressed=False)
     code, details = status_of(lambda: stub.UnaryCall(request, compression=compression, timeout=10))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert details == "expect_compressed is False and the message came compressed"
+    assert details == "expect_compressed is False, but the message is compressed"
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_stream_is_refused_at_the_message_that_is_not_as_it_says(
+def test_a_stream_is_refused_at_the_message_whose_expect_compressed_is_wrong(
     stub: testing_pb2_grpc.TestServiceStub, compression: grpc.Compression
 ) -> None:
     compressed, plain = requests.compressed_inputs()
@@ -62,7 +62,7 @@ def test_stream_is_refused_at_the_message_that_is_not_as_it_says(
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_every_service_takes_compressed_requests(channel: grpc.Channel, compression: grpc.Compression) -> None:
+def test_every_service_accepts_compressed_requests(channel: grpc.Channel, compression: grpc.Compression) -> None:
     greeter = greeter_pb2_grpc.GreeterServiceStub(channel)
     name = "n" * 200  # long enough for compression to make it shorter
     greeting = greeter.Greet(greeter_pb2.GreetRequest(name=name), compression=compression, timeout=10)
@@ -91,41 +91,43 @@ def test_reflection_names_every_service(channel: grpc.Channel) -> None:
     }
 
 
-def test_message_that_is_too_long_when_decompressed_is_refused(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_a_message_that_is_too_long_after_decompression_is_refused(stub: testing_pb2_grpc.TestServiceStub) -> None:
     request = testing_pb2.SimpleRequest(payload=requests.payload(MAX_MESSAGE_BYTES + 1))
     code, _ = status_of(lambda: stub.UnaryCall(request, compression=grpc.Compression.Gzip, timeout=10))
-    assert code in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}  # of the synchronous server, of the other
+    assert code in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}  # synchronous server, asyncio server
     assert stub.EmptyCall(testing_pb2.Empty(), timeout=10) == testing_pb2.Empty()
 
 
 @pytest.mark.parametrize("data", [b"\x1f\x8b", b"\x1f\x8b\x08\x00 not gzip", b"\x78", b"\x78\x9c\x03"])
-def test_broken_compression_is_an_error(data: bytes) -> None:
-    with pytest.raises(ValueError, match="a compressed message of"):
+def test_invalid_compressed_data_is_an_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match="cannot decompress a message of"):
         decompress(data)
 
 
 @pytest.mark.parametrize(
     ("request_", "code", "details"),
     [
-        ({"response_type": 1}, "INVALID_ARGUMENT", "response_type is 1; 0 is the one there is"),
-        ({"response_size": -1}, "INVALID_ARGUMENT", "a size is -1 bytes; ask for 0 to 4194304"),
-        ({"response_size": 2**31 - 1}, "INVALID_ARGUMENT", "a size is 2147483647 bytes; ask for 0 to 4194304"),
+        ({"response_type": 1}, "INVALID_ARGUMENT", "invalid response_type 1: use 0"),
+        ({"response_size": -1}, "INVALID_ARGUMENT", "invalid size of -1 bytes: use 0 to 4194304"),
+        ({"response_size": 2**31 - 1}, "INVALID_ARGUMENT", "invalid size of 2147483647 bytes: use 0 to 4194304"),
         ({"response_status": {"code": 16, "message": "who?"}}, "UNAUTHENTICATED", "who?"),
         ({"response_status": {"code": 99, "message": "what?"}}, "UNKNOWN", "what?"),
     ],
 )
-def test_refusal(stub: testing_pb2_grpc.TestServiceStub, request_: dict[str, Any], code: str, details: str) -> None:
+def test_a_request_is_refused_with_a_status(
+    stub: testing_pb2_grpc.TestServiceStub, request_: dict[str, Any], code: str, details: str
+) -> None:
     refused = status_of(lambda: stub.UnaryCall(testing_pb2.SimpleRequest(**request_), timeout=10))
     assert (refused[0].name, refused[1]) == (code, details)
 
 
-def test_stream_with_one_size_that_can_not_be_has_no_response(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_a_stream_with_one_invalid_size_has_no_response(stub: testing_pb2_grpc.TestServiceStub) -> None:
     responses = stub.StreamingOutputCall(requests.output(1, -1), timeout=10)
     code, _ = status_of(lambda: next(responses))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_status_that_is_asked_for_keeps_the_metadata(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_a_requested_status_keeps_the_metadata(stub: testing_pb2_grpc.TestServiceStub) -> None:
     request = testing_pb2.SimpleRequest(response_status=requests.STATUS)
     metadata = (requests.ECHO_INITIAL, requests.ECHO_TRAILING)
     call = stub.UnaryCall.future(request, metadata=metadata, timeout=10)
@@ -133,12 +135,12 @@ def test_status_that_is_asked_for_keeps_the_metadata(stub: testing_pb2_grpc.Test
     checks.echoes(call.initial_metadata(), call.trailing_metadata())
 
 
-def test_cacheable_response_says_so(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_a_cacheable_response_has_the_cache_control_header(stub: testing_pb2_grpc.TestServiceStub) -> None:
     _, call = stub.CacheableUnaryCall.with_call(requests.cacheable(), timeout=10)
     assert ("cache-control", "max-age=60, public") in call.initial_metadata()
 
 
-def test_pause_is_kept_before_each_response(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_the_server_pauses_before_each_response(stub: testing_pb2_grpc.TestServiceStub) -> None:
     request = requests.output(1, 2, 3)
     for parameters in request.response_parameters:
         parameters.interval_us = 50_000
@@ -147,7 +149,7 @@ def test_pause_is_kept_before_each_response(stub: testing_pb2_grpc.TestServiceSt
     assert time.monotonic() - began >= 0.15
 
 
-def test_response_says_who_and_where(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_a_response_has_the_host_name_and_the_peer_address(stub: testing_pb2_grpc.TestServiceStub) -> None:
     response = stub.UnaryCall(testing_pb2.SimpleRequest(fill_username=True, fill_oauth_scope=True), timeout=10)
     assert (response.username, response.oauth_scope, response.server_id) == ("", "", "")
     assert response.hostname
@@ -157,7 +159,7 @@ def test_response_says_who_and_where(stub: testing_pb2_grpc.TestServiceStub) -> 
     assert addresses == ["unix:", ""]
 
 
-def test_half_duplex_answers_nothing_before_the_last_request(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_half_duplex_sends_no_response_before_the_last_request(stub: testing_pb2_grpc.TestServiceStub) -> None:
     waiting: queue.SimpleQueue[testing_pb2.StreamingOutputCallRequest | None] = queue.SimpleQueue()
     waiting.put(requests.output(1))
     responses = stub.HalfDuplexCall(iter(waiting.get, None), timeout=0.5)
@@ -166,10 +168,10 @@ def test_half_duplex_answers_nothing_before_the_last_request(stub: testing_pb2_g
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_report_of_a_call_is_no_report_out_of_band(channel: grpc.Channel) -> None:
+def test_the_report_of_a_call_is_not_sent_out_of_band(channel: grpc.Channel) -> None:
     request = testing_pb2.SimpleRequest(orca_per_query_report=testing_pb2.TestOrcaReport(cpu_utilization=0.75))
     _, call = testing_pb2_grpc.TestServiceStub(channel).UnaryCall.with_call(request, timeout=10)
-    # That it is there, only another client can say: C-core keeps it from the application.
+    # C-core hides the trailer from the application. test_official_go_client.py tests that the server sends it.
     assert TRAILER not in dict(call.trailing_metadata())
     reports = orca_service_pb2_grpc.OpenRcaServiceStub(channel)
     listening = reports.StreamCoreMetrics(orca_service_pb2.OrcaLoadReportRequest(), timeout=10)
@@ -177,7 +179,7 @@ def test_report_of_a_call_is_no_report_out_of_band(channel: grpc.Channel) -> Non
     listening.cancel()
 
 
-def test_one_client_at_a_time_sets_the_report_out_of_band(stub: testing_pb2_grpc.TestServiceStub) -> None:
+def test_one_client_at_a_time_sets_the_out_of_band_report(stub: testing_pb2_grpc.TestServiceStub) -> None:
     first: queue.SimpleQueue[testing_pb2.StreamingOutputCallRequest | None] = queue.SimpleQueue()
     first.put(requests.reporting(requests.OUT_OF_BAND_REPORTS[0]))
     holding = stub.FullDuplexCall(iter(first.get, None), timeout=10)

@@ -1,8 +1,8 @@
-"""A check that can't fail proves nothing: each server here does one thing wrong, and its case must say so.
+"""Tests that each check can fail: each server here has one error, and the case must report it.
 
-cancel_after_begin is the one that no server can spoil: the call is over before the server is asked anything.
+cancel_after_begin has no test, because the call ends before the server sees it.
 """
-# ruff: noqa: ARG002 (a wrong answer needs to know neither the question nor who asks)
+# ruff: noqa: ARG002 (wrong answers ignore their arguments)
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class NotZeros(Base):
 class OtherType(Base):
     def UnaryCall(self, request: Any, context: Any) -> Any:
         response = super().UnaryCall(request, context)
-        response.payload.MergeFromString(b"\x08\x01")  # a type that there is not
+        response.payload.MergeFromString(b"\x08\x01")  # a type that does not exist
         return response
 
 
@@ -226,7 +226,7 @@ class ReportsOnce(OpenRcaService, orca_service_pb2_grpc.OpenRcaServiceServicer):
 
 @pytest.fixture
 def outcome(folder: Path, asynchronous: bool) -> Outcome:
-    """How a case goes against a server of some services."""
+    """Run a case against a server with some services, and return the result."""
 
     def run(case: str, *services: object, checked: bool = True) -> Result:
         results: list[Result] = []
@@ -248,7 +248,7 @@ def outcome(folder: Path, asynchronous: bool) -> Outcome:
         ("empty_unary", NotEmpty, "size of the response in bytes: expected 0, got 2"),
         ("cacheable_unary", NeverTheSame, "payload of the second response: expected b'1', got b'2'"),
         ("large_unary", OneByteShort, "payload size of the response: expected 314159, got 314158"),
-        ("large_unary", NotZeros, "payload of the response: expected 314159 zeros, got other bytes among them"),
+        ("large_unary", NotZeros, "payload of the response: expected 314159 zeros, got other bytes too"),
         ("large_unary", OtherType, "payload type of the response: expected 0, got 1"),
         ("client_compressed_unary", RefusesAllUnary, "status: expected OK, got INVALID_ARGUMENT 'no'"),
         ("client_compressed_unary", OneByteShort, "payload size of the response: expected 314159, got 314158"),
@@ -291,7 +291,7 @@ def outcome(folder: Path, asynchronous: bool) -> Outcome:
         ("orca_oob", EmptyResponses, "payload size of the response: expected 1, got 0"),
     ],
 )
-def test_wrong_server_fails(
+def test_a_wrong_server_fails_its_case(
     case: str, service: type[Base], detail: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "CONCURRENT_CALLS", 20)
@@ -304,20 +304,20 @@ def test_wrong_server_fails(
 
 
 @pytest.mark.parametrize("case", ["client_compressed_unary", "client_compressed_streaming"])
-def test_server_that_checks_no_compression_fails(case: str, outcome: Outcome) -> None:
+def test_a_server_that_does_not_check_compression_fails(case: str, outcome: Outcome) -> None:
     assert outcome(case, Base(), checked=False).detail == "status code: expected INVALID_ARGUMENT, got OK"
 
 
-def test_end_of_the_reports_fails(outcome: Outcome) -> None:
+def test_a_stream_of_reports_that_ends_fails(outcome: Outcome) -> None:
     assert outcome("orca_oob", Base(), ReportsOnce(LoadReports())).detail.endswith("got the end of the stream")
 
 
-def test_soak_that_takes_too_long_fails(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_soak_test_that_takes_too_long_fails(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "SOAK_ITERATION_SECONDS", 1e-9)
     assert outcome("rpc_soak", Base()).detail == "number of iterations in time: expected 10, got 0"
 
 
-def test_iteration_that_takes_too_long_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_that_takes_too_long_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     soak = checks.Soak()
     for _ in soak.iterations():
         monkeypatch.setattr(checks, "SOAK_ITERATION_SECONDS", -1)
@@ -327,8 +327,8 @@ def test_iteration_that_takes_too_long_is_a_failure(monkeypatch: pytest.MonkeyPa
         soak.verdict()
 
 
-def test_report_of_a_call_is_checked() -> None:
-    # Not by a server: a C-core client never sees the trailer.
+def test_the_report_of_a_call_is_checked() -> None:
+    # Without a server, because a C-core client never sees the trailer.
     right = load_report(requests.PER_CALL_REPORT)
     checks.reported_with_call([(TRAILER, right.SerializeToString())])
     wrong = load_report(requests.OUT_OF_BAND_REPORTS[0])

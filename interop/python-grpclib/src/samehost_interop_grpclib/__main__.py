@@ -1,6 +1,7 @@
-"""The three commands of every peer: serve, greet and interop."""
+"""Defines the three commands of every peer: serve, greet and interop."""
 
 import asyncio
+import contextlib
 import dataclasses
 import grp
 import logging
@@ -21,18 +22,15 @@ from samehost_interop_grpclib.statuses import statuses
 
 
 def _mode(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """Reads permissions in octal: `0660`, `660` or `0o660`."""
-    try:
-        mode = int(value, 8)
-    except ValueError as error:
-        raise click.BadParameter(f"mode {value!r} is not octal; write it as in 0660") from error
-    if not 0 <= mode <= 0o777:
-        raise click.BadParameter(f"mode {value!r} is none a socket can have; give one from 0000 to 0777")
-    return mode
+    """Parse octal permissions: `0660`, `660` or `0o660`."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (mode := int(value, 8)) <= 0o777:
+            return mode
+    raise click.BadParameter(f"invalid mode {value!r}: use an octal number from 0000 to 0777")
 
 
 def _group(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """Reads the number of a group, or looks up its name."""
+    """Parse the number of a group, or look up its name."""
     if value is None:
         return None
     if value.isdecimal():
@@ -40,9 +38,7 @@ def _group(_context: click.Context, _parameter: click.Parameter, value: str | No
     try:
         return grp.getgrnam(value).gr_gid
     except KeyError as error:
-        raise click.BadParameter(
-            f"no group is named {value!r} on this machine; create it, or give its number"
-        ) from error
+        raise click.BadParameter(f"invalid group {value!r}: no group has this name; create it or use its number") from error
 
 
 @click.group()
@@ -53,29 +49,29 @@ def command() -> None:
 @command.command("serve")
 @socket_option
 @click.option("--mode", callback=_mode, default="0660", help="Permissions of the socket. [0660]")
-@click.option("--group", callback=_group, help="Group of the socket, a name or a number. [the process's]")
+@click.option("--group", callback=_group, help="Group of the socket: a name or a number. [group of the process]")
 @click.option("--grace", type=click.FloatRange(min=0), default=5.0, help="Seconds that calls have to finish. [5]")
-@click.option("--trust-folder", is_flag=True, help="Serve in a folder that every user may write to.")
-@click.option("--takeover", is_flag=True, help="Take the path over from a server that serves there.")
+@click.option("--trust-folder", is_flag=True, help="Accept a folder that every user can write to.")
+@click.option("--takeover", is_flag=True, help="Take the path over from a running server.")
 @click.option(
     "--on-removed",
     type=click.Choice(["serve", "stop"]),
     default="serve",
-    help="What to do when someone removes the socket: serve what is in progress, or stop with code 1. [serve]",
+    help="What to do when someone removes the socket: keep serving, or stop with exit code 1. [serve]",
 )
 def serve_command(address: SocketAddress, **options: Any) -> None:
-    """Serves Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
+    """Serve Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
     asyncio.run(serve(address, **options))
 
 
 @command.command("greet")
 @socket_option
-@click.option("--name", required=True, help="Who is greeted.")
+@click.option("--name", required=True, help="The name to greet.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, help="Seconds that a call may take. [5]"
 )
 def greet_command(address: SocketAddress, name: str, timeout: float) -> None:
-    """Makes all four kinds of call of Greeter and prints what was said."""
+    """Make all four kinds of call of Greeter and print the messages."""
 
     async def greet_in_loop() -> None:
         async with Channel(address, wait_for_ready=True) as channel:
@@ -97,20 +93,20 @@ def greet_command(address: SocketAddress, name: str, timeout: float) -> None:
     required=True,
     metavar="NAME",
     type=click.Choice((*CASES, *NEED_GOOGLE_CREDENTIALS)),
-    help="An official case; may be given again.",
+    help="An official case; repeat the option for more.",
 )
 def interop_command(address: SocketAddress, names: tuple[str, ...]) -> int:
-    """Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed."""
+    """Run official cases and print a line of JSON for each. The exit code is 0 if all passed."""
     return 0 if asyncio.run(run_cases(address, names, print_result)) else EXIT_FAILED
 
 
 def print_result(result: Result) -> None:
-    """Prints a line of JSON."""
+    """Print a result as one line of JSON."""
     print_json(**dataclasses.asdict(result))
 
 
 def main() -> None:
-    """Runs the program and exits."""
+    """Run the program and exit."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     run(command, "samehost-interop-grpclib")
 

@@ -1,4 +1,4 @@
-"""The official cases, each a function of its name; what they send is in requests.py, what they assert in checks.py."""
+"""Defines the official cases, one function for each. requests.py has their requests, and checks.py their assertions."""
 # ruff: noqa: D103
 
 import asyncio
@@ -52,8 +52,8 @@ async def large_unary(peer: Peer) -> None:
 
 
 async def cacheable_unary(peer: Peer) -> None:
-    # grpclib sends nothing but POST, which no proxy keeps; it is the server's answer, the same for the same request,
-    # that makes them equal.
+    # grpclib sends only POST, which no proxy caches. The responses are equal because the server answers the same request
+    # with the same payload.
     request = requests.cacheable()
     first, second = [
         await peer.stub.CacheableUnaryCall(request, metadata=[requests.USER_IP], timeout=DEADLINE) for _ in range(2)
@@ -259,7 +259,7 @@ async def orca_oob(peer: Peer) -> None:
 
 
 async def _is_cancelled(call: "Awaitable[None]", begun: asyncio.Event) -> None:
-    """Cancels a call that has begun, and fails unless that is what ends it: asyncio's CancelledError is the status."""
+    """Cancel a call that has started. Fail unless it ends with asyncio's CancelledError, which stands for CANCELLED."""
     task = asyncio.ensure_future(call)
     waiting = asyncio.create_task(begun.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -302,4 +302,4 @@ CASES: dict[str, Callable[[Peer], Awaitable[None]]] = {
         orca_oob,
     )
 }
-"""The cases by their official names."""
+"""The cases by official name."""

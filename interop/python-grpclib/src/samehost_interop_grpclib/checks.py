@@ -1,4 +1,4 @@
-"""What the official cases assert. Each failure is one line: expected and got."""
+"""Assertions of the official cases. Each failure is one line with the expected and the actual value."""
 
 import contextlib
 import time
@@ -21,76 +21,76 @@ if TYPE_CHECKING:
 
 SOAK_ITERATIONS = 10
 SOAK_ITERATION_SECONDS = 1.0
-"""The defaults of the official clients; and no failure is allowed."""
+"""The defaults of the official clients, which allow no failure."""
 
 _REPORT_SECONDS = 10.0
-"""How long a report out of band may take to arrive; the slowest interop servers send one each second."""
+"""How long an out-of-band report may take to arrive. The slowest interop servers send one each second."""
 
 
 class CaseFailure(Exception):  # noqa: N818
-    """A case that did not go as the description says."""
+    """A case failed."""
 
 
 def equal(what: str, got: object, expected: object) -> None:
-    """Fails unless two things are equal."""
+    """Fail unless two values are equal."""
     if got != expected:
         raise CaseFailure(f"{what}: expected {expected!r}, got {got!r}")
 
 
 def empty(response: pb.Empty) -> None:
-    """Fails unless a response has zero bytes."""
+    """Fail unless a response has zero bytes."""
     equal("size of the response in bytes", response.ByteSize(), 0)
 
 
 def payload(what: str, got: pb.Payload, size: int) -> None:
-    """Fails unless a payload has the right type, size and contents."""
+    """Fail unless a payload has the right type, size and content."""
     equal(f"payload type of {what}", got.type, pb.COMPRESSABLE)
     equal(f"payload size of {what}", len(got.body), size)
     if got.body != bytes(size):
-        raise CaseFailure(f"payload of {what}: expected {size} zeros, got other bytes among them")
+        raise CaseFailure(f"payload of {what}: expected {size} zeros, got other bytes too")
 
 
 def large(response: pb.SimpleResponse | None) -> None:
-    """Fails unless a response is that of large_unary."""
+    """Fail unless a response is the one of large_unary."""
     if response is None:
-        raise CaseFailure("the response: expected one, got the end of the call")
+        raise CaseFailure("response: expected one, got the end of the call")
     payload("the response", response.payload, requests.LARGE_RESPONSE_BYTES)
 
 
 def aggregated(response: pb.StreamingInputCallResponse | None, sizes: Iterable[int]) -> None:
-    """Fails unless a response is the sum of what was sent."""
+    """Fail unless a response is the sum of the request sizes."""
     equal("aggregated_payload_size", response and response.aggregated_payload_size, sum(sizes))
 
 
 def outputs(responses: Sequence[pb.StreamingOutputCallResponse], sizes: Collection[int]) -> None:
-    """Fails unless a stream had exactly the responses of these sizes, in order."""
+    """Fail unless the responses of a stream have these sizes, in this order."""
     equal("payload sizes of the responses", [len(each.payload.body) for each in responses], list(sizes))
     for number, (response, size) in enumerate(zip(responses, sizes, strict=True), start=1):
         payload(f"response {number}", response.payload, size)
 
 
 def output(response: pb.StreamingOutputCallResponse | None, size: int) -> None:
-    """Fails unless the next response of a stream is there and of this size."""
+    """Fail unless a stream has another response, and it has this size."""
     if response is None:
         raise CaseFailure(f"next response of the stream: expected one of {size} bytes, got the end of the stream")
     payload("the response", response.payload, size)
 
 
 def end(response: pb.StreamingOutputCallResponse | None) -> None:
-    """Fails if a stream has another response."""
+    """Fail if a stream has another response."""
     if response is not None:
         raise CaseFailure(f"end of the stream: expected no response, got one of {len(response.payload.body)} bytes")
 
 
-def outputs_with_compression(came: Sequence[tuple[pb.StreamingOutputCallResponse, bool]]) -> None:
-    """Fails unless a stream had the responses of server_compressed_streaming, compressed or not."""
+def outputs_with_compression(received: Sequence[tuple[pb.StreamingOutputCallResponse, bool]]) -> None:
+    """Fail unless a stream had the responses of server_compressed_streaming with the right compressed flags."""
     sizes: Mapping[bool, int] = requests.COMPRESSED_RESPONSE_BYTES
-    outputs([response for response, _ in came], sizes.values())
-    equal("compressed flags of the responses", [compressed for _, compressed in came], list(sizes))
+    outputs([response for response, _ in received], sizes.values())
+    equal("compressed flags of the responses", [compressed for _, compressed in received], list(sizes))
 
 
 def echoes(initial: "Metadata", trailing: "Metadata") -> None:
-    """Fails unless both pieces of metadata came back, each once and where it belongs."""
+    """Fail unless both metadata entries came back once: one in the initial metadata, one in the trailing metadata."""
     for what, metadata, (key, value) in (
         ("initial metadata", initial, requests.ECHO_INITIAL),
         ("trailing metadata", trailing, requests.ECHO_TRAILING),
@@ -99,13 +99,13 @@ def echoes(initial: "Metadata", trailing: "Metadata") -> None:
 
 
 def same_server(ids: Sequence[str]) -> None:
-    """Fails unless all calls reached one server, and it has a name."""
+    """Fail unless all calls reached one server, and its id is not empty."""
     if not all(ids) or len(set(ids)) != 1:
         raise CaseFailure(f"server_id of {len(ids)} responses: expected one that is not empty, got {sorted(set(ids))}")
 
 
 def reported_with_call(trailing: "Metadata") -> None:
-    """Fails unless a call's trailers have the load report that it asked for."""
+    """Fail unless the trailers of a call have the load report that its request named."""
     serialized = _values(trailing, TRAILER)
     equal(f"number of {TRAILER} in the trailing metadata", len(serialized), 1)
     report = OrcaLoadReport.FromString(bytes(serialized[0]))  # type: ignore[arg-type]
@@ -113,14 +113,14 @@ def reported_with_call(trailing: "Metadata") -> None:
 
 
 class AwaitedReport:
-    """A load report that is to arrive out of band, after any number of older ones, and in time."""
+    """An out-of-band load report that must arrive in time. Any number of older reports may precede it."""
 
     def __init__(self, report: pb.TestOrcaReport) -> None:
         self._expected = load_report(report)
         self._last = time.monotonic() + _REPORT_SECONDS
 
     def is_this(self, report: OrcaLoadReport | None) -> bool:
-        """Whether it is this one; fails when there will be no further report, or it would be too late."""
+        """Return whether this report is the expected one. Fail if the stream has ended or the time is over."""
         if report is None:
             raise CaseFailure(f"load report: expected {self._expected!r}, got the end of the stream")
         if report == self._expected:
@@ -131,14 +131,14 @@ class AwaitedReport:
 
 
 class Soak:
-    """Times the iterations of a soak test, and counts those that fail."""
+    """Time the iterations of a soak test and count the failures."""
 
     def __init__(self) -> None:
         self._done = 0
         self._faults: list[str] = []
 
     def iterations(self) -> Iterator[int]:
-        """Counts the iterations, and stops early when the time for all of them is over."""
+        """Count the iterations. Stop early when the time for all of them is over."""
         last = time.monotonic() + SOAK_ITERATIONS * SOAK_ITERATION_SECONDS
         for number in range(1, SOAK_ITERATIONS + 1):
             if time.monotonic() > last:
@@ -147,7 +147,7 @@ class Soak:
 
     @contextlib.contextmanager
     def iteration(self) -> Iterator[None]:
-        """Surrounds one iteration, which goes on to the next whether or not it fails."""
+        """Run one iteration. A failure is recorded and does not stop the test."""
         started = time.monotonic()
         try:
             with statuses():
@@ -161,7 +161,7 @@ class Soak:
         self._done += 1
 
     def verdict(self) -> None:
-        """Fails unless all iterations were made, and none of them failed."""
+        """Fail unless all iterations ran and passed."""
         equal("number of iterations in time", self._done, SOAK_ITERATIONS)
         if self._faults:
             raise CaseFailure(f"failed iterations: expected none, got {len(self._faults)}, first: {self._faults[0]}")
@@ -169,7 +169,7 @@ class Soak:
 
 @contextlib.contextmanager
 def status(code: Status, message: str | None = None) -> Iterator[None]:
-    """Surrounds a call, and fails unless it ends with this status, and this message where one is given."""
+    """Fail unless the call in this block ends with this status, and with this message if one is given."""
     try:
         with statuses():
             yield
@@ -182,12 +182,12 @@ def status(code: Status, message: str | None = None) -> Iterator[None]:
 
 
 def echoed_status(asked: pb.EchoStatus) -> contextlib.AbstractContextManager[None]:
-    """Surrounds a call, and fails unless it ends with the status that it asked for."""
+    """Fail unless the call in this block ends with the status that its request names."""
     return status(Status(asked.code), asked.message)
 
 
 def describe(error: GRPCError) -> str:
-    """A status that no case expected, in one line."""
+    """Describe an unexpected status in one line."""
     return f"status: expected OK, got {error.status.name} {error.message!r}"
 
 

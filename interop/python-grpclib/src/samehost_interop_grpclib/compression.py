@@ -1,8 +1,8 @@
-"""Compressed messages, which grpclib knows nothing of, below its methods and above HTTP/2.
+"""Adds compressed messages to grpclib, between its methods and HTTP/2.
 
-grpclib refuses a message that came compressed and sends each one plain (vmagamedov/grpclib 199). But all that it
-reads and writes goes through `grpclib.protocol.Stream`, where a message still has its five bytes of prefix: so
-`MessageStream` undoes compression on the way in, and does it on the way out where it is asked to.
+grpclib rejects compressed messages and sends every message uncompressed (vmagamedov/grpclib 199). Everything that it
+reads and writes passes through `grpclib.protocol.Stream`, where a message still has its prefix of five bytes.
+`MessageStream` decompresses incoming messages there, and compresses outgoing messages on request.
 """
 
 import struct
@@ -19,7 +19,7 @@ from grpclib.protocol import EventsProcessor
 from samehost_interop_grpclib.turns import Stream
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""The longest message that is taken in, decompressed: gRPC's own default. grpclib itself has no limit."""
+"""The longest message that is accepted, after decompression. This is gRPC's default; grpclib has no limit."""
 
 # grpc/grpc doc/PROTOCOL-HTTP2.md: "Length-Prefixed-Message → Compressed-Flag Message-Length Message".
 _PREFIX = struct.Struct(">?I")
@@ -27,7 +27,7 @@ _PREFIX = struct.Struct(">?I")
 _ENCODING = ("grpc-encoding", "gzip")
 _ACCEPTED = ("grpc-accept-encoding", "identity,deflate,gzip")
 
-# zlib: the largest window, and a gzip header; or, to decompress, gzip or deflate as the header says.
+# zlib's largest window. +16 writes a gzip header; +32 detects gzip or deflate from the header when decompressing.
 _GZIP = zlib.MAX_WBITS + 16
 _ANY_HEADER = zlib.MAX_WBITS + 32
 
@@ -37,7 +37,7 @@ _current: ContextVar["MessageStream"] = ContextVar("current")
 
 @contextmanager
 def compressing() -> Iterator[None]:
-    """Calls that begin in this block announce gzip, and compress what they send until they are told otherwise."""
+    """Make the calls that start in this block announce gzip and compress what they send, until `compress` is False."""
     token = _compressing.set(True)
     try:
         yield
@@ -46,17 +46,17 @@ def compressing() -> Iterator[None]:
 
 
 def current() -> "MessageStream":
-    """The call at hand: in a handler the one that it answers, elsewhere the last one that this task has begun."""
+    """Return the current call: in a handler the call that it answers, elsewhere the last call that this task started."""
     return _current.get()
 
 
 class MessageStream(Stream):
-    """One call's HTTP/2 stream, which says of messages whether they came compressed, and compresses them.
+    """The HTTP/2 stream of one call, which compresses and decompresses messages.
 
     Attributes:
-        announced: whether this end says in its headers that its messages may be compressed. To be set before them.
-        compress: whether the next message is sent compressed.
-        compressed: whether the last message came compressed.
+        announced: whether this side's headers announce compression. Set it before the headers are sent.
+        compress: whether to compress the next message.
+        compressed: whether the last message that arrived was compressed.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -64,11 +64,11 @@ class MessageStream(Stream):
         self.announced = self.compress = _compressing.get()
         self.compressed = False
         self._message: bytes | None = None
-        # A task inherits the context in which it is made: on a server that of the handler, which is made next.
+        # A task inherits the context in which it is created. On a server, the task of the handler is created next.
         _current.set(self)
 
     async def recv_data(self, size: int) -> bytes:
-        """Gives grpclib.stream.recv_message first a prefix, then its message, as if it had come plain."""
+        """Return a prefix and then its message to grpclib.stream.recv_message, as if the message were uncompressed."""
         if self._message is not None:
             message, self._message = self._message, None
             return message
@@ -83,7 +83,7 @@ class MessageStream(Stream):
         return _PREFIX.pack(False, len(self._message))
 
     async def send_data(self, data: bytes, end_stream: bool = False) -> None:
-        """Sends what grpclib.stream.send_message has made: a prefix that says "plain", and a message."""
+        """Send the prefix and the uncompressed message of grpclib.stream.send_message, compressed on request."""
         if self.compress:
             compressor = zlib.compressobj(wbits=_GZIP)
             message = compressor.compress(data[_PREFIX.size :]) + compressor.flush()
@@ -93,40 +93,40 @@ class MessageStream(Stream):
     async def send_request(
         self, headers: list[tuple[str, str]], end_stream: bool = False, *, _processor: EventsProcessor
     ) -> Any:
-        """Sends a client's headers, with those about compression, which grpclib takes from nobody."""
-        return await super().send_request([*headers, *self._about_compression()], end_stream, _processor=_processor)
+        """Send a client's headers, plus those about compression, which grpclib has no option for."""
+        return await super().send_request([*headers, *self._compression_headers()], end_stream, _processor=_processor)
 
     async def send_headers(self, headers: list[tuple[str, str]], end_stream: bool = False) -> None:
-        """Sends a server's headers or trailers; headers begin with a status of HTTP."""
+        """Send a server's headers or trailers. Headers start with an HTTP status; trailers do not."""
         if headers[0][0] == ":status":
-            headers = [*headers, *self._about_compression()]
+            headers = [*headers, *self._compression_headers()]
         await super().send_headers(headers, end_stream)
 
-    def _about_compression(self) -> list[tuple[str, str]]:
+    def _compression_headers(self) -> list[tuple[str, str]]:
         return [_ACCEPTED, _ENCODING] if self.announced else [_ACCEPTED]
 
 
 def decompress(data: bytes) -> bytes:
-    """Undoes gzip or deflate.
+    """Decompress gzip or deflate.
 
     Raises:
-        GRPCError: the data is neither, is cut short, or is longer than a message may be.
+        GRPCError: the data has another format, is incomplete, or exceeds MAX_MESSAGE_BYTES.
     """
     if not data:
-        return data  # .NET's GZipStream makes nothing of nothing, not even gzip's header (dotnet/runtime 66449)
+        return data  # .NET's GZipStream writes nothing for empty data, not even a gzip header (dotnet/runtime 66449)
     decompressor = zlib.decompressobj(_ANY_HEADER)
     try:
         message = decompressor.decompress(data, MAX_MESSAGE_BYTES + 1)
     except zlib.error as error:
-        raise GRPCError(Status.INTERNAL, f"a compressed message of {len(data)} bytes is broken: {error}") from error
+        raise GRPCError(Status.INTERNAL, f"cannot decompress a message of {len(data)} bytes: {error}") from error
     if len(message) > MAX_MESSAGE_BYTES:
         raise _too_long(len(message))
     if not decompressor.eof:
-        raise GRPCError(Status.INTERNAL, f"a compressed message of {len(data)} bytes is cut short")
+        raise GRPCError(Status.INTERNAL, f"cannot decompress a message of {len(data)} bytes: it is incomplete")
     return message
 
 
 def _too_long(length: int) -> GRPCError:
     return GRPCError(
-        Status.RESOURCE_EXHAUSTED, f"a message has {length} bytes or more; the limit is {MAX_MESSAGE_BYTES}"
+        Status.RESOURCE_EXHAUSTED, f"a message has at least {length} bytes; the limit is {MAX_MESSAGE_BYTES}"
     )

@@ -10,28 +10,29 @@ from grpclib.config import Configuration
 
 from samehost_common import SocketAddress
 from samehost_common.probe import PathState, path_state
+from samehost_interop_grpclib.diagnosis import closed
 from samehost_interop_grpclib.http2_client import ClientProtocol
 
 _PAUSES = (0, 0, 0.1, 0.2, 0.4)
 _LONGEST_PAUSE = 0.5
-"""Seconds before each attempt to connect, the first ones and then all others: dialling a socket costs a client
-microseconds and the server nothing."""
+"""Seconds before the first attempts to connect, and before all later ones. An attempt costs the client microseconds and
+the server nothing."""
 
 _QUIET = Configuration(http2_connection_window_size=2**31 - 1)
-"""A window for all calls together that is never used up, so that nothing is written to widen it again.
+"""A connection window that is never used up, so that the client sends no WINDOW_UPDATE for it.
 
-A server on C-core closes a connection that it has been leaving as soon as it has sent the last answer. Whatever is
-written then fails with EPIPE, and asyncio drops the answer, although it is there to be read. What calls may send is
-still bounded, by the window of each."""
+A server on C-core that shuts down closes the connection as soon as it has sent its last answer. A write after that
+fails with EPIPE, and asyncio then drops the answer, although it has arrived. The window of each call still limits what
+the server sends."""
 
 
 class Channel(grpclib.client.Channel):
-    """A channel to the server at a socket. It dials when a call is made, and anew when its server has left.
+    """Connect to the server on a Unix socket when a call starts, and again after the server has closed the connection.
 
     Args:
-        address: where the server listens.
-        wait_for_ready: whether calls wait, until their deadline, for a server that is not there yet. grpclib itself
-            has no such thing. Where waiting can't help, as when the path is no socket, a call fails at once.
+        address: the address of the server.
+        wait_for_ready: wait for a server that has not started, until the deadline of the call. grpclib has no such
+            option. A call fails at once if waiting cannot help, for example because the path is not a socket.
     """
 
     def __init__(self, address: SocketAddress, *, wait_for_ready: bool = False) -> None:
@@ -41,29 +42,29 @@ class Channel(grpclib.client.Channel):
         self._protocols: weakref.WeakSet[ClientProtocol] = weakref.WeakSet()
 
     def close(self) -> None:
-        """Closes the connection, and those on which only calls go on that began earlier."""
+        """Close the current connection, and older connections that still have calls in progress."""
         super().close()
         for protocol in list(self._protocols):
             protocol.processor.close()
 
     def _get_authority(self, host: str, port: int) -> str:
-        # For a path, grpclib sends the defaults of the host and port that it refuses beside one, 127.0.0.1:50051,
-        # and no option sets it. PROTOCOL.md says `localhost`.
+        # PROTOCOL.md requires `localhost`. For a path, grpclib sends 127.0.0.1:50051, its default host and port, and has
+        # no option for it.
         del host, port
         return "localhost"
 
     def _protocol_factory(self) -> ClientProtocol:
-        # As in server.py: grpclib has no option for the class that handles a connection, only this method.
+        # grpclib has no option for the class that handles a connection, only this method.
         made = super()._protocol_factory()
         protocol = ClientProtocol(made.handler, made.config, made.h2_config)
         self._protocols.add(protocol)
         return protocol
 
     async def __connect__(self) -> ClientProtocol:
-        """Gives the connection on which a call begins at once; the deadline of the call ends the waiting.
+        """Return a connection on which a call can start at once. The deadline of the call limits the wait.
 
         Raises:
-            OSError: no server takes the connection, and waiting would not help or is not wanted.
+            OSError: no server accepts the connection, and waiting cannot help or is disabled.
         """
         for pause in itertools.chain(_PAUSES, itertools.repeat(_LONGEST_PAUSE)):
             if pause:
@@ -71,12 +72,12 @@ class Channel(grpclib.client.Channel):
             try:
                 protocol = cast("ClientProtocol", await super().__connect__())
             except (FileNotFoundError, ConnectionRefusedError):
-                # A path that is no socket is "refused" too.
+                # connect(2) also fails with ECONNREFUSED if the path is not a socket.
                 if not self._waits or path_state(self._address) is PathState.NOT_A_SOCKET:
                     raise
                 continue
             if await protocol.admits():
                 return protocol
             if not self._waits and not protocol.settled:
-                raise ConnectionResetError(f"what listens on {self._address.path} hung up before it said anything")
-        raise AssertionError("the pauses have no end")
+                raise ConnectionResetError(f"cannot connect to {self._address.path}: {closed()}")
+        raise AssertionError("the loop has no end")

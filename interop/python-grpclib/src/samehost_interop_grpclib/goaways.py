@@ -1,4 +1,4 @@
-"""GOAWAY, kept from h2, which can't go on after one."""
+"""Hides GOAWAY frames from h2, which closes a connection when it sees one."""
 
 import struct
 
@@ -7,12 +7,13 @@ from hyperframe.frame import GoAwayFrame
 
 
 class GoAways:
-    """Takes GOAWAY out of what comes over a connection, in pieces of any size.
+    """Remove GOAWAY frames from the incoming data of a connection, which may be split anywhere.
 
-    One that names an error stays: it does end everything, as h2 has it.
+    A GOAWAY with an error stays in the data, because it does close the connection.
     """
 
-    # RFC 9113, 3.4, 4.1 and 6.8: the client's preface; a frame's header, of length, type, flags and stream; GOAWAY.
+    # The client's preface, the header of a frame (length, type, flags, stream), and GOAWAY: RFC 9113, sections 3.4, 4.1
+    # and 6.8.
     _PREFACE_BYTES = 24
     _HEADER_BYTES = 9
     _TYPE_OFFSET = 3
@@ -24,7 +25,7 @@ class GoAways:
         self._held = b""
 
     def take_from(self, data: bytes) -> tuple[bytes, list[int]]:
-        """Returns the rest, and the last stream that each GOAWAY named; holds a frame back until it can be told."""
+        """Return the data without GOAWAY, and the last stream of each GOAWAY. Keep an incomplete frame for later."""
         data = self._held + data
         kept, last_streams, at = [], [], 0
         while True:

@@ -1,4 +1,4 @@
-"""The four kinds of call of the example service, made one after the other and printed."""
+"""Makes the four kinds of call of the example service, one after the other, and prints them."""
 
 import grpclib.client
 
@@ -15,9 +15,9 @@ _WORDS = ("I heard: {heard}", "Goodbye!")
 
 
 async def greet(channel: grpclib.client.Channel, name: str, timeout: float) -> None:
-    """Makes all four kinds of call, each within `timeout` seconds, and prints what each sent and received.
+    """Make all four kinds of call, each within `timeout` seconds, and print what each sent and received.
 
-    The errors are those of grpclib.
+    Raises the errors of grpclib.
     """
     stub = GreeterServiceStub(channel)
 

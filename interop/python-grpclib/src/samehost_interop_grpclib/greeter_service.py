@@ -1,4 +1,4 @@
-"""The example service of the contract."""
+"""Implements the example service, samehost.greeter.v1.GreeterService."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -36,16 +36,16 @@ _MAX_INTERVAL_SECONDS = 60
 
 
 class GreeterService(GreeterServiceBase):
-    """Greets."""
+    """The example service."""
 
     async def Greet(self, stream: "Stream[GreetRequest, GreetResponse]") -> None:
-        """Greets one person."""
+        """Greet one person."""
         request = await the_request(stream)
         _refuse(_name_fault(request.name))
         await stream.send_message(GreetResponse(message=_greeting("en", request.name)))
 
     async def GreetInLanguages(self, stream: "Stream[GreetInLanguagesRequest, GreetInLanguagesResponse]") -> None:
-        """Greets one person in several languages, one after the other."""
+        """Greet one person in several languages, one after the other."""
         request = await the_request(stream)
         _refuse(_languages_fault(request))
         for position, response in enumerate(_greetings(request)):
@@ -54,7 +54,7 @@ class GreeterService(GreeterServiceBase):
             await stream.send_message(response)
 
     async def GreetTogether(self, stream: "Stream[GreetTogetherRequest, GreetTogetherResponse]") -> None:
-        """Greets all names of the stream at once."""
+        """Greet all names of the stream in one response."""
         names = []
         async for request in stream:
             _refuse(_name_fault(request.name))
@@ -63,7 +63,7 @@ class GreeterService(GreeterServiceBase):
         await stream.send_message(GreetTogetherResponse(message=_greeting("en", _enumeration(names)), count=len(names)))
 
     async def Converse(self, stream: "Stream[ConverseRequest, ConverseResponse]") -> None:
-        """Answers each message as it comes."""
+        """Answer each message as it arrives."""
         turn = 0
         async for request in stream:
             turn += 1
@@ -80,19 +80,19 @@ def _refuse(fault: str | None) -> None:
 def _name_fault(name: str) -> str | None:
     if 1 <= len(name) <= _MAX_NAME:
         return None
-    return f"name has {len(name)} characters; give 1 to {_MAX_NAME}"
+    return f"invalid name: it has {len(name)} characters; use 1 to {_MAX_NAME}"
 
 
 def _text_fault(text: str) -> str | None:
-    return f"text has {len(text)} characters; give at most {_MAX_TEXT}" if len(text) > _MAX_TEXT else None
+    return f"invalid text: it has {len(text)} characters; use at most {_MAX_TEXT}" if len(text) > _MAX_TEXT else None
 
 
 def _languages_fault(request: GreetInLanguagesRequest) -> str | None:
     for language in request.languages:
         if language not in _GREETINGS:
-            return f"languages has {language!r}; the server knows {', '.join(_GREETINGS)}"
+            return f"invalid language {language!r}: use {', '.join(_GREETINGS)}"
     if not 0 <= _interval(request) <= _MAX_INTERVAL_SECONDS:
-        return f"interval is {_interval(request)} seconds; give 0 to {_MAX_INTERVAL_SECONDS}"
+        return f"invalid interval of {_interval(request)} s: use 0 to {_MAX_INTERVAL_SECONDS} s"
     return _name_fault(request.name)
 
 

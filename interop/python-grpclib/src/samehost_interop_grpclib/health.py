@@ -1,6 +1,6 @@
-"""grpc.health.v1.Health (grpc/grpc doc/health-checking.md).
+"""Implements grpc.health.v1.Health (grpc/grpc doc/health-checking.md).
 
-grpclib has one too, whose watches never end, so that each would cost a server that stops its whole grace.
+The watches of grpclib's own service never end. Each of them would keep a stopping server for its whole grace period.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 
 class Health(HealthBase):
-    """Says SERVING of each of the services and, by the empty name, of the server as a whole, until `end`."""
+    """Report SERVING for each service, and for the whole server under the empty name, until `end`."""
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = {"", *services}
         self._ended = asyncio.Event()
 
     def end(self) -> None:
-        """Says NOT_SERVING of everything for good, and ends all watches."""
+        """Report NOT_SERVING for everything from now on, and end all watches."""
         self._ended.set()
 
     async def Check(self, stream: "HealthStream") -> None:
-        """Answers with the status, or NOT_FOUND."""
+        """Return the status, or NOT_FOUND."""
         request = await the_request(stream)
         if request.service not in self._services:
-            raise GRPCError(Status.NOT_FOUND, f"no service {request.service!r} is served here")
+            raise GRPCError(Status.NOT_FOUND, f"unknown service {request.service!r}")
         await stream.send_message(self._response(request.service))
 
     async def Watch(self, stream: "HealthStream") -> None:
-        """Sends the status, and once more when the server ends."""
+        """Send the status, and send it again when the server stops."""
         request = await the_request(stream)
         await stream.send_message(first := self._response(request.service))
         await self._ended.wait()

@@ -1,14 +1,17 @@
-"""Connections that end without losing a call, below grpclib's channel and server.
+"""Closes connections without losing a call, below grpclib's channel and server.
 
-Two ends of a connection part in peace like this (RFC 9113, 6.8): the server says GOAWAY, naming the highest number
-that a stream can have, and asks for an echo; the client begins no more calls here, and echoes; so the server has
-seen every call that there will be, answers them, and closes. But h2, on which grpclib stands, takes the first GOAWAY
-for the end of everything, sent or received (python-hyper/h2 1181), and grpclib breaks off the calls in progress
-(vmagamedov/grpclib 107, 148). So GOAWAY is kept from h2 here.
+A connection is closed gracefully in these steps (RFC 9113, section 6.8):
 
-Nothing of grpclib is replaced: the classes of `grpclib.protocol` are extended, and a `Protocol` is what the channel
-of dial.py and the server of server.py make for each connection. The two ends are in http2_client.py and
-http2_server.py.
+1. The server sends GOAWAY with the highest possible stream number, and a PING.
+2. The client starts no more calls on this connection, and acknowledges the PING.
+3. The server now knows every call of the connection. It answers them and closes.
+
+grpclib uses h2, which treats the first GOAWAY that is sent or received as the end of the connection (python-hyper/h2
+1181). grpclib then aborts the calls in progress (vmagamedov/grpclib 107, 148). This module therefore hides GOAWAY from
+h2.
+
+It replaces nothing of grpclib. It extends the classes of `grpclib.protocol`, and the channel of dial.py and the server
+of server.py create a `Protocol` for each connection. The two sides are in http2_client.py and http2_server.py.
 """
 
 import asyncio
@@ -27,15 +30,15 @@ from samehost_interop_grpclib.compression import MessageStream
 from samehost_interop_grpclib.goaways import GoAways
 
 MAX_CONCURRENT_CALLS = 1100
-"""How many calls a connection may have at once; others wait at the client. h2's own limit is 100, with which as many
-calls that never end would starve all others."""
+"""How many calls a connection may have at once. More calls wait in the client. With h2's limit of 100, a hundred calls
+that never end would block all others."""
 
 ECHO = b"goodbye!"
-"""What the server asks the client to echo."""
+"""The data of the PING that a server sends when it closes a connection."""
 
 
 class Connection(turns.Connection):
-    """A connection whose calls know compression."""
+    """A connection whose calls support compression."""
 
     def __init__(
         self,
@@ -49,18 +52,18 @@ class Connection(turns.Connection):
         self._kind = kind
 
     def create_stream(self, *, stream_id: int | None = None, wrapper: Wrapper | None = None) -> MessageStream:
-        """Makes the stream of a new call."""
+        """Create the stream of a new call."""
         return self._kind(self, self._connection, self._transport, stream_id=stream_id, wrapper=wrapper)
 
 
 class Protocol(protocol.H2Protocol):
-    """One end of a connection; `leaving` once no more calls are to begin on it."""
+    """One side of a connection. `leaving` is true once no more calls may start on it."""
 
     leaving = False
     stream_type: type[MessageStream] = MessageStream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Does what H2Protocol does, with a limit of calls that is not h2's, and with the classes of this module."""
+        """Do the work of H2Protocol with the limit of calls and the classes of this module."""
         self.transport = cast("asyncio.Transport", transport)
         self.h2 = H2Connection(self.h2_config)
         self.h2.initiate_connection()
@@ -81,38 +84,38 @@ class Protocol(protocol.H2Protocol):
         self._goaways = GoAways(from_client=not self.h2_config.client_side)
 
     def make_processor(self, connection: Connection) -> "Processor":
-        """Makes what is told of all that comes over the connection."""
+        """Create the object that handles the events of the connection."""
         return Processor(self.handler, connection, self)
 
     def data_received(self, data: bytes) -> None:
-        """Takes in what came, and sees to GOAWAY itself."""
+        """Handle incoming data, without GOAWAY, and then each GOAWAY."""
         data, last_streams = self._goaways.take_from(data)
         super().data_received(data)
         for last_stream in last_streams:
             self.on_goaway(last_stream)
 
     def on_goaway(self, last_stream: int) -> None:
-        """The peer is leaving, and has seen no stream after this one."""
+        """Handle a GOAWAY: the peer closes the connection and has seen no stream after `last_stream`."""
 
     def on_settings(self) -> None:
-        """The peer's settings have come, or changed."""
+        """Handle the peer's settings when they arrive or change."""
 
     def on_echo(self) -> None:
-        """The peer has seen the request for an echo, and all that was sent before."""
+        """Handle the acknowledgement of the PING: the peer has seen everything that was sent before it."""
 
     def on_release(self) -> None:
-        """A call has ended."""
+        """Handle the end of a call."""
 
 
 class Processor(turns.Processor):
-    """Tells a Protocol what happens on its connection."""
+    """Notify a Protocol of the events on its connection."""
 
     def __init__(self, handler: protocol.AbstractHandler, connection: Connection, owner: Protocol) -> None:
         super().__init__(handler, connection)
         self._owner = owner
 
     def register(self, stream: protocol.Stream) -> Callable[[], None]:
-        """Takes note of a call; what it returns is called when the call has ended, and may be called again."""
+        """Register a call. Call the result when the call has ended; further calls do nothing."""
         release = super().register(stream)
 
         def release_once() -> None:
@@ -123,12 +126,12 @@ class Processor(turns.Processor):
         return release_once
 
     def process_remote_settings_changed(self, event: RemoteSettingsChanged) -> None:
-        """The peer's settings have come, or changed."""
+        """Pass new settings of the peer on."""
         super().process_remote_settings_changed(event)
         self._owner.on_settings()
 
     def process_ping_ack_received(self, event: PingAckReceived) -> None:
-        """An echo has come."""
+        """Pass the acknowledgement of the server's PING on."""
         super().process_ping_ack_received(event)
         if event.ping_data == ECHO:
             self._owner.on_echo()

@@ -1,4 +1,4 @@
-"""A client's end of a connection; http2.py says how it ends."""
+"""The client side of a connection. http2.py describes how a connection is closed."""
 
 import asyncio
 
@@ -10,13 +10,13 @@ from samehost_interop_grpclib.http2 import Protocol
 
 
 class ClientStream(MessageStream):
-    """A client's end of a call."""
+    """The client side of a call."""
 
     async def recv_data(self, size: int) -> bytes:
-        """Receives; a call that ends within a message has a status all the same.
+        """Receive data, and keep the status of a call that ends within a message.
 
-        Such a call is one whose server met the deadline while it was sending. grpclib asserts that there is none; the
-        error that it is given here makes it look for the status in the trailers.
+        A call ends like this if its deadline passes while the server sends a message. grpclib raises AssertionError
+        then. The error that is raised here makes grpclib read the status from the trailers.
         """
         try:
             return await super().recv_data(size)
@@ -24,27 +24,27 @@ class ClientStream(MessageStream):
             raise StreamTerminatedError("the call ended within a message") from error
 
     def reset_nowait(self, error_code: ErrorCodes = ErrorCodes.CANCEL) -> None:
-        """Breaks the call off with the error that says so (PROTOCOL-HTTP2.md, "Errors"); grpclib's is NO_ERROR."""
+        """Abort the call with CANCEL, as PROTOCOL-HTTP2.md requires under "Errors". grpclib sends NO_ERROR."""
         super().reset_nowait(error_code)
 
 
 class ClientProtocol(Protocol):
-    """A client's end: it lets calls begin, in turn, for as long as its server takes them."""
+    """The client side of a connection. It starts calls one at a time while the server accepts them."""
 
     settled = False
     stream_type = ClientStream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins."""
+        """Create the synchronization objects, then do the common work."""
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         super().connection_made(transport)
 
     async def admits(self) -> bool:
-        """Waits until a call may begin; False where it may not, as the connection is about to end or has ended.
+        """Wait until a call may start, and return True; return False if the connection is closing or closed.
 
-        grpclib keeps to the server's limit too, but does not know it before the server's settings have come, and
-        wakes all calls that wait whenever one ends: with a thousand of them that takes longer than the calls.
+        grpclib also respects the server's limit of calls, but not before the server's settings have arrived. And
+        whenever a call ends, it wakes all calls that wait. With a thousand calls, this takes longer than the calls.
         """
         async with self._turn:
             while not self.leaving:
@@ -56,31 +56,31 @@ class ClientProtocol(Protocol):
             return False
 
     def on_settings(self) -> None:
-        """The server's limit is known, or another one."""
+        """Let calls start, or apply a new limit of calls."""
         self.settled = True
         self._changed.set()
 
     def resume_writing(self) -> None:
-        """What was written has gone."""
+        """Let calls start again after the transport has sent its buffer."""
         super().resume_writing()
         self._changed.set()
 
     def on_release(self) -> None:
-        """There is room for another call, or the last one has ended."""
+        """Let the next call start. Close the connection after the last call if it is leaving."""
         self._changed.set()
         if self.leaving and not self.processor.streams:
             self.transport.close()
 
     def on_goaway(self, last_stream: int) -> None:
-        """Lets the calls that the server has seen end here; for the next one the channel dials anew."""
-        self.handler.close()  # a channel of grpclib whose handler is closed dials anew
+        """Let the calls that the server has seen finish, and fail the others. New calls use a new connection."""
+        self.handler.close()  # makes grpclib's channel open a new connection
         for number, stream in list(self.processor.streams.items()):
             if number > last_stream:
-                stream.__terminated__("the server was leaving and did not take the call")
+                stream.__terminated__("the server closed the connection before it accepted the call")
         self._leave()
 
     def connection_lost(self, error: BaseException | None) -> None:
-        """All is over."""
+        """Wake the calls that wait to start."""
         super().connection_lost(error)
         self._leave()
 

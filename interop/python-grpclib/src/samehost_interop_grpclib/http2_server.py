@@ -1,4 +1,4 @@
-"""A server's end of a connection; http2.py says how it ends."""
+"""The server side of a connection. http2.py describes how a connection is closed."""
 
 import asyncio
 import contextlib
@@ -23,13 +23,13 @@ _SHORTEST_TIMEOUT = "10m"
 
 
 class ServerStream(MessageStream):
-    """A server's end of a call."""
+    """The server side of a call."""
 
     async def send_headers(self, headers: list[tuple[str, str]], end_stream: bool = False) -> None:
-        """Sends headers, which begin with a status of HTTP, or trailers.
+        """Send headers, which start with an HTTP status, or trailers.
 
-        Where grpclib answers that there is no such method it leaves the content type out, and a client then need not
-        take the answer for one of gRPC's (PROTOCOL-HTTP2.md, "Responses"): grpc-go does not.
+        grpclib leaves the content type out of the answer to an unknown method. A client may then reject the answer as
+        not gRPC (PROTOCOL-HTTP2.md, "Responses"), and grpc-go does.
         """
         if headers[0][0] == ":status" and "content-type" not in dict(headers):
             headers = [*headers, ("content-type", "application/grpc")]
@@ -37,23 +37,23 @@ class ServerStream(MessageStream):
 
 
 class ServerProcessor(Processor):
-    """Lets calls come in, and go."""
+    """Handle the start and the end of calls."""
 
     def __init__(self, handler: protocol.AbstractHandler, connection: Connection, owner: "ServerProtocol") -> None:
         super().__init__(handler, connection, owner)
         self._server = owner
 
     def process_request_received(self, event: RequestReceived) -> None:
-        """A call begins, unless it comes after the last one that is taken: its client makes it elsewhere then."""
+        """Start a call. Ignore it after `last_stream`, because its client retries it on another connection."""
         if event.stream_id <= self._server.last_stream:
             event.headers = _with_time_to_begin(event.headers)
             super().process_request_received(event)
 
     def process_stream_reset(self, event: StreamReset) -> None:
-        """A client breaks a call off.
+        """Abort a call on behalf of its client, and release its stream.
 
-        If that comes in one piece with the beginning of the call, grpclib cancels its handler before it has run at
-        all, and then nobody releases the stream, for whose end a server that is leaving would wait.
+        If the start and the abort of a call arrive together, grpclib cancels the handler before it runs and never
+        releases the stream. A stopping server would wait for it.
         """
         stream = self.streams.get(event.stream_id)
         super().process_stream_reset(event)
@@ -62,32 +62,33 @@ class ServerProcessor(Processor):
 
 
 def _with_time_to_begin(headers: Any) -> Any:
-    """The headers of a call, with a timeout that is not over before the handler begins.
+    """Return the headers of a call with a timeout that is long enough for the handler to start.
 
-    To such a call grpclib answers UNKNOWN, with a stack trace in the log, where DEADLINE_EXCEEDED is meant.
+    If the timeout is over before the handler starts, grpclib answers UNKNOWN and logs a stack trace, where
+    DEADLINE_EXCEEDED is correct.
     """
-    # h2's types say that headers are bytes; grpclib has h2 make texts of them.
+    # h2 declares headers as bytes, but grpclib configures it to return text.
     return [(key, _long_enough(value) if key == "grpc-timeout" else value) for key, value in headers]
 
 
 def _long_enough(timeout: str) -> str:
-    with contextlib.suppress(ValueError):  # which grpclib refuses itself
+    with contextlib.suppress(ValueError):  # grpclib rejects an invalid timeout itself
         if decode_timeout(timeout) < decode_timeout(_SHORTEST_TIMEOUT):
             return _SHORTEST_TIMEOUT
     return timeout
 
 
 class ServerProtocol(Protocol):
-    """A server's end: it can part from its client."""
+    """The server side of a connection, which it can close gracefully."""
 
     LINGER = 1.0
-    """Seconds that a client has to echo, and then to hang up after its last call; it takes one that lives
-    milliseconds."""
+    """Seconds that a client has to acknowledge the PING, and then to close after its last call. A client that is not
+    blocked takes milliseconds."""
 
     stream_type = ServerStream
 
     last_stream = _EVERY_STREAM
-    """The last call that is taken."""
+    """The last stream on which a call is accepted."""
 
     _echoed = False
     _hung_up = False
@@ -103,38 +104,38 @@ class ServerProtocol(Protocol):
         self._on_made = on_made
 
     def make_processor(self, connection: Connection) -> Processor:
-        """Makes a server's."""
+        """Create the object that handles the events of the connection."""
         return ServerProcessor(self.handler, connection, self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins."""
+        """Create `closed`, do the common work, and report the connection to the server."""
         self.closed = asyncio.get_running_loop().create_future()
         super().connection_made(transport)
         self._on_made(self)
 
     def part(self) -> None:
-        """Sends the client elsewhere; `closed` is done when the last of its calls here has ended."""
+        """Close the connection gracefully. `closed` is done after the last call has ended."""
         if self.leaving or self.transport.is_closing():
             return
         self.leaving = True
-        self._say_goaway()
+        self._send_goaway()
         self.h2.ping(ECHO)
         self.connection.flush()
         asyncio.get_running_loop().call_later(self.LINGER, self.on_echo)
 
     def on_echo(self) -> None:
-        """Every call that the client has begun here is known now, as it came before the echo."""
+        """Accept no more calls: every call that the client started arrived before the acknowledgement."""
         if not self._echoed and not self.transport.is_closing():
             self._echoed = True
             self.last_stream = self.h2.highest_inbound_stream_id
-            self._say_goaway()
+            self._send_goaway()
             self.on_release()
 
     def on_release(self) -> None:
-        """Hangs up if that was the last call, but leaves the other direction open, for the client may be writing.
+        """Close the sending direction after the last call, and keep the other one open for writes of the client.
 
-        If that were closed too, its write would fail with EPIPE, and C-core would give up the answer that it has
-        not read yet. A client that has read all closes its own end.
+        If both were closed, a write of the client would fail with EPIPE, and C-core would drop the answer that it has
+        not read yet. A client that has read everything closes the connection itself.
         """
         if self._echoed and not self.processor.streams and not self.transport.is_closing():
             self._hung_up = True
@@ -142,16 +143,16 @@ class ServerProtocol(Protocol):
             asyncio.get_running_loop().call_later(self.LINGER, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Takes in what came; nothing can be answered after hanging up."""
+        """Handle incoming data, unless the sending direction is closed and no answer is possible."""
         if not self._hung_up:
             super().data_received(data)
 
     def connection_lost(self, error: BaseException | None) -> None:
-        """All is over."""
+        """Set `closed`."""
         super().connection_lost(error)
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def _say_goaway(self) -> None:
+    def _send_goaway(self) -> None:
         frame = GoAwayFrame(0, last_stream_id=self.last_stream, error_code=ErrorCodes.NO_ERROR)
         self.transport.write(frame.serialize())

@@ -1,4 +1,4 @@
-"""grpc.testing.TestService, as grpc/grpc doc/interop-test-descriptions.md has it."""
+"""Implements grpc.testing.TestService (grpc/grpc doc/interop-test-descriptions.md)."""
 
 import asyncio
 import contextlib
@@ -29,13 +29,13 @@ Metadata: TypeAlias = list[tuple[str, str | bytes]]
 _ECHO_INITIAL = "x-grpc-test-echo-initial"
 _ECHO_TRAILING = "x-grpc-test-echo-trailing-bin"
 _CACHEABLE = {"cache-control": "max-age=60, public"}
-"""What lets a proxy keep a response, for as long as the official description has it."""
+"""Lets a proxy cache a response. The official description sets the duration."""
 
 _SERVER_ID = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-"""This server's own name, the same for its whole life."""
+"""A unique name of this server process."""
 
 _PEER = "unix:"
-"""What gRPC's servers say of who calls over a socket."""
+"""The address that gRPC's servers report for a client on a Unix socket."""
 
 _STATUSES = {status.value: status for status in Status}
 
@@ -47,14 +47,14 @@ class InteropService(TestServiceBase):
         self._reports = reports
 
     async def EmptyCall(self, stream: "Stream[pb.Empty, pb.Empty]") -> None:
-        """Answers nothing with nothing."""
+        """Answer an empty request with an empty response."""
         await the_request(stream)
         await stream.send_message(pb.Empty())
 
     async def UnaryCall(self, stream: "Stream[pb.SimpleRequest, pb.SimpleResponse]") -> None:
-        """Answers with a payload, a status, metadata or a load report, as the request asks."""
+        """Answer with the payload, status, metadata or load report that the request names."""
         request = await the_request(stream)
-        _refuse_unless_as_it_says(request)
+        _check_compression(request)
         call = current()
         call.announced = call.compress = request.response_compressed.value
         await _send_initial_echo(stream)
@@ -65,27 +65,27 @@ class InteropService(TestServiceBase):
         await stream.send_trailing_metadata(metadata=trailers)
 
     async def CacheableUnaryCall(self, stream: "Stream[pb.SimpleRequest, pb.SimpleResponse]") -> None:
-        """Answers with the request's own payload, and lets a proxy keep the answer."""
+        """Answer with the payload of the request, and let a proxy cache the response."""
         request = await the_request(stream)
         await stream.send_initial_metadata(metadata=_CACHEABLE)
         await stream.send_message(pb.SimpleResponse(payload=request.payload))
 
     async def StreamingOutputCall(self, stream: "OutputStream") -> None:
-        """Answers one request with all that it asks for."""
+        """Answer one request with all responses that it names."""
         await _send_responses(stream, await the_request(stream))
 
     async def StreamingInputCall(
         self, stream: "Stream[pb.StreamingInputCallRequest, pb.StreamingInputCallResponse]"
     ) -> None:
-        """Sums up the sizes of the payloads."""
+        """Add up the sizes of the payloads."""
         size = 0
         async for request in stream:
-            _refuse_unless_as_it_says(request)
+            _check_compression(request)
             size += len(request.payload.body)
         await stream.send_message(pb.StreamingInputCallResponse(aggregated_payload_size=size))
 
     async def FullDuplexCall(self, stream: "OutputStream") -> None:
-        """Answers each request as it comes."""
+        """Answer each request as it arrives."""
         await _send_initial_echo(stream)
         trailers = _echoed(stream, _ECHO_TRAILING)
         async with contextlib.AsyncExitStack() as stack:
@@ -101,27 +101,27 @@ class InteropService(TestServiceBase):
         await stream.send_trailing_metadata(metadata=trailers)
 
     async def HalfDuplexCall(self, stream: "OutputStream") -> None:
-        """Answers the requests when all have come."""
+        """Answer the requests after all have arrived."""
         for request in [request async for request in stream]:
             if await _send_responses(stream, request):
                 return
 
     async def UnimplementedCall(self, _stream: "Stream[pb.Empty, pb.Empty]") -> None:
-        """Is not implemented, which is what the contract asks for; grpclib wants all methods to be there."""
+        """Answer UNIMPLEMENTED, as the contract requires. grpclib requires a method for it."""
         raise GRPCError(Status.UNIMPLEMENTED, "Method not found")
 
 
 async def _send_responses(
     stream: "OutputStream", request: pb.StreamingOutputCallRequest, trailers: Metadata | None = None
 ) -> bool:
-    """Sends what one request asks for; True if that has ended the call."""
+    """Send the responses that one request names. Return True if this ended the call."""
     if await _ended_early(stream, request, [each.size for each in request.response_parameters], trailers or []):
         return True
     call = current()
     call.announced = call.announced or any(each.compressed.value for each in request.response_parameters)
     for parameters in request.response_parameters:
         await asyncio.sleep(parameters.interval_us / 1e6)
-        # What is not announced in the headers, which may have gone, must not come.
+        # A message must not be compressed unless the headers announced it, and they may already be sent.
         call.compress = call.announced and parameters.compressed.value
         await stream.send_message(_output_response(parameters))
     return False
@@ -133,7 +133,7 @@ async def _ended_early(
     sizes: Iterable[int],
     trailers: Metadata,
 ) -> bool:
-    """Ends the call with the status that is asked for, or because what is asked for can't be."""
+    """End the call if the request names a status or is invalid. Return whether it ended."""
     refused = _refusal(request, sizes)
     if refused:
         status, message = refused
@@ -147,19 +147,19 @@ def _refusal(
     if request.response_status.code:
         return _STATUSES.get(request.response_status.code, Status.UNKNOWN), request.response_status.message
     if request.response_type != pb.COMPRESSABLE:
-        return Status.INVALID_ARGUMENT, f"response_type is {request.response_type}; 0 is the one there is"
+        return Status.INVALID_ARGUMENT, f"invalid response_type {request.response_type}: use 0"
     for size in sizes:
         if not 0 <= size <= MAX_MESSAGE_BYTES:
-            return Status.INVALID_ARGUMENT, f"a size is {size} bytes; ask for 0 to {MAX_MESSAGE_BYTES}"
+            return Status.INVALID_ARGUMENT, f"invalid size of {size} bytes: use 0 to {MAX_MESSAGE_BYTES}"
     return None
 
 
-def _refuse_unless_as_it_says(request: pb.SimpleRequest | pb.StreamingInputCallRequest) -> None:
-    """Refuses a request that came compressed, or plain, against its word."""
+def _check_compression(request: pb.SimpleRequest | pb.StreamingInputCallRequest) -> None:
+    """Fail the call if `expect_compressed` does not match how the request arrived."""
     expected, compressed = request.expect_compressed.value, current().compressed
     if request.HasField("expect_compressed") and expected != compressed:
-        came = "compressed" if compressed else "uncompressed"
-        raise GRPCError(Status.INVALID_ARGUMENT, f"expect_compressed is {expected} and the message came {came}")
+        actual = "compressed" if compressed else "uncompressed"
+        raise GRPCError(Status.INVALID_ARGUMENT, f"expect_compressed is {expected}, but the message is {actual}")
 
 
 async def _send_initial_echo(stream: "Stream[Any, Any]") -> None:
@@ -168,20 +168,20 @@ async def _send_initial_echo(stream: "Stream[Any, Any]") -> None:
 
 
 def _echoed(stream: "Stream[Any, Any]", key: str) -> Metadata:
-    """The caller's metadata with this key, to be sent back."""
+    """Return the caller's metadata with this key, to send it back."""
     values: Sequence[str | bytes] = stream.metadata.getall(key, ()) if stream.metadata else ()
     return [(key, value) for value in values]
 
 
 def _report_of_call(request: pb.SimpleRequest) -> Metadata:
-    """The trailer with the load report that the request asks for, if it does."""
+    """Return the trailer with the load report, if the request names one."""
     if not request.HasField("orca_per_query_report"):
         return []
     return [(TRAILER, load_report(request.orca_per_query_report).SerializeToString())]
 
 
 def _unary_response(request: pb.SimpleRequest) -> pb.SimpleResponse:
-    """The response with the payload that the request asks for; user and scope are unknown on a socket."""
+    """Return the response with the payload that the request names. A Unix socket has no user and no OAuth scope."""
     return pb.SimpleResponse(
         payload=pb.Payload(body=bytes(request.response_size)),
         server_id=_SERVER_ID if request.fill_server_id else "",

@@ -1,4 +1,4 @@
-"""Backend metrics (ORCA, gRFC A51): a load report with one call, or out of band for as long as one listens."""
+"""Implements backend metrics (ORCA, gRFC A51): load reports for one call, or out of band while a client listens."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from samehost.interop.orca_service_pb2 import OrcaLoadReportRequest
 
 TRAILER = "endpoint-load-metrics-bin"
-"""The trailer with one call's serialized report (gRFC A51)."""
+"""The trailer with the serialized report of one call (gRFC A51)."""
 
 _MIN_INTERVAL_SECONDS = 0.1
-"""How often a report is sent at most. gRFC A51 has 30 s for production, and lets tests have less."""
+"""The shortest interval between reports. gRFC A51 sets 30 s for production and allows less in tests."""
 
 
 def load_report(report: TestOrcaReport) -> OrcaLoadReport:
-    """The report on the wire for the one that a test asks for."""
+    """Convert a report of a test request to the message on the wire."""
     return OrcaLoadReport(
         cpu_utilization=report.cpu_utilization,
         mem_utilization=report.memory_utilization,
@@ -31,9 +31,9 @@ def load_report(report: TestOrcaReport) -> OrcaLoadReport:
 
 
 class LoadReports:
-    """The server's report out of band: one, which TestService sets and OpenRcaService sends.
+    """The server's one out-of-band report. TestService sets it, and OpenRcaService sends it.
 
-    Who sets it has its turn first, as each client expects its own.
+    Take `turn` before you set it, because each client expects its own report.
     """
 
     def __init__(self) -> None:
@@ -42,13 +42,13 @@ class LoadReports:
 
 
 class OpenRcaService(OpenRcaServiceBase):
-    """Sends the report."""
+    """Send the out-of-band report."""
 
     def __init__(self, reports: LoadReports) -> None:
         self._reports = reports
 
     async def StreamCoreMetrics(self, stream: "Stream[OrcaLoadReportRequest, OrcaLoadReport]") -> None:
-        """Sends the report at once, then once in each interval, until the caller leaves."""
+        """Send the report at once, and then once per interval until the client cancels."""
         request = await the_request(stream)
         interval = request.report_interval.seconds + request.report_interval.nanos / 1e9
         while True:

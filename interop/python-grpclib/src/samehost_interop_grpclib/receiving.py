@@ -1,4 +1,4 @@
-"""What a handler of a call with a single request begins with."""
+"""Receives the request of a call that has exactly one."""
 
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +14,7 @@ Request = TypeVar("Request")
 
 
 async def the_request(stream: "Stream[Request, Any]") -> Request:
-    """Receives the request of a call that has one; grpclib leaves it open whether it comes."""
+    """Receive the request, or fail the call if it has none. grpclib does not check this."""
     request = await stream.recv_message()
     if request is None:
         raise GRPCError(Status.INTERNAL, "the call ended without its request")

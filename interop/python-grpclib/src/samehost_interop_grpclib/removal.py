@@ -1,17 +1,17 @@
-"""Notices that someone has removed the socket of a server that serves, or put something else in its place."""
+"""Detects that someone removed or replaced the socket of a running server."""
 
 import asyncio
 from collections.abc import Callable
 
 _PACE_SECONDS = 1.0
-"""How often to look: about as often as clients dial that wait for a server. A look is one lstat(2)."""
+"""Seconds between checks, about as often as waiting clients try to connect. A check is one lstat(2)."""
 
 
 async def removal(is_lost: Callable[[], bool]) -> None:
-    """Returns when the socket is lost; until then it can be cancelled.
+    """Return when the socket is removed or replaced. Can be cancelled.
 
-    It looks, as inotify(7) would only hear of what happens on this machine, not of what the other side of a volume
-    that is shared with a virtual machine does.
+    It polls, because inotify(7) reports only the changes that this machine makes, and not those that the other side
+    makes in a volume shared with a virtual machine.
     """
     while True:
         await asyncio.sleep(_PACE_SECONDS)

@@ -1,4 +1,4 @@
-"""Runs cases one after the other, each on a channel of its own, and says of each how it went."""
+"""Runs cases one after the other, each on its own channel, and reports each result."""
 
 import asyncio
 import time
@@ -25,18 +25,18 @@ NEED_GOOGLE_CREDENTIALS = (
     "oauth2_auth_token",
     "per_rpc_creds",
 )
-"""The official cases that this client does not know: they take an account of Google's cloud."""
+"""The official cases that this client does not implement, because they need a Google Cloud account."""
 
 _WAIT_SECONDS = 5.0
 """How long to wait for the server before the first case."""
 
 _CASE_SECONDS = 90.0
-"""How long a case may take: longer than the longest of the deadlines of its calls."""
+"""How long a case may take, which is longer than the longest deadline of its calls."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a case went: `detail` says what was expected and what came instead, in one line; `ms` is how long it took."""
+    """The result of a case. `detail` has the expected and the actual value in one line; `ms` is the duration."""
 
     case: str
     result: Literal["pass", "fail", "unimplemented"]
@@ -44,22 +44,22 @@ class Result:
     ms: float
 
 
-async def run_cases(address: SocketAddress, names: Iterable[str], say: Callable[[Result], None]) -> bool:
-    """Runs the cases of these names, says each result as soon as it is there, and returns whether all passed.
+async def run_cases(address: SocketAddress, names: Iterable[str], report: Callable[[Result], None]) -> bool:
+    """Run these cases, report each result at once, and return whether all passed.
 
     Raises:
-        SamehostError: no server could be reached.
+        SamehostError: no server can be reached.
     """
     await _wait_for_server(address)
     results = []
     for name in names:
         results.append(await _run_case(address, name))
-        say(results[-1])
+        report(results[-1])
     return all(result.result == "pass" for result in results)
 
 
 async def _wait_for_server(address: SocketAddress) -> None:
-    """Asks for the server's health, again where the connection is lost meanwhile; any answer will do."""
+    """Call the server's health service until it answers, whatever the answer. Retry if the connection is lost."""
     end = time.monotonic() + _WAIT_SECONDS
     async with Channel(address, wait_for_ready=True) as channel:
         while True:
@@ -70,14 +70,14 @@ async def _wait_for_server(address: SocketAddress) -> None:
             except GRPCError as error:
                 if isinstance(error.__cause__, StreamTerminatedError) and left > 0:
                     continue
-                if error.__cause__ is not None:  # no answer of the server's, but what statuses() made of another error
+                if error.__cause__ is not None:  # statuses() converted another error, so this is not a server's answer
                     raise explain(error, address) from error
             return
 
 
 async def _run_case(address: SocketAddress, name: str) -> Result:
     if name not in CASES:
-        return Result(name, "unimplemented", "this client does not know the case: it needs Google credentials", 0)
+        return Result(name, "unimplemented", "this client does not implement the case: it needs Google credentials", 0)
     started, detail = time.monotonic(), ""
     try:
         async with asyncio.timeout(_CASE_SECONDS), Channel(address) as channel:

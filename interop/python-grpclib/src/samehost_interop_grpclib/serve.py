@@ -1,4 +1,4 @@
-"""A server's whole life: from the socket's file to the last call."""
+"""Runs a server from the creation of its socket to its last call."""
 
 import asyncio
 import contextlib
@@ -48,21 +48,21 @@ async def serve(
     takeover: bool,
     on_removed: Literal["serve", "stop"],
 ) -> None:
-    """Serves until a signal or a takeover, then drains for at most `grace` seconds; another signal ends it at once.
+    """Serve until a signal or a takeover, then drain for at most `grace` seconds. A second signal stops at once.
 
     Args:
-        address: where to serve.
-        mode: permissions of the socket.
-        group: number of its group; None leaves the process's own.
+        address: the address to listen on.
+        mode: the permissions of the socket.
+        group: the number of its group; None keeps the group of the process.
         grace: seconds that calls have to finish.
-        trust_folder: serve in a folder that every user may write to.
-        takeover: take the path over from a server that serves there.
-        on_removed: what to do when someone removes the socket: serve on what is in progress, or stop.
+        trust_folder: accept a folder that every user can write to.
+        takeover: take the path over from a running server.
+        on_removed: what to do when someone removes the socket: keep serving the connected clients, or stop.
 
     Raises:
-        SamehostError: the path can't be had; or the socket was removed, and the server stopped.
+        SamehostError: the server cannot listen on the path, or it stopped because the socket was removed.
     """
-    asked, hurried = _signals()
+    stop_requested, hurried = _signals()
     reports, health = LoadReports(), Health(_SERVICES)
     services: list[IServable] = [GreeterService(), InteropService(reports), OpenRcaService(reports), health]
     server = Server(ServerReflection.extend(services))
@@ -70,13 +70,13 @@ async def serve(
     file = SocketFile(address, mode=mode, gid=group, owner=owner, trust_folder=trust_folder)
     loop = asyncio.get_running_loop()
     try:
-        # In a thread, as a predecessor may take seconds to hand the path over.
+        # In a thread, because a running server may take seconds to hand its path over.
         private = await asyncio.to_thread(lambda: file.claim(takeover=takeover))
         await server.serve(private)
-        file.publish(handed_over=lambda: loop.call_soon_threadsafe(asked.set))
-        _say_ready(address)
-        watching = asyncio.create_task(_watch(file, address, asked if on_removed == "stop" else None))
-        await asked.wait()
+        file.publish(handed_over=lambda: loop.call_soon_threadsafe(stop_requested.set))
+        _print_ready(address)
+        watching = asyncio.create_task(_watch(file, address, stop_requested if on_removed == "stop" else None))
+        await stop_requested.wait()
         watching.cancel()
         health.end()
     finally:
@@ -88,15 +88,14 @@ async def serve(
         await watching
 
 
-async def _watch(file: SocketFile, address: SocketAddress, asked: asyncio.Event | None) -> None:
-    """Asks the server to stop when the socket is removed, and fails then; without an event, it is only said."""
+async def _watch(file: SocketFile, address: SocketAddress, stop_requested: asyncio.Event | None) -> None:
+    """Wait until the socket is removed. Then set the event and raise an error, or log a warning if it is None."""
     await removal(file.is_lost)
     error = SamehostError(
-        f"someone has removed {address.path}, or put another in its place: no new client finds this server; "
-        f"start it again, and leave the file alone"
+        f"the socket {address.path} was removed or replaced, and new clients cannot connect; start the server again"
     )
-    if asked:
-        asked.set()
+    if stop_requested:
+        stop_requested.set()
         raise error
     _LOG.warning("%s", error)
 
@@ -112,25 +111,25 @@ async def _drain(server: Server, grace: float, hurried: asyncio.Event) -> None:
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Two events: a signal has come, and a second one."""
-    asked, hurried = asyncio.Event(), asyncio.Event()
+    """Return two events: one for the first signal, one for the second."""
+    stop_requested, hurried = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
-        (hurried if asked.is_set() else asked).set()
+        (hurried if stop_requested.is_set() else stop_requested).set()
 
     for number in _STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    return asked, hurried
+    return stop_requested, hurried
 
 
 def _ignore_signals() -> None:
-    """Lets no signal end a program that has stopped and is about to exit with 0: the loop's handlers end with it."""
+    """Ignore signals until the program exits, so that the exit code stays 0 after the loop removes its handlers."""
     for number in _STOP_SIGNALS:
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
 
 
-def _say_ready(address: SocketAddress) -> None:
+def _print_ready(address: SocketAddress) -> None:
     print_json(
         event="ready",
         address=str(address),

@@ -1,4 +1,4 @@
-"""One kind of error for a failed call, where grpclib has several."""
+"""Converts the errors of a failed call to one type, where grpclib has several."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from h2.exceptions import ProtocolError
 
 @contextlib.contextmanager
 def statuses() -> Iterator[None]:
-    """Surrounds calls, and makes every way in which one fails a GRPCError with the status of that name.
+    """Convert every failure of a call in this block to a GRPCError with the matching status.
 
-    A call that is cancelled stays asyncio's CancelledError, which must reach the task.
+    A cancelled call still raises asyncio's CancelledError, because the task must receive it.
     """
     try:
         yield
-    except TimeoutError as error:  # first, as it is an OSError too
+    except TimeoutError as error:  # first, because TimeoutError is an OSError
         raise GRPCError(Status.DEADLINE_EXCEEDED, "the deadline of the call is over") from error
     except (StreamTerminatedError, ProtocolError, OSError) as error:
         raise GRPCError(Status.UNAVAILABLE, str(error)) from error
-    except AssertionError as error:  # which is how grpclib refuses a unary call that ends well and has no response
-        raise GRPCError(Status.INTERNAL, str(error) or "the call ended with OK and without its response") from error
+    except AssertionError as error:  # grpclib raises this if a unary call ends with OK but without a response
+        raise GRPCError(Status.INTERNAL, str(error) or "the call ended with OK but without a response") from error

@@ -1,6 +1,7 @@
-"""Calls that send one after the other, where grpclib wakes all that wait whenever there is room for one frame.
+"""Lets calls send one after the other.
 
-With a thousand large calls at once, to wake them took longer than to send what they had.
+grpclib wakes all waiting calls whenever there is room for one frame. With a thousand large calls at once, waking them
+took longer than sending their data.
 """
 
 import asyncio
@@ -11,11 +12,11 @@ from h2.events import WindowUpdated
 from h2.exceptions import StreamClosedError
 
 _PIECE_BYTES = 65536
-"""What a call sends before it is the next one's turn: as much as asyncio takes before it asks the writer to wait."""
+"""How much a call sends in one turn: as much as asyncio buffers before it pauses the writer."""
 
 
 class Connection(protocol.Connection):
-    """A connection that knows whose turn it is to send."""
+    """A connection with the call whose turn it is to send."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -24,16 +25,16 @@ class Connection(protocol.Connection):
 
 
 class Stream(protocol.Stream):
-    """A call that sends when it is its turn, and as much as its own window lets it.
+    """A call that sends in its turn, and only as much as its own window allows.
 
-    So it never waits in its turn for its own peer to read, which would hold up the others, but only for what all
-    wait for: the connection's window, and the transport.
+    In its turn it therefore never waits for its own peer to read, which would block the other calls. It waits only for
+    the window of the connection and for the transport, which all calls share.
     """
 
     connection: Connection
 
     async def send_data(self, data: bytes, end_stream: bool = False) -> None:
-        """Sends data, which is not empty."""
+        """Send data, which must not be empty."""
         at = 0
         while at < len(data):
             async with self.connection.turn:
@@ -54,12 +55,12 @@ class Stream(protocol.Stream):
 
 
 class Processor(protocol.EventsProcessor):
-    """Wakes those who wait for a window, and nobody else."""
+    """Wake only the calls that wait for the window that changed."""
 
     connection: Connection
 
     def process_window_updated(self, event: WindowUpdated) -> None:
-        """A call's window has become larger, or the connection's, for which only the one whose turn it is waits."""
+        """Wake the call of the window. Only the call that is sending waits for the window of the connection."""
         if event.stream_id:
             super().process_window_updated(event)
         elif self.connection.sender is not None:

@@ -1,13 +1,13 @@
-"""The program of the Python peer, tuned: see samehost_common.tuning."""
+"""Runs the Python peer with the settings of samehost_common.tuning."""
 
 from samehost_common.program import run
 from samehost_common.tuning import tune
 
 
 def main() -> None:
-    """Runs the command and exits."""
+    """Run the command and exit."""
     tune()
-    # Only now, as it imports grpc.
+    # After tune(), because it imports grpc.
     from samehost_interop_python.commands import command  # noqa: PLC0415
 
     run(command, "samehost-interop-python")

@@ -1,6 +1,6 @@
-"""The official cases for the synchronous client, each a function of its name.
+"""Defines the official cases of the synchronous client, one function for each.
 
-What they send is in requests.py, and what they assert in checks.py; both are shared with the asyncio client.
+requests.py has their requests, and checks.py their assertions. The asyncio client shares both.
 """
 # ruff: noqa: D103
 
@@ -19,7 +19,7 @@ from samehost_interop_python.compression import AS_ON_THE_WIRE, receiving
 from samehost_interop_python.requests import DEADLINE
 
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
-"""The option of a channel that is to have a connection of its own: C-core's channels to one address share theirs."""
+"""A channel option that gives the channel its own connection. C-core's channels to one address otherwise share one."""
 
 UNARY_PATH = "/grpc.testing.TestService/UnaryCall"
 OUTPUT_PATH = "/grpc.testing.TestService/StreamingOutputCall"
@@ -39,22 +39,22 @@ class Peer:
 
 
 class Duplex:
-    """A FullDuplexCall whose requests are sent one by one; leaving it ends it."""
+    """A FullDuplexCall that sends its requests one by one. Leaving the context ends the call."""
 
     def __init__(self, peer: Peer, **options: Any) -> None:
         self._requests: queue.SimpleQueue[testing_pb2.StreamingOutputCallRequest | None] = queue.SimpleQueue()
         self.call = peer.stub.FullDuplexCall(iter(self._requests.get, None), **{"timeout": DEADLINE, **options})
 
     def send(self, request: testing_pb2.StreamingOutputCallRequest) -> None:
-        """Sends a request."""
+        """Send a request."""
         self._requests.put(request)
 
     def half_close(self) -> None:
-        """Says that no request follows."""
+        """Signal that no request follows."""
         self._requests.put(None)
 
     def receive(self) -> testing_pb2.StreamingOutputCallResponse | None:
-        """Waits for a response; None is the end."""
+        """Wait for a response. None means the end of the stream."""
         return next(self.call, None)
 
     def __enter__(self) -> Self:
@@ -76,8 +76,8 @@ def large_unary(peer: Peer) -> None:
 
 
 def cacheable_unary(peer: Peer) -> None:
-    # No C-core client can mark a request as cacheable any more (grpc/grpc 28922), so these are POSTs, which no
-    # proxy keeps; it is the server's answer, the same for the same request, that makes them equal.
+    # A C-core client can no longer mark a request as cacheable (grpc/grpc 28922), so these are POSTs, which no proxy
+    # caches. The responses are equal because the server answers the same request with the same payload.
     request = requests.cacheable()
     first, second = (
         peer.stub.CacheableUnaryCall(request, metadata=(requests.USER_IP,), timeout=DEADLINE) for _ in range(2)
@@ -245,8 +245,8 @@ def channel_soak(peer: Peer) -> None:
 
 
 def orca_per_rpc(peer: Peer) -> None:
-    # Known to fail: C-core publishes no such trailer to the application (grpc/grpc src/core/call/metadata_batch.h,
-    # EndpointLoadMetricsBinMetadata::kPublishToApp), only to load balancing policies, of which Python can't write one.
+    # Known to fail: C-core passes this trailer only to load balancing policies, which cannot be written in Python, and
+    # not to the application (grpc/grpc src/core/call/metadata_batch.h, EndpointLoadMetricsBinMetadata::kPublishToApp).
     request = testing_pb2.SimpleRequest(orca_per_query_report=requests.PER_CALL_REPORT)
     _, call = peer.stub.UnaryCall.with_call(request, timeout=DEADLINE)
     checks.reported_with_call(call.trailing_metadata())
@@ -297,4 +297,4 @@ CASES: dict[str, Callable[[Peer], None]] = {
         orca_oob,
     )
 }
-"""The cases by their official names."""
+"""The cases by official name."""

@@ -1,4 +1,4 @@
-"""The official cases for the asyncio client, each a function of its name: cases.py with the awaits."""
+"""Defines the official cases of the asyncio client, as in cases.py."""
 # ruff: noqa: D103
 
 import asyncio
@@ -37,7 +37,7 @@ class AsyncPeer:
 
 @asynccontextmanager
 async def duplex(peer: AsyncPeer, **options: Any) -> "AsyncIterator[DuplexCall]":
-    """A FullDuplexCall whose requests are sent one by one; leaving it ends it."""
+    """A FullDuplexCall that sends its requests one by one. Leaving the context ends the call."""
     call = peer.stub.FullDuplexCall(**{"timeout": DEADLINE, **options})
     try:
         yield call
@@ -46,7 +46,7 @@ async def duplex(peer: AsyncPeer, **options: Any) -> "AsyncIterator[DuplexCall]"
 
 
 async def receive(call: "DuplexCall") -> Response | None:
-    """Waits for a response; None is the end."""
+    """Wait for a response. None means the end of the stream."""
     response = await call.read()
     return response if isinstance(response, Response) else None
 
@@ -177,7 +177,7 @@ async def unimplemented_service(peer: AsyncPeer) -> None:
 
 async def cancel_after_begin(peer: AsyncPeer) -> None:
     call = peer.stub.StreamingInputCall(timeout=DEADLINE)
-    await asyncio.sleep(0)  # the call's task begins, and sends its metadata
+    await asyncio.sleep(0)  # lets the task of the call start and send its metadata
     call.cancel()
     checks.equal("status code", (await call.code()).name, "CANCELLED")
 
@@ -254,4 +254,4 @@ async def orca_oob(peer: AsyncPeer) -> None:
 
 
 CASES: dict[str, Callable[[AsyncPeer], Awaitable[None]]] = {name: globals()[name] for name in SYNCHRONOUS_CASES}
-"""The cases by their official names: the same as the synchronous client's."""
+"""The cases by official name, which are those of the synchronous client."""

@@ -1,4 +1,4 @@
-"""The three commands of every peer: serve, greet and interop."""
+"""Defines the three commands of every peer: serve, greet and interop."""
 
 import dataclasses
 import os
@@ -26,12 +26,12 @@ from samehost_server import signals
 from samehost_server.commands import serve, serve_options
 
 MAX_CONCURRENT_CALLS = 1100
-"""More than the 1000 that concurrent_large_unary makes at once."""
+"""More than the 1000 calls that concurrent_large_unary makes at once."""
 
 
 @click.group()
 @click.option("--aio", "asynchronous", is_flag=True, help="Serve or call in an asyncio event loop.")
-@click.option("--engine", type=click.Choice(ENGINES), help="What speaks HTTP/2. [SAMEHOST_ENGINE, else grpcio]")
+@click.option("--engine", type=click.Choice(ENGINES), help="The HTTP/2 implementation. [SAMEHOST_ENGINE, else grpcio]")
 @click.pass_context
 def command(context: click.Context, asynchronous: bool, engine: str | None) -> None:
     """The Python peer of the interop matrix."""
@@ -44,7 +44,7 @@ def command(context: click.Context, asynchronous: bool, engine: str | None) -> N
 @serve_options
 @click.pass_obj
 def serve_command(asynchronous: bool, /, address: SocketAddress, **options: Any) -> None:
-    """Serves Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
+    """Serve Greeter, grpc.testing.TestService, OpenRcaService, health and reflection until SIGTERM or SIGINT."""
     signals.listen()
     try:
         serve(
@@ -63,11 +63,11 @@ def serve_command(asynchronous: bool, /, address: SocketAddress, **options: Any)
 
 @command.command("greet")
 @socket_option
-@click.option("--name", required=True, help="Who is greeted.")
+@click.option("--name", required=True, help="The name to greet.")
 @timeout_option
 @click.pass_obj
 def greet_command(asynchronous: bool, /, address: SocketAddress, name: str, timeout: float) -> None:
-    """Makes all four kinds of call of Greeter and prints what was said."""
+    """Make all four kinds of call of Greeter and print the messages."""
     make_greetings(address, name, timeout, print_exchange, asynchronous=asynchronous)
 
 
@@ -80,16 +80,16 @@ def greet_command(asynchronous: bool, /, address: SocketAddress, name: str, time
     required=True,
     metavar="NAME",
     type=click.Choice((*CASES, *NEED_GOOGLE_CREDENTIALS)),
-    help="An official case; may be given again.",
+    help="An official case; repeat the option for more.",
 )
 @click.pass_obj
 def interop_command(asynchronous: bool, /, address: SocketAddress, names: tuple[str, ...]) -> int:
-    """Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed."""
+    """Run official cases and print a line of JSON for each. The exit code is 0 if all passed."""
     return 0 if run_cases(address, names, print_result, asynchronous=asynchronous) else EXIT_FAILED
 
 
 def services(*, asynchronous: bool) -> list[object]:
-    """What this peer serves."""
+    """Return the services of this peer."""
     reports = LoadReports()
     if asynchronous:
         return [AsyncGreeterService(), AsyncInteropService(reports), AsyncOpenRcaService(reports)]
@@ -97,5 +97,5 @@ def services(*, asynchronous: bool) -> list[object]:
 
 
 def print_result(result: Result) -> None:
-    """Prints a line of JSON."""
+    """Print a result as one line of JSON."""
     print_json(**dataclasses.asdict(result))

@@ -1,8 +1,8 @@
-"""Which messages came compressed: what grpcio tells no handler, and the interop cases ask.
+"""Detects compressed messages, which grpcio hides from handlers and the interop cases check.
 
-With the channel argument `grpc.per_message_decompression` off, C-core hands over each message as it came over
-the wire. So whoever turns it off, server or client, must undo the compression itself, for every method, and
-knows by the first bytes of each message whether there was any.
+With the channel argument `grpc.per_message_decompression` off, C-core returns each message as it arrived. A server or
+client that turns it off must decompress the messages of every method itself. It recognizes compressed messages by their
+first bytes.
 """
 
 import zlib
@@ -17,17 +17,17 @@ from samehost.interop import testing_pb2
 from samehost_server.handlers import Handler, behavior_of, with_behavior
 
 AS_ON_THE_WIRE = ("grpc.per_message_decompression", 0)
-"""The option of a server or a channel that has messages handed over as they came."""
+"""The option of a server or channel that returns messages as they arrive, without decompression."""
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""The longest message, decompressed: gRPC's own default for what an end takes in."""
+"""The longest message that is accepted, after decompression. This is gRPC's default."""
 
-# RFC 1952 begins gzip so, and RFC 1950 begins what gRPC calls deflate so, for any window of 32 KiB, which is
-# zlib's default. No plain message of the contract does: 1f would be field 3 of a wire type that does not
-# exist, and 78 a varint in field 15, which none of the messages that these programs take has.
+# The first bytes of gzip (RFC 1952), and of gRPC's deflate (RFC 1950) with zlib's default window of 32 KiB. No
+# uncompressed message of the contract starts like this: 1f would be field 3 with a wire type that does not exist, and 78
+# a varint in field 15, which no message of these programs has.
 _COMPRESSED = (b"\x1f\x8b", b"\x78")
 
-# zlib.decompressobj: the largest window, and gzip or deflate as the header says.
+# zlib.decompressobj: the largest window, and +32 to detect gzip or deflate from the header.
 _ANY_HEADER = zlib.MAX_WBITS + 32
 
 _CHECKED = "/grpc.testing.TestService/"
@@ -37,14 +37,14 @@ Message = TypeVar("Message")
 
 @dataclass(frozen=True)
 class Received(Generic[Message]):
-    """A message, and whether it came compressed."""
+    """A message, and whether it was compressed."""
 
     message: Message
     compressed: bool
 
 
 def receiving(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Received[Message]]:
-    """Makes a deserializer of messages as they came over the wire, which also says whether they came compressed."""
+    """Wrap a deserializer so that it decompresses messages and reports whether they were compressed."""
 
     def receive(data: bytes) -> Received[Message]:
         compressed = data.startswith(_COMPRESSED)
@@ -54,53 +54,53 @@ def receiving(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Rece
 
 
 def decompress(data: bytes) -> bytes:
-    """Undoes gzip or deflate.
+    """Decompress gzip or deflate.
 
     Raises:
-        ValueError: the data is neither, is cut short, or is longer than a message may be.
+        ValueError: the data has another format, is incomplete, or exceeds MAX_MESSAGE_BYTES.
     """
     decompressor = zlib.decompressobj(_ANY_HEADER)
     try:
         message = decompressor.decompress(data, MAX_MESSAGE_BYTES + 1)
     except zlib.error as error:
-        raise ValueError(f"a compressed message of {len(data)} bytes is broken: {error}") from error
+        raise ValueError(f"cannot decompress a message of {len(data)} bytes: {error}") from error
     if len(message) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"a compressed message of {len(data)} bytes is longer than {MAX_MESSAGE_BYTES} bytes")
+        raise ValueError(f"cannot decompress a message of {len(data)} bytes: it exceeds {MAX_MESSAGE_BYTES} bytes")
     if not decompressor.eof:
-        raise ValueError(f"a compressed message of {len(data)} bytes is cut short")
+        raise ValueError(f"cannot decompress a message of {len(data)} bytes: it is incomplete")
     return message
 
 
 class CompressionInterceptor(grpc.ServerInterceptor):
-    """Decompresses every request, and refuses those of TestService that did not come as they say they do."""
+    """Decompress every request, and reject requests of TestService whose `expect_compressed` is wrong."""
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Puts both around the method that was called."""
+        """Wrap the method that is called."""
         handler = continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
         receive = receiving(handler.request_deserializer)
         behavior = behavior_of(handler)
         if not handler_call_details.method.startswith(_CHECKED):
-            # The behavior stays the very object it was: grpc looks for attributes on health's Watch.
+            # Keep the behavior object, because grpc reads attributes of health's Watch.
             return with_behavior(handler, behavior, lambda data: receive(data).message)
         check = _checked_each if handler.request_streaming else _checked
         return with_behavior(handler, lambda request, context: behavior(check(request, context), context), receive)
 
 
 class AsyncCompressionInterceptor(grpc.aio.ServerInterceptor):
-    """Does what CompressionInterceptor does, on an asyncio server."""
+    """Do the same as CompressionInterceptor on an asyncio server."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Puts both around the method that was called."""
+        """Wrap the method that is called."""
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
@@ -144,11 +144,11 @@ async def _checked_each_async(
 
 
 def _fault(received: Received[Any]) -> str | None:
-    """How a request came otherwise than its `expect_compressed` says, where it says anything."""
+    """Describe how a request differs from its `expect_compressed`, if it has one."""
     request = received.message
     if not isinstance(request, testing_pb2.SimpleRequest | testing_pb2.StreamingInputCallRequest):
         return None
     if not request.HasField("expect_compressed") or request.expect_compressed.value == received.compressed:
         return None
-    came = "compressed" if received.compressed else "uncompressed"
-    return f"expect_compressed is {request.expect_compressed.value} and the message came {came}"
+    actual = "compressed" if received.compressed else "uncompressed"
+    return f"expect_compressed is {request.expect_compressed.value}, but the message is {actual}"

@@ -1,4 +1,4 @@
-"""Backend metrics (ORCA, gRFC A51): a load report with one call, or out of band for as long as one listens."""
+"""Implements backend metrics (ORCA, gRFC A51): load reports for one call, or out of band while a client listens."""
 
 import asyncio
 import threading
@@ -10,15 +10,15 @@ import grpc
 from samehost.interop import orca_load_report_pb2, orca_service_pb2, orca_service_pb2_grpc, testing_pb2
 
 TRAILER = "endpoint-load-metrics-bin"
-"""The trailer with one call's serialized report (gRFC A51)."""
+"""The trailer with the serialized report of one call (gRFC A51)."""
 
 MIN_INTERVAL_SECONDS = 0.1
-"""How often a report is sent at most. gRFC A51 has 30 s for production and lets tests have less; the interop
-servers of Go and Java take 1 s. With 0.1 s a case is done the sooner, and ten small messages a second cost nothing."""
+"""The shortest interval between reports. gRFC A51 sets 30 s for production and allows less in tests. The interop servers
+of Go and Java use 1 s. With 0.1 s a case ends sooner, and ten small messages per second cost nothing."""
 
 
 def load_report(report: testing_pb2.TestOrcaReport) -> orca_load_report_pb2.OrcaLoadReport:
-    """The report on the wire for the one that a test asks for."""
+    """Convert a report of a test request to the message on the wire."""
     return orca_load_report_pb2.OrcaLoadReport(
         cpu_utilization=report.cpu_utilization,
         mem_utilization=report.memory_utilization,
@@ -28,14 +28,14 @@ def load_report(report: testing_pb2.TestOrcaReport) -> orca_load_report_pb2.Orca
 
 
 class LoadReports:
-    """The server's report out of band: one, which TestService sets and OpenRcaService sends."""
+    """The server's one out-of-band report. TestService sets it, and OpenRcaService sends it."""
 
     def __init__(self) -> None:
         self.current = orca_load_report_pb2.OrcaLoadReport()
 
 
 class OpenRcaService(orca_service_pb2_grpc.OpenRcaServiceServicer):
-    """Sends the report, one thread for each listener."""
+    """Send the report, with one thread for each listener."""
 
     def __init__(self, reports: LoadReports) -> None:
         self._reports = reports
@@ -43,7 +43,7 @@ class OpenRcaService(orca_service_pb2_grpc.OpenRcaServiceServicer):
     def StreamCoreMetrics(
         self, request: orca_service_pb2.OrcaLoadReportRequest, context: grpc.ServicerContext
     ) -> Iterator[orca_load_report_pb2.OrcaLoadReport]:
-        """Sends the report at once, then once in each interval."""
+        """Send the report at once, and then once per interval."""
         over = threading.Event()
         if not context.add_callback(over.set):
             return
@@ -53,7 +53,7 @@ class OpenRcaService(orca_service_pb2_grpc.OpenRcaServiceServicer):
 
 
 class AsyncOpenRcaService(orca_service_pb2_grpc.OpenRcaServiceServicer):
-    """Sends the report, in an event loop."""
+    """Send the report in an event loop."""
 
     def __init__(self, reports: LoadReports) -> None:
         self._reports = reports
@@ -61,7 +61,7 @@ class AsyncOpenRcaService(orca_service_pb2_grpc.OpenRcaServiceServicer):
     async def StreamCoreMetrics(
         self, request: orca_service_pb2.OrcaLoadReportRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[orca_load_report_pb2.OrcaLoadReport]:
-        """Sends the report at once, then once in each interval."""
+        """Send the report at once, and then once per interval."""
         while True:
             yield self._reports.current
             await asyncio.sleep(_interval(request))

@@ -1,4 +1,4 @@
-"""Runs cases one after the other, each on a channel of its own, and says of each how it went."""
+"""Runs cases one after the other, each on its own channel, and reports each result."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ NEED_GOOGLE_CREDENTIALS = (
     "oauth2_auth_token",
     "per_rpc_creds",
 )
-"""The official cases that this client does not know: they take an account of Google's cloud."""
+"""The official cases that this client does not implement, because they need a Google Cloud account."""
 
 WAIT_SECONDS = 5.0
 """How long to wait for the server before the first case."""
@@ -30,7 +30,7 @@ WAIT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Result:
-    """How a case went: `detail` says what was expected and what came instead, in one line; `ms` is how long it took."""
+    """The result of a case. `detail` has the expected and the actual value in one line; `ms` is the duration."""
 
     case: str
     result: Literal["pass", "fail", "unimplemented"]
@@ -39,18 +39,18 @@ class Result:
 
 
 def run_cases(
-    address: SocketAddress, names: Iterable[str], say: Callable[[Result], None], *, asynchronous: bool
+    address: SocketAddress, names: Iterable[str], report: Callable[[Result], None], *, asynchronous: bool
 ) -> bool:
-    """Runs the cases of these names, says each result as soon as it is there, and returns whether all passed.
+    """Run these cases, report each result at once, and return whether all passed.
 
     Raises:
-        SamehostError: no server could be reached.
+        SamehostError: no server can be reached.
     """
-    results = asyncio.run(_run_async(address, names, say)) if asynchronous else _run(address, names, say)
+    results = asyncio.run(_run_async(address, names, report)) if asynchronous else _run(address, names, report)
     return all(result.result == "pass" for result in results)
 
 
-def _run(address: SocketAddress, names: Iterable[str], say: Callable[[Result], None]) -> list[Result]:
+def _run(address: SocketAddress, names: Iterable[str], report: Callable[[Result], None]) -> list[Result]:
     results = []
     connect(address, wait=WAIT_SECONDS).close()
     for name in names:
@@ -62,11 +62,11 @@ def _run(address: SocketAddress, names: Iterable[str], say: Callable[[Result], N
             except (CaseFailure, grpc.RpcError) as error:
                 detail = _detail(error)
         results.append(_result(name, started, detail))
-        say(results[-1])
+        report(results[-1])
     return results
 
 
-async def _run_async(address: SocketAddress, names: Iterable[str], say: Callable[[Result], None]) -> list[Result]:
+async def _run_async(address: SocketAddress, names: Iterable[str], report: Callable[[Result], None]) -> list[Result]:
     results = []
     await (await aio.connect(address, wait=WAIT_SECONDS)).close()
     for name in names:
@@ -78,7 +78,7 @@ async def _run_async(address: SocketAddress, names: Iterable[str], say: Callable
             except (CaseFailure, *aio.ENDED_WHILE_SENDING) as error:
                 detail = _detail(error)
         results.append(_result(name, started, detail))
-        say(results[-1])
+        report(results[-1])
     return results
 
 
@@ -89,6 +89,6 @@ def _detail(error: Exception) -> str:
 
 def _result(name: str, started: float, detail: str) -> Result:
     if name not in CASES:
-        return Result(name, "unimplemented", "this client does not know the case: it needs Google credentials", 0)
+        return Result(name, "unimplemented", "this client does not implement the case: it needs Google credentials", 0)
     milliseconds = round((time.monotonic() - started) * 1000, 1)
     return Result(name, "fail" if detail else "pass", detail, milliseconds)

@@ -1,6 +1,6 @@
-"""grpc.testing.TestService for the synchronous server, and what the asyncio one shares with it.
+"""Implements grpc.testing.TestService for the synchronous server, with the parts that the asyncio server shares.
 
-Whether a request came compressed as it says is checked before it gets here, in compression.py.
+compression.py checks `expect_compressed` before a request arrives here.
 """
 
 import contextlib
@@ -25,18 +25,18 @@ OutputResponse: TypeAlias = testing_pb2.StreamingOutputCallResponse
 ECHO_INITIAL = "x-grpc-test-echo-initial"
 ECHO_TRAILING = "x-grpc-test-echo-trailing-bin"
 CACHEABLE = (("cache-control", "max-age=60, public"),)
-"""What lets a proxy keep a response, for as long as the official description has it."""
+"""Lets a proxy cache a response. The official description sets the duration."""
 
 SERVER_ID = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-"""This server's own name, the same for its whole life."""
+"""A unique name of this server process."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class InteropService(testing_pb2_grpc.TestServiceServicer):
-    """The service under test, one thread for each call."""
+    """The service under test, with one thread for each call."""
 
-    # The generated one, which answers UNIMPLEMENTED: it is part of the contract that no server writes its own.
+    # The generated method, which answers UNIMPLEMENTED. The contract forbids an own implementation.
     UnimplementedCall = testing_pb2_grpc.TestServiceServicer.UnimplementedCall
 
     def __init__(self, reports: LoadReports) -> None:
@@ -44,13 +44,13 @@ class InteropService(testing_pb2_grpc.TestServiceServicer):
         self._reports_turn = threading.Lock()
 
     def EmptyCall(self, _request: testing_pb2.Empty, _context: grpc.ServicerContext) -> testing_pb2.Empty:
-        """Answers nothing with nothing."""
+        """Answer an empty request with an empty response."""
         return testing_pb2.Empty()
 
     def UnaryCall(
         self, request: testing_pb2.SimpleRequest, context: grpc.ServicerContext
     ) -> testing_pb2.SimpleResponse:
-        """Answers with a payload, a status, metadata or a load report, as the request asks."""
+        """Answer with the payload, status, metadata or load report that the request names."""
         compress(context, request.response_compressed.value)
         if echo := echoed(context, ECHO_INITIAL):
             context.send_initial_metadata(echo)
@@ -62,25 +62,25 @@ class InteropService(testing_pb2_grpc.TestServiceServicer):
     def CacheableUnaryCall(
         self, request: testing_pb2.SimpleRequest, context: grpc.ServicerContext
     ) -> testing_pb2.SimpleResponse:
-        """Answers with the request's own payload, and lets a proxy keep the answer."""
+        """Answer with the payload of the request, and let a proxy cache the response."""
         context.send_initial_metadata(CACHEABLE)
         return testing_pb2.SimpleResponse(payload=request.payload)
 
     def StreamingOutputCall(self, request: OutputRequest, context: grpc.ServicerContext) -> Iterator[OutputResponse]:
-        """Answers one request with all that it asks for."""
+        """Answer one request with all responses that it names."""
         yield from _responses(request, context)
 
     def StreamingInputCall(
         self, request_iterator: Iterator[testing_pb2.StreamingInputCallRequest], _context: grpc.ServicerContext
     ) -> testing_pb2.StreamingInputCallResponse:
-        """Sums up the sizes of the payloads."""
+        """Add up the sizes of the payloads."""
         size = sum(len(request.payload.body) for request in request_iterator)
         return testing_pb2.StreamingInputCallResponse(aggregated_payload_size=size)
 
     def FullDuplexCall(
         self, request_iterator: Iterator[OutputRequest], context: grpc.ServicerContext
     ) -> Iterator[OutputResponse]:
-        """Answers each request as it comes."""
+        """Answer each request as it arrives."""
         if echo := echoed(context, ECHO_INITIAL):
             context.send_initial_metadata(echo)
         context.set_trailing_metadata(echoed(context, ECHO_TRAILING))
@@ -89,7 +89,7 @@ class InteropService(testing_pb2_grpc.TestServiceServicer):
             for request in request_iterator:
                 if request.HasField("orca_oob_report"):
                     if not has_turn:
-                        # One client at a time: the server has one report, and each expects its own.
+                        # One client at a time, because the server has one report and each client expects its own.
                         stack.enter_context(self._reports_turn)
                         has_turn = True
                     self._reports.current = load_report(request.orca_oob_report)
@@ -98,7 +98,7 @@ class InteropService(testing_pb2_grpc.TestServiceServicer):
     def HalfDuplexCall(
         self, request_iterator: Iterator[OutputRequest], context: grpc.ServicerContext
     ) -> Iterator[OutputResponse]:
-        """Answers the requests when all have come."""
+        """Answer the requests after all have arrived."""
         for request in list(request_iterator):
             yield from _responses(request, context)
 
@@ -117,12 +117,12 @@ def _responses(request: OutputRequest, context: grpc.ServicerContext) -> Iterato
 
 
 def echoed(context: Context, key: str) -> Metadata:
-    """The caller's metadata with this key, to be sent back."""
+    """Return the caller's metadata with this key, to send it back."""
     return tuple((name, value) for name, value in context.invocation_metadata() or () if name == key)
 
 
 def report_of_call(request: testing_pb2.SimpleRequest) -> Metadata:
-    """The trailer with the load report that the request asks for, if it does."""
+    """Return the trailer with the load report, if the request names one."""
     if not request.HasField("orca_per_query_report"):
         return ()
     return ((TRAILER, load_report(request.orca_per_query_report).SerializeToString()),)
@@ -131,26 +131,26 @@ def report_of_call(request: testing_pb2.SimpleRequest) -> Metadata:
 def refusal(
     request: testing_pb2.SimpleRequest | OutputRequest, sizes: Iterable[int]
 ) -> tuple[grpc.StatusCode, str] | None:
-    """The status that a call ends with instead of a response: because it is asked for, or can't be answered."""
+    """Return the status that ends the call instead of a response, if the request names one or is invalid."""
     if request.response_status.code:
         code = _CODES.get(request.response_status.code, grpc.StatusCode.UNKNOWN)
         return code, request.response_status.message
     if request.response_type != testing_pb2.COMPRESSABLE:
-        return grpc.StatusCode.INVALID_ARGUMENT, f"response_type is {request.response_type}; 0 is the one there is"
+        return grpc.StatusCode.INVALID_ARGUMENT, f"invalid response_type {request.response_type}: use 0"
     for size in sizes:
         if not 0 <= size <= MAX_MESSAGE_BYTES:
-            return grpc.StatusCode.INVALID_ARGUMENT, f"a size is {size} bytes; ask for 0 to {MAX_MESSAGE_BYTES}"
+            return grpc.StatusCode.INVALID_ARGUMENT, f"invalid size of {size} bytes: use 0 to {MAX_MESSAGE_BYTES}"
     return None
 
 
 def compress(context: Context, wanted: bool) -> None:
-    """Lets responses be compressed; which must come before the first one, as it is said in the headers."""
+    """Allow compressed responses. Call this before the first response, because the headers announce compression."""
     if wanted:
         context.set_compression(grpc.Compression.Gzip)
 
 
 def unary_response(request: testing_pb2.SimpleRequest) -> testing_pb2.SimpleResponse:
-    """The response with the payload that the request asks for; user and scope are unknown on a socket."""
+    """Return the response with the payload that the request names. A Unix socket has no user and no OAuth scope."""
     return testing_pb2.SimpleResponse(
         payload=testing_pb2.Payload(body=bytes(request.response_size)),
         server_id=SERVER_ID if request.fill_server_id else "",
@@ -159,7 +159,7 @@ def unary_response(request: testing_pb2.SimpleRequest) -> testing_pb2.SimpleResp
 
 
 def output_response(parameters: testing_pb2.ResponseParameters, context: Context) -> OutputResponse:
-    """The next response of a stream, marked so that it is sent compressed or not."""
+    """Return the next response of a stream, and choose whether it is sent compressed."""
     if not parameters.compressed.value:
         context.disable_next_message_compression()
     return testing_pb2.StreamingOutputCallResponse(
@@ -169,5 +169,5 @@ def output_response(parameters: testing_pb2.ResponseParameters, context: Context
 
 
 def pause_seconds(parameters: testing_pb2.ResponseParameters) -> float:
-    """How long to wait before a response."""
+    """Return how long to wait before a response."""
     return parameters.interval_us / 1e6

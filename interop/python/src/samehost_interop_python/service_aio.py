@@ -1,4 +1,4 @@
-"""grpc.testing.TestService for the asyncio server; what it answers is in service.py."""
+"""Implements grpc.testing.TestService for the asyncio server. service.py creates the responses."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ AsyncContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 class AsyncInteropService(testing_pb2_grpc.TestServiceServicer):
     """The service under test, in an event loop."""
 
-    # The generated one, which answers UNIMPLEMENTED: it is part of the contract that no server writes its own.
+    # The generated method, which answers UNIMPLEMENTED. The contract forbids an own implementation.
     UnimplementedCall = testing_pb2_grpc.TestServiceServicer.UnimplementedCall
 
     def __init__(self, reports: LoadReports) -> None:
@@ -38,15 +38,15 @@ class AsyncInteropService(testing_pb2_grpc.TestServiceServicer):
         self._reports_turn = asyncio.Lock()
 
     async def EmptyCall(self, _request: testing_pb2.Empty, _context: AsyncContext) -> testing_pb2.Empty:
-        """Answers nothing with nothing."""
+        """Answer an empty request with an empty response."""
         return testing_pb2.Empty()
 
     async def UnaryCall(self, request: testing_pb2.SimpleRequest, context: AsyncContext) -> testing_pb2.SimpleResponse:
-        """Answers with a payload, a status, metadata or a load report, as the request asks."""
+        """Answer with the payload, status, metadata or load report that the request names."""
         compress(context, request.response_compressed.value)
         echo = echoed(context, ECHO_INITIAL)
-        # Where grpcio's asyncio server sends the headers together with a response, it leaves the compression out
-        # of them (grpc/grpc 34690), so they go first.
+        # Send the headers first. If grpcio's asyncio server sends them together with a response, it leaves the
+        # compression out (grpc/grpc 34690).
         if echo or request.response_compressed.value:
             await context.send_initial_metadata(echo)
         context.set_trailing_metadata((*echoed(context, ECHO_TRAILING), *report_of_call(request)))
@@ -57,19 +57,19 @@ class AsyncInteropService(testing_pb2_grpc.TestServiceServicer):
     async def CacheableUnaryCall(
         self, request: testing_pb2.SimpleRequest, context: AsyncContext
     ) -> testing_pb2.SimpleResponse:
-        """Answers with the request's own payload, and lets a proxy keep the answer."""
+        """Answer with the payload of the request, and let a proxy cache the response."""
         await context.send_initial_metadata(CACHEABLE)
         return testing_pb2.SimpleResponse(payload=request.payload)
 
     async def StreamingOutputCall(self, request: OutputRequest, context: AsyncContext) -> AsyncIterator[OutputResponse]:
-        """Answers one request with all that it asks for."""
+        """Answer one request with all responses that it names."""
         async for response in _responses(request, context):
             yield response
 
     async def StreamingInputCall(
         self, request_iterator: AsyncIterator[testing_pb2.StreamingInputCallRequest], _context: AsyncContext
     ) -> testing_pb2.StreamingInputCallResponse:
-        """Sums up the sizes of the payloads."""
+        """Add up the sizes of the payloads."""
         size = 0
         async for request in request_iterator:
             size += len(request.payload.body)
@@ -78,7 +78,7 @@ class AsyncInteropService(testing_pb2_grpc.TestServiceServicer):
     async def FullDuplexCall(
         self, request_iterator: AsyncIterator[OutputRequest], context: AsyncContext
     ) -> AsyncIterator[OutputResponse]:
-        """Answers each request as it comes."""
+        """Answer each request as it arrives."""
         if echo := echoed(context, ECHO_INITIAL):
             await context.send_initial_metadata(echo)
         context.set_trailing_metadata(echoed(context, ECHO_TRAILING))
@@ -87,7 +87,7 @@ class AsyncInteropService(testing_pb2_grpc.TestServiceServicer):
             async for request in request_iterator:
                 if request.HasField("orca_oob_report"):
                     if not has_turn:
-                        # One client at a time: the server has one report, and each expects its own.
+                        # One client at a time, because the server has one report and each client expects its own.
                         await stack.enter_async_context(self._reports_turn)
                         has_turn = True
                     self._reports.current = load_report(request.orca_oob_report)
@@ -97,7 +97,7 @@ class AsyncInteropService(testing_pb2_grpc.TestServiceServicer):
     async def HalfDuplexCall(
         self, request_iterator: AsyncIterator[OutputRequest], context: AsyncContext
     ) -> AsyncIterator[OutputResponse]:
-        """Answers the requests when all have come."""
+        """Answer the requests after all have arrived."""
         for request in [request async for request in request_iterator]:
             async for response in _responses(request, context):
                 yield response
