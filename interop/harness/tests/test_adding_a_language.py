@@ -1,4 +1,4 @@
-"""The chapter `Adding a language` of interop/README.md, followed to the letter with a toy."""
+"""Follows the chapter `Adding a language` of interop/README.md with a toy language."""
 
 import os
 import re
@@ -14,11 +14,11 @@ INTEROP = Path(__file__).parents[2]
 CHAPTER = (INTEROP / "README.md").read_text(encoding="utf-8").partition("## Adding a language")[2]
 
 FEW = ("--case=empty_unary,ping_pong", "--case=socket/refuses_live,socket/names_the_path_absent")
-"""Cases enough to see that both programs are found and understood; the matrix has all of them."""
+"""Enough cases to test that both programs start and are understood. The matrix runs all of them."""
 
 
 def block(language: str) -> str:
-    """A fenced block of the chapter, without its indentation."""
+    """Return a fenced block of the chapter without its indentation."""
     found = re.search(rf"```{language}\n(.*?)```", CHAPTER, re.DOTALL)
     assert found, f"the chapter has no {language} block"
     return "\n".join(line.strip() for line in found[1].splitlines())
@@ -26,7 +26,7 @@ def block(language: str) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder interop with the Python peer's table, the toy's as the chapter has it, and the toy's program."""
+    """A folder with the tables of the Python peer and of the chapter's toy, and the program of the toy."""
     interop = tmp_path / "interop"
     (interop / "toy").mkdir(parents=True)
     python = re.search(r"^\[python\]\n.*?(?=^\[)", (INTEROP / "peers.toml").read_text(), re.DOTALL | re.MULTILINE)

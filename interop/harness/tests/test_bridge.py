@@ -1,4 +1,4 @@
-"""The byte bridge: TCP on one side, a Unix socket on the other, and nothing lost, reordered or held back."""
+"""Tests that the byte bridge between TCP and a Unix socket loses, reorders and delays nothing."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ def path() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def bridging(path: Path) -> Iterator[tuple[str, int]]:
-    """A bridge to the path; where it listens."""
+    """Run a bridge to the path, and return its address."""
     command = [sys.executable, "-m", "samehost_interop.official.bridge", "--socket", str(path), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as bridge:
         assert bridge.stdout is not None
@@ -39,7 +39,7 @@ def bridging(path: Path) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def server(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Serves one connection on the path in a thread."""
+    """Serve one connection on the path in a thread."""
 
     def accept() -> None:
         with listener.accept()[0] as connection:
@@ -61,7 +61,7 @@ def read_to_the_end(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
-def test_what_is_sent_arrives_and_a_half_close_is_passed_on(path: Path) -> None:
+def test_data_arrives_and_a_half_close_is_forwarded(path: Path) -> None:
     sent = os.urandom(3 << 20)
 
     def answer_when_all_is_read(connection: socket.socket) -> None:
@@ -77,7 +77,7 @@ def test_what_is_sent_arrives_and_a_half_close_is_passed_on(path: Path) -> None:
         assert read_to_the_end(client) == sent[::-1]
 
 
-def test_a_reader_that_stops_stops_the_writer(path: Path) -> None:
+def test_a_reader_that_pauses_blocks_the_writer(path: Path) -> None:
     go_on = threading.Event()
     received: list[int] = []
 
@@ -88,12 +88,12 @@ def test_a_reader_that_stops_stops_the_writer(path: Path) -> None:
     with server(path, read_later), bridging(path) as address, socket.create_connection(address) as client:
         client.setblocking(False)
         sent = 0
-        # Until nothing more goes in for a second: buffers of both sockets and the bridge are full, a few MiB in all.
+        # Send until a send blocks for a second: the buffers of both sockets and the bridge are full, a few MiB in total.
         client.settimeout(1)
         with contextlib.suppress(TimeoutError):
             while sent < 256 << 20:
                 sent += client.send(bytes(1 << 16))
-        assert sent < 64 << 20, "the bridge took in what nobody reads"
+        assert sent < 64 << 20, "the bridge buffers data without limit"
         client.settimeout(WITHIN)
         go_on.set()
         client.shutdown(socket.SHUT_WR)
@@ -101,7 +101,7 @@ def test_a_reader_that_stops_stops_the_writer(path: Path) -> None:
     assert received == [sent]
 
 
-def test_a_connection_that_is_reset_is_cut_on_the_other_side(path: Path) -> None:
+def test_a_reset_connection_is_closed_on_the_other_side(path: Path) -> None:
     ended = threading.Event()
 
     def read_on(connection: socket.socket) -> None:
@@ -116,7 +116,7 @@ def test_a_connection_that_is_reset_is_cut_on_the_other_side(path: Path) -> None
         assert ended.wait(WITHIN)
 
 
-def test_nobody_on_the_socket_is_as_a_closed_port(path: Path) -> None:
+def test_without_a_server_the_connection_is_closed(path: Path) -> None:
     with bridging(path) as address, socket.create_connection(address, WITHIN) as client:
         try:
             received = client.recv(1)

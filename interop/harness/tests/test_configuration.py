@@ -1,4 +1,4 @@
-"""The faults that peers.toml and known_failing.toml can have, each told in one line with its remedy."""
+"""Tests of the configuration files. Each error is one line with its remedy."""
 
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ def entry(cells: str = '["go->*:*"]', reason: str = '"Why."', link: str = '"http
     return f"[[known_failing]]\ncells = {cells}\nreason = {reason}\nlink = {link}\n"
 
 
-def test_a_peer_is_read_whole(tmp_path: Path) -> None:
+def test_all_keys_of_a_peer_are_read(tmp_path: Path) -> None:
     text = peer(
         build='[["go", "build"]]',
         lint='[["go", "vet"]]',
@@ -72,7 +72,7 @@ def test_a_peer_is_read_whole(tmp_path: Path) -> None:
         ("", "no peer; add a table for each implementation"),
         ("[go", "not TOML"),
         ("go = 1", "[go]: 1 is not a table"),
-        ("[Go]", "[Go]: name: 'Go' is not of lower-case letters"),
+        ("[Go]", "[Go]: name: 'Go' is invalid"),
         (peer(language=None), "[go]: language: missing; add it"),
         (peer(library="7"), "[go]: library: 7 is not a text"),
         (peer(serve='"bin/peer"'), "[go]: serve: 'bin/peer' is not a list of words"),
@@ -80,10 +80,10 @@ def test_a_peer_is_read_whole(tmp_path: Path) -> None:
         (peer(needs="[1]"), "[go]: needs: [1] is not a list of words"),
         (peer(build='["make"]'), "[go]: build: 'make' is not a list of words"),
         (peer(build="[[]]"), "[go]: build: [[]] is not a list of commands"),
-        (peer(port="1"), "[go]: port: no such key"),
+        (peer(port="1"), "[go]: port: unknown key"),
     ],
 )
-def test_a_fault_in_peers_is_one_line_with_file_table_and_key(tmp_path: Path, text: str, fault: str) -> None:
+def test_an_error_in_peers_is_one_line_with_file_table_and_key(tmp_path: Path, text: str, fault: str) -> None:
     file = write(tmp_path, text)
     with pytest.raises(ConfigurationError) as raised:
         load_peers(file)
@@ -93,7 +93,7 @@ def test_a_fault_in_peers_is_one_line_with_file_table_and_key(tmp_path: Path, te
     assert "\n" not in message
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read .*: No such file or directory; run in the root"):
         load_peers(tmp_path / "peers.toml")
 
@@ -111,15 +111,15 @@ def test_known_failures_are_read_and_cover_cells(tmp_path: Path) -> None:
         (entry() + entry(cells="[]"), "[[known_failing]] number 2: cells: no glob"),
         (entry(cells='["go->*:*", "rust->*:*"]'), "number 1: cells: 'rust->*:*' matches no cell"),
         (entry(reason='" "'), "number 1: reason: ' ' is not a text"),
-        (entry(link='"http://example.org"'), "number 1: link: 'http://example.org' is no https address"),
+        (entry(link='"http://example.org"'), "number 1: link: 'http://example.org' is not an https address"),
         ('[[known_failing]]\ncells = ["*"]\nlink = "https://example.org"', "number 1: reason: missing; add it"),
         ('[[known_failing]]\ncells = ["*"]\nreason = "Why."', "number 1: link: missing; add it"),
-        (entry() + "until = 2027", "number 1: until: no such key"),
-        ("[[failing]]", "failing: begin every entry with [[known_failing]]"),
-        ("[known_failing]", "known_failing: begin every entry with [[known_failing]]"),
+        (entry() + "until = 2027", "number 1: until: unknown key"),
+        ("[[failing]]", "failing: start every entry with [[known_failing]]"),
+        ("[known_failing]", "known_failing: start every entry with [[known_failing]]"),
     ],
 )
-def test_a_fault_in_known_failures_is_one_line(tmp_path: Path, text: str, fault: str) -> None:
+def test_an_error_in_known_failures_is_one_line(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load_known_failing(write(tmp_path, text), MATRIX)
     assert fault in str(raised.value)

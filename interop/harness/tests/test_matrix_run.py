@@ -1,4 +1,4 @@
-"""The matrix end to end, with peers that behave and peers that don't."""
+"""Tests of the whole matrix, with correct and faulty peers."""
 
 import json
 import os
@@ -19,24 +19,24 @@ from samehost_interop.turns import Turns
 
 FAKE_PEER = Path(__file__).parent / "peers" / "fake_peer.py"
 CASES = ("empty_unary", "large_unary", "ping_pong")
-AT_HAND = "large_unary"
-"""The case in which bad clients are bad."""
+BAD_CASE = "large_unary"
+"""The case in which faulty clients fail."""
 
 SHORT = (f"--case={','.join(CASES)}", "--ready-seconds=5", "--case-seconds=5", "--stop-seconds=5")
 
 BAD_SERVERS = {
     "never-ready": "was not ready after 3 s",
     "dies-at-start": "exited with code 3 before it was ready",
-    "rubbish-at-start": "printed 'Listening on port 50051' where the ready line is",
+    "rubbish-at-start": "printed 'Listening on port 50051' instead of the ready line",
     "endless-rubbish": "printed 'rubbish rubbish",
     "wrong-event": '"event": "started"',
     "wrong-address": '"address": "unix:///',
-    "no-version": "where the ready line is",
+    "no-version": "instead of the ready line",
 }
 BAD_CLIENTS = {
     "dies": "exited with code 3 before it reported large_unary",
-    "hangs": "reported nothing for 3 s while large_unary was at hand",
-    "prints-rubbish": "printed 'starting ...' where the result is",
+    "hangs": "did not report large_unary within 3 s",
+    "prints-rubbish": "printed 'starting ...' instead of the result",
     "omits": '"case": "ping_pong"',
     "invents-a-case": '"case": "huge_unary"',
     "invents-a-result": '"result": "maybe"',
@@ -45,7 +45,7 @@ BAD_CLIENTS = {
     "halves-a-pair": "fail: got ?",
 }
 BAD_ENDS_OF_CLIENTS = {
-    "lies-about-failure": "exited with code 1 and its results mean 0",
+    "lies-about-failure": "exited with code 1, but its results require 0",
     "talks-on": "printed 'bye' after its last case",
     "never-ends": "still ran 3 s after its last case",
 }
@@ -75,7 +75,7 @@ class Run:
         return {f"{cell['client']}->{cell['server']}:{cell['case']}": cell for cell in self.report["cells"]}
 
     def failed(self) -> dict[str, str]:
-        """The details of the failed cells."""
+        """Return the details of the failed cells."""
         return {cell_id: cell["detail"] for cell_id, cell in self.cells.items() if cell["result"] == "failed"}
 
 
@@ -89,7 +89,7 @@ class Project:
         self.known_failing("")
 
     def peers(self, **behaviours: str) -> None:
-        """One fake peer by that name for each behaviour; rows of TOML may follow it on lines of their own."""
+        """Write a fake peer for each name and behaviour. Further lines of a value are lines of its table."""
         text = ""
         for name, value in behaviours.items():
             behaviour, *rows = value.splitlines()
@@ -102,7 +102,7 @@ class Project:
         (self._folder / "interop" / "known_failing.toml").write_text(text, encoding="utf-8")
 
     def run(self, *arguments: str, workers: int = 0, **environment: str) -> Run:
-        """Runs the three CASES of every pair, with short deadlines and warnings as errors."""
+        """Run the three CASES of every pair, with short deadlines and warnings as errors."""
         with self.start(f"-n{workers}", *arguments, **environment) as process:
             output, _ = process.communicate(timeout=100)
         report = self._folder / "build" / "reports" / "interop.json"
@@ -115,7 +115,7 @@ class Project:
 
     @contextmanager
     def start(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-        """The matrix as a process, whose stdout has its stderr too."""
+        """Start the matrix as a process, with stderr in its stdout."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SAMEHOST_"))}
         with subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "samehost_interop", "-W", "error", *SHORT, *arguments],
@@ -141,7 +141,7 @@ def cells(client: str, server: str) -> set[str]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_pair_passes_and_every_program_is_started_once(project: Project, workers: int) -> None:
+def test_every_pair_passes_and_every_program_starts_once(project: Project, workers: int) -> None:
     project.peers(one="good", two="good")
     run = project.run(workers=workers)
     assert run.code == 0, run.output
@@ -154,7 +154,7 @@ def test_every_pair_passes_and_every_program_is_started_once(project: Project, w
     assert selections == [" --case ".join(CASES)] * 4
 
 
-def test_the_report_has_the_shape_that_every_suite_has(project: Project, tmp_path: Path) -> None:
+def test_the_report_has_the_format_of_every_suite(project: Project, tmp_path: Path) -> None:
     project.peers(good="good", bad="fails")
     project.known_failing(
         """
@@ -203,13 +203,13 @@ def test_servers_that_do_not_start_fail_their_own_cells(project: Project) -> Non
     assert_nothing_runs(run.starts)
 
 
-def test_clients_that_misbehave_in_a_case_fail_that_case_alone(project: Project) -> None:
+def test_clients_that_misbehave_in_a_case_fail_only_that_case(project: Project) -> None:
     project.peers(good="good", **{name: name for name in BAD_CLIENTS})
     run = project.run("--server=good", "--case-seconds=3")
     assert run.code == 1
-    assert set(run.failed()) == {f"{name}->good:{AT_HAND}" for name in BAD_CLIENTS}
+    assert set(run.failed()) == {f"{name}->good:{BAD_CASE}" for name in BAD_CLIENTS}
     for name, fault in BAD_CLIENTS.items():
-        detail = run.failed()[f"{name}->good:{AT_HAND}"]
+        detail = run.failed()[f"{name}->good:{BAD_CASE}"]
         assert fault in detail
         assert f"stderr of {name}" in detail
         assert fault in run.output
@@ -226,16 +226,16 @@ def test_clients_that_misbehave_at_the_end_fail_their_last_case(project: Project
     assert_nothing_runs(run.starts)
 
 
-def test_a_client_that_exits_with_0_after_a_failure_lies(project: Project) -> None:
+def test_a_client_that_exits_with_0_after_a_failure_fails(project: Project) -> None:
     project.peers(bad="lies-about-success", good="good")
     run = project.run("--client=bad", "--server=good")
-    assert set(run.failed()) == {f"bad->good:{AT_HAND}"}
+    assert set(run.failed()) == {f"bad->good:{BAD_CASE}"}
     last = run.cells[f"bad->good:{CASES[-1]}"]
-    assert last["result"] == "flaky", "alone it passes, as no case fails before it"
-    assert "exited with code 0 and its results mean 1" in last["detail"]
+    assert last["result"] == "flaky", "it passes alone, because no case fails before it"
+    assert "exited with code 0, but its results require 1" in last["detail"]
 
 
-def test_servers_that_do_not_stop_as_they_should_fail_once(project: Project) -> None:
+def test_servers_that_do_not_stop_correctly_fail_once(project: Project) -> None:
     project.peers(good="good", **{name: name for name in BAD_ENDS_OF_SERVERS})
     run = project.run("--client=good", "--stop-seconds=3")
     assert run.code == 1
@@ -246,14 +246,14 @@ def test_servers_that_do_not_stop_as_they_should_fail_once(project: Project) -> 
     assert_nothing_runs(run.starts)
 
 
-def test_a_client_that_hangs_in_every_case_is_given_up(project: Project) -> None:
+def test_a_client_that_hangs_in_every_case_is_stopped(project: Project) -> None:
     project.peers(bad="hangs")
     run = project.run("--case-seconds=5", "--pair-seconds=0.5")
     assert run.code == 1
-    assert "did not come to this case within the 0.5 s of its pair" in run.cells["bad->bad:ping_pong"]["detail"]
+    assert "did not reach this case within the 0.5 s of its pair" in run.cells["bad->bad:ping_pong"]["detail"]
 
 
-def test_a_server_that_dies_in_use_is_named_in_every_cell_that_suffers(project: Project) -> None:
+def test_every_failed_cell_names_a_server_that_dies_in_use(project: Project) -> None:
     project.peers(connects="connects", bad="dies-in-use")
     run = project.run("--client=connects", "--server=bad")
     assert run.code == 1
@@ -297,7 +297,7 @@ def test_a_known_failure_that_passes_fails(project: Project) -> None:
     run = project.run()
     assert run.code == 1
     assert list(run.failed()) == ["good->good:ping_pong"]
-    assert "it passed, though it is listed as known failing (It can't.)" in run.failed()["good->good:ping_pong"]
+    assert "passed, but is listed as known failing (It can't.)" in run.failed()["good->good:ping_pong"]
 
 
 def test_a_flaky_known_failure_may_pass_and_may_fail(project: Project) -> None:
@@ -315,36 +315,36 @@ def test_a_known_failure_does_not_excuse_a_server_that_does_not_start(project: P
     assert set(project.run().failed()) == cells("bad", "bad")
 
 
-def test_a_cell_that_passes_at_the_second_try_alone_is_flaky(project: Project, tmp_path: Path) -> None:
+def test_a_cell_that_passes_only_on_the_second_try_is_flaky(project: Project, tmp_path: Path) -> None:
     project.peers(good="good", bad="fails-once")
     run = project.run("--server=good", workers=2)
     assert run.code == 0, run.output
-    cell = run.cells[f"bad->good:{AT_HAND}"]
+    cell = run.cells[f"bad->good:{BAD_CASE}"]
     assert (cell["result"], cell["ms"]) == ("flaky", 1.5)
     assert cell["detail"] == "fail: expected 314159 bytes, got 0\nstderr:\nstderr of fails-once"
     assert run.report["summary"]["flaky"] == 1
-    assert f"flaky bad->good:{AT_HAND}: fail: expected 314159 bytes, got 0" in run.output
+    assert f"flaky bad->good:{BAD_CASE}: fail: expected 314159 bytes, got 0" in run.output
     assert "6 cells, 5 passed, 0 failed, 1 flaky, 0 known failing, 0 skipped" in run.output
-    assert "1 of 6 cells passed at the second try only" in (tmp_path / "build/reports/interop.html").read_text()
-    second = [start for start in run.starts if start.endswith(f"--case {AT_HAND}")]
+    assert "1 of 6 cells passed only on the second try" in (tmp_path / "build/reports/interop.html").read_text()
+    second = [start for start in run.starts if start.endswith(f"--case {BAD_CASE}")]
     assert [start.split()[1] for start in second] == ["fails-once"], "one process, and no other case"
     assert len([start for start in run.starts if start.split()[2] == "serve"]) == 2, "with a server of its own"
 
 
-def test_a_cell_that_fails_twice_fails_and_says_both(project: Project) -> None:
+def test_a_cell_that_fails_twice_reports_both_failures(project: Project) -> None:
     project.peers(good="good", bad="fails")
     run = project.run("--server=good")
     assert run.code == 1
-    assert run.failed()[f"bad->good:{AT_HAND}"].count("fail: expected 314159 bytes, got 0") == 2
+    assert run.failed()[f"bad->good:{BAD_CASE}"].count("fail: expected 314159 bytes, got 0") == 2
     assert run.report["summary"]["flaky"] == 0
 
 
 def test_a_known_failure_is_not_tried_again(project: Project) -> None:
     project.peers(good="good", bad="fails")
-    project.known_failing(known(f"bad->good:{AT_HAND}"))
+    project.known_failing(known(f"bad->good:{BAD_CASE}"))
     run = project.run("--server=good")
     assert run.code == 0, run.output
-    assert [start for start in run.starts if start.endswith(f"--case {AT_HAND}")] == []
+    assert [start for start in run.starts if start.endswith(f"--case {BAD_CASE}")] == []
 
 
 @pytest.mark.parametrize(("most", "code"), [(3, 0), (4, 1)])
@@ -356,7 +356,7 @@ def test_more_than_three_flaky_cells_fail_a_run(project: Project, most: int, cod
     assert ("more than 3 cells are flaky, so the run fails" in run.output) == bool(code)
 
 
-def test_a_peer_that_always_fails_is_tried_again_four_times_and_no_more(project: Project) -> None:
+def test_a_peer_that_always_fails_gets_four_second_tries(project: Project) -> None:
     project.peers(good="good", bad="dies-at-start", worse="dies-at-start")
     run = project.run("--client=good")
     assert run.code == 1
@@ -364,7 +364,7 @@ def test_a_peer_that_always_fails_is_tried_again_four_times_and_no_more(project:
     assert len([start for start in run.starts if start.split()[1] == "dies-at-start"]) == 2 + 4
 
 
-def test_a_worker_that_is_alone_waits_for_the_others_and_keeps_them_out(tmp_path: Path) -> None:
+def test_a_worker_runs_alone_after_the_others_and_before_the_next(tmp_path: Path) -> None:
     turns = Turns(tmp_path)
     alone, inside = threading.Event(), threading.Event()
 
@@ -411,9 +411,10 @@ def test_cells_can_be_selected(project: Project, arguments: list[str], selected:
         ("", ["--client=three"], "--client 'three' matches nothing; choose from one"),
         ("", ["--case=empty"], "--case 'empty' matches nothing; choose from empty_unary, "),
         ("one->two:*", [], "'one->two:*' matches no cell"),
+        ("", ["--suite=socket"], "messages.toml: No such file or directory; run in the root"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_runs(
+def test_a_configuration_error_is_one_line_and_nothing_runs(
     project: Project, known_failing: str, arguments: list[str], fault: str
 ) -> None:
     project.peers(one="good")
@@ -425,7 +426,7 @@ def test_a_mistake_is_one_line_and_nothing_runs(
     assert run.starts == []
 
 
-def test_a_temporary_folder_of_a_long_name_is_no_trouble(project: Project, tmp_path: Path) -> None:
+def test_a_temporary_folder_may_have_a_long_name(project: Project, tmp_path: Path) -> None:
     long = tmp_path / ("long" * 30)
     long.mkdir()
     project.peers(good="good")
@@ -435,10 +436,10 @@ def test_a_temporary_folder_of_a_long_name_is_no_trouble(project: Project, tmp_p
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_broken_off_leaves_no_process(project: Project, number: signal.Signals) -> None:
+def test_an_interrupted_run_leaves_no_process(project: Project, number: signal.Signals) -> None:
     project.peers(bad="hangs")
     os.mkfifo(project.log)
-    # Open for writing too, the FIFO has no end between one program's line and the next's.
+    # Also open for writing, so that a read does not see the end of the FIFO between two programs.
     log = os.open(project.log, os.O_RDWR)
     with project.start("-n0") as process, os.fdopen(log, encoding="utf-8") as starts:
         started = [starts.readline(), starts.readline()]

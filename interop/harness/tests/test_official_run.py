@@ -1,4 +1,4 @@
-"""gRPC's own client images, end to end, with images that behave and images that don't: each gives its own result."""
+"""Tests of the official suite, with correct and faulty client images."""
 
 import json
 import os
@@ -54,14 +54,14 @@ def engine() -> Iterator[docker.DockerClient]:
         client = docker.from_env()
         client.ping()
     except docker.errors.DockerException as error:
-        message = f"needs a Docker engine, which did not answer: {error}"
+        message = f"the Docker engine does not answer: {error}"
         pytest.fail(message) if os.environ.get("SAMEHOST_REQUIRE") == "all" else pytest.skip(message)
     yield client
     client.close()
 
 
 class Project:
-    """A folder with two servers of ours and images that behave in one way each."""
+    """A folder with two servers and with client images, each with one behaviour."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -110,7 +110,7 @@ class Project:
                 process.kill()
 
     def run(self, *arguments: str, **environment: str) -> tuple[str, dict[str, Any]]:
-        """The output, and the cells by id."""
+        """Run the suite, and return the output and the cells by id."""
         with self.start(*arguments, **environment) as process:
             output, _ = process.communicate(timeout=110)
         report = json.loads((self.folder / "build" / "reports" / "official.json").read_text(encoding="utf-8"))
@@ -121,7 +121,7 @@ class Project:
 def project(tmp_path: Path, engine: docker.DockerClient) -> Iterator[Project]:
     project = Project(tmp_path)
     yield project
-    assert leftovers(engine, project) == set(), "containers or volumes are left behind"
+    assert leftovers(engine, project) == set(), "containers or volumes are left"
 
 
 def leftovers(engine: docker.DockerClient, project: Project) -> set[str]:
@@ -130,25 +130,25 @@ def leftovers(engine: docker.DockerClient, project: Project) -> set[str]:
     return {str(one.id) for one in (*containers, *engine.volumes.list(filters=labelled))}
 
 
-def test_each_client_has_its_own_result_and_the_rest_goes_on(project: Project) -> None:
+def test_each_client_has_its_own_result(project: Project) -> None:
     project.clients("good", "second-name", "fails", "hangs", "kills")
     output, cells = project.run("--container-seconds=5", "-n", "2")
     results = {cell_id: cell["result"] for cell_id, cell in cells.items()}
     assert {cell_id for cell_id, result in results.items() if result == "passed"} == {
         f"official-{client}->sound:{case}" for client in ("good", "second-name") for case in CASES.split(",")
     }, output
-    for client, said in {
-        "fails": "exit code of the client: expected 0, got 7; it said:\nno such luck --server_host=unix:///run/samehost/",
-        "hangs": "still ran after 5 s; it said:\nwaiting --server_host=",
-        "kills": "server sound ended during large_unary; it said:",
+    for client, fragment in {
+        "fails": "exit code of the client: expected 0, got 7; output:\nno such luck --server_host=unix:///run/samehost/",
+        "hangs": "still ran after 5 s; output:\nwaiting --server_host=",
+        "kills": "server sound exited during large_unary; output:",
     }.items():
-        assert said in cells[f"official-{client}->sound:large_unary"]["detail"]
+        assert fragment in cells[f"official-{client}->sound:large_unary"]["detail"]
     assert "killed by a client" in cells["official-kills->sound:empty_unary"]["detail"]
 
 
-def test_a_case_finds_nothing_that_a_failed_one_has_left(project: Project) -> None:
+def test_a_failed_case_leaves_nothing_to_the_next_one(project: Project) -> None:
     project.clients("leaves")
-    # What is known to fail is not tried once more with a server of its own, which would take a new container too.
+    # A known failure has no second try, which would use a new server and a new container too.
     (project.folder / "interop" / "known_failing.toml").write_text(
         '[[known_failing]]\ncells = ["*leaves*:empty_unary"]\nreason = "It hangs."\nlink = "https://example.org"\n'
     )
@@ -164,7 +164,7 @@ def test_a_server_that_is_never_ready_fails_its_cells(project: Project) -> None:
     assert all("silent was not ready within 2 s" in cell["detail"] for cell in cells.values())
 
 
-def test_an_image_that_cannot_be_had_is_not_available_and_never_passed(project: Project) -> None:
+def test_an_image_that_cannot_be_pulled_is_skipped_or_fails(project: Project) -> None:
     project.clients("good", image="localhost:1/no/such:image")
     _, skipped = project.run("-n", "0")
     assert {cell["result"] for cell in skipped.values()} == {"skipped"}
@@ -176,23 +176,24 @@ def test_an_image_that_cannot_be_had_is_not_available_and_never_passed(project: 
     assert {cell["result"] for cell in optional.values()} == {"skipped"}
 
 
-def test_docker_that_is_not_there_is_said(project: Project) -> None:
+def test_without_docker_the_cells_are_skipped(project: Project) -> None:
     project.clients("good")
     output, cells = project.run("-n", "0", DOCKER_HOST="unix:///no/such/docker.sock")
     assert {cell["result"] for cell in cells.values()} == {"skipped"}
-    assert "needs a Docker engine, which did not answer" in output
+    assert "the Docker engine does not answer" in output
 
 
-def test_a_case_that_a_client_does_not_know_is_not_asked(project: Project) -> None:
+def test_a_case_that_a_client_does_not_implement_is_skipped(project: Project) -> None:
     project.clients("good", more="unknown = { large_unary = 'it is too large' }\n")
     _, cells = project.run("-n", "0")
     assert cells["official-good->sound:empty_unary"]["result"] == "passed"
     assert cells["official-good->sound:large_unary"]["result"] == "skipped"
-    assert "this client does not know the case: it is too large" in cells["official-good->sound:large_unary"]["detail"]
+    detail = cells["official-good->sound:large_unary"]["detail"]
+    assert "this client does not know the case: it is too large" in detail
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_run_that_is_broken_off_leaves_no_container_and_no_volume(
+def test_an_interrupted_run_leaves_no_container_and_no_volume(
     project: Project, engine: docker.DockerClient, workers: str
 ) -> None:
     project.clients("hangs")

@@ -1,4 +1,4 @@
-"""The report's page in a browser, as a person uses it."""
+"""Tests of the report's page in a browser."""
 
 import os
 import shutil
@@ -18,16 +18,16 @@ DETAIL = "payload size: expected 314159, got 0 <b>&"
 
 @pytest.fixture
 def requests() -> list[str]:
-    """The addresses that the page asked for."""
+    """The addresses that the page requested."""
     return []
 
 
 @pytest.fixture
 def page(tmp_path: Path, requests: list[str]) -> Iterator[Page]:
-    """The page of a matrix of two, open in Debian's Chromium or another that is on PATH."""
+    """The page of a matrix with two peers, in the Chromium or Chrome that is on PATH."""
     browser_path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser_path is None:
-        message = "needs chromium on PATH; install the package of that name"
+        message = "the command chromium is not on PATH; install the package chromium"
         pytest.fail(message) if os.environ.get("SAMEHOST_REQUIRE") == "all" else pytest.skip(message)
     report().write(tmp_path)
     with sync_playwright() as playwright:
@@ -58,11 +58,11 @@ def report() -> SuiteReport:
 
 
 def pair(page: Page, client: str, server: str) -> None:
-    """Clicks a pair in the grid."""
+    """Click a pair in the grid."""
     page.locator(f'.grid button[data-client="{client}"][data-server="{server}"]').click()
 
 
-def test_a_click_on_a_pair_shows_its_cases_and_why_one_is_known_to_fail(page: Page) -> None:
+def test_a_click_on_a_pair_shows_its_cases_and_the_reason_of_a_known_failure(page: Page) -> None:
     pair(page, "go", "java")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("heading")).to_have_text("go → java")
@@ -74,7 +74,7 @@ def test_a_click_on_a_pair_shows_its_cases_and_why_one_is_known_to_fail(page: Pa
     expect(dialog).to_be_hidden()
 
 
-def test_failures_are_filtered_in_the_grid_and_in_a_pair(page: Page) -> None:
+def test_the_failures_button_filters_the_grid_and_a_pair(page: Page) -> None:
     page.get_by_role("button", name="Failures", exact=True).click()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.grid button')]"
@@ -87,7 +87,7 @@ def test_failures_are_filtered_in_the_grid_and_in_a_pair(page: Page) -> None:
     expect(items.locator("pre")).to_have_text(DETAIL)
 
 
-def test_arrows_move_in_the_grid_and_enter_opens_a_pair(page: Page) -> None:
+def test_arrow_keys_move_in_the_grid_and_enter_opens_a_pair(page: Page) -> None:
     page.locator(".grid button").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
@@ -95,7 +95,7 @@ def test_arrows_move_in_the_grid_and_enter_opens_a_pair(page: Page) -> None:
     expect(page.get_by_role("dialog").get_by_role("heading")).to_have_text("java → java")
 
 
-def test_nothing_is_fetched_from_a_network(page: Page, requests: list[str]) -> None:
+def test_the_page_requests_nothing_from_a_network(page: Page, requests: list[str]) -> None:
     pair(page, "java", "go")
     expect(page.get_by_role("dialog")).to_be_visible()
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []

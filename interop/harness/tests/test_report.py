@@ -1,4 +1,4 @@
-"""The HTML page and the terminal's text of a report."""
+"""Tests of the HTML page and the terminal output of a report."""
 
 import re
 from html.parser import HTMLParser
@@ -29,7 +29,7 @@ def report() -> SuiteReport:
 
 
 class Addresses(HTMLParser):
-    """Collects what a page would fetch or lead to."""
+    """Collects the addresses that a page loads or links to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Addresses(HTMLParser):
         ]
 
 
-def test_the_page_fetches_nothing(report: SuiteReport, tmp_path: Path) -> None:
+def test_the_page_loads_nothing(report: SuiteReport, tmp_path: Path) -> None:
     report.write(tmp_path)
     page = (tmp_path / "interop.html").read_text(encoding="utf-8")
     addresses = Addresses()
@@ -50,7 +50,7 @@ def test_the_page_fetches_nothing(report: SuiteReport, tmp_path: Path) -> None:
     assert not re.search(r"@import|url\(|fetch\(|import\(|XMLHttpRequest", page)
 
 
-def test_the_page_shows_every_pair_and_takes_no_text_for_code(report: SuiteReport, tmp_path: Path) -> None:
+def test_the_page_shows_every_pair_and_escapes_text(report: SuiteReport, tmp_path: Path) -> None:
     report.write(tmp_path)
     page = (tmp_path / "interop.html").read_text(encoding="utf-8")
     assert page.count("data-client=") == 4
@@ -59,7 +59,7 @@ def test_the_page_shows_every_pair_and_takes_no_text_for_code(report: SuiteRepor
     assert NASTY not in page
 
 
-def test_the_terminal_names_failures_and_exceptions(report: SuiteReport) -> None:
+def test_the_terminal_shows_failures_and_known_failures(report: SuiteReport) -> None:
     text = render(report, colour=False)
     assert re.search(r"go +1/1 +0/2 *\n +java +0/1 +0/1 *\n", text)
     assert f"failed go->java:empty_unary: {NASTY}" in text
@@ -70,7 +70,7 @@ def test_the_terminal_names_failures_and_exceptions(report: SuiteReport) -> None
     assert "\x1b" not in text
 
 
-def test_a_pair_is_as_bad_as_its_worst_cell() -> None:
+def test_a_pair_has_the_worst_result_of_its_cells() -> None:
     cells = [ReportedCell("go", "go", result.value, result) for result in Result]
     assert Pair("go", "go", cells).result == Result.FAILED
     assert Pair("go", "go", cells[2:]).result == Result.FLAKY
@@ -79,7 +79,7 @@ def test_a_pair_is_as_bad_as_its_worst_cell() -> None:
     assert Pair("go", "go", cells[:1]).result == Result.PASSED
 
 
-def test_a_suite_without_pairs_has_the_same_shape(tmp_path: Path) -> None:
+def test_the_report_of_a_suite_without_pairs_has_the_same_format(tmp_path: Path) -> None:
     report = SuiteReport("socket", [], [ReportedCell("", "go", "stale_file", Result.PASSED)])
     report.write(tmp_path)
     assert (tmp_path / "socket.json").exists()

@@ -1,4 +1,4 @@
-"""Runs the matrix: `python -m samehost_interop [--client GLOB] [--server GLOB] [--case GLOB] [options of pytest]`."""
+"""Runs the matrix: `python -m samehost_interop [--client GLOB] [--server GLOB] [--case GLOB] [PYTEST OPTIONS]`."""
 
 import signal
 import sys
@@ -10,11 +10,11 @@ from samehost_interop import matrix
 
 
 def main() -> int:
-    """Runs pytest on the matrix, in the root of the repository, and returns its exit code.
+    """Run pytest on the matrix in the root of the repository, and return its exit code.
 
-    What the user gives comes last, so it overrides what is given here.
+    The user's options come last and override the options here.
     """
-    # A supervisor that ends the run must not leave servers behind, so SIGTERM unwinds as Ctrl-C does.
+    # SIGTERM unwinds like Ctrl-C, so that a supervisor that ends the run leaves no servers behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     tests = Path(matrix.__file__).with_name("test_matrix.py")
     return pytest.main(
@@ -22,9 +22,9 @@ def main() -> int:
             "-p",
             "samehost_interop.plugin",
             f"--rootdir={Path.cwd()}",
-            # Two servers at a time: while one pair starts a process, the other computes.
+            # Two servers at a time, because starting a process leaves a core idle.
             "--numprocesses=2",
-            # A failure is a peer's, so the harness's own code would only hide it, and the report names each cell.
+            # A failure comes from a peer, so the code of the harness would only hide it. The report names each cell.
             "--tb=short",
             "-rN",
             *sys.argv[1:],

@@ -1,4 +1,4 @@
-"""Makes a peer ready to run: its toolchain is there, and its build commands have run once."""
+"""Prepares a peer: checks its toolchain, and runs its build commands once."""
 
 import fcntl
 import hashlib
@@ -14,10 +14,10 @@ from samehost_interop.peers import Peer
 
 
 def check_toolchain(peer: Peer) -> None:
-    """Looks for the commands with which a peer is built and run.
+    """Check that the commands that build and run a peer are on PATH.
 
     Raises:
-        MissingToolchainError: one of them is not on PATH.
+        MissingToolchainError: a command is not on PATH.
     """
     for command in peer.needs:
         if shutil.which(command) is None:
@@ -30,8 +30,8 @@ class Builds:
     """The builds of one run of the matrix, which its workers share through a folder.
 
     Args:
-        folder: where the locks and outcomes are kept.
-        run: an id that all workers of this run have, and no other run.
+        folder: the folder of the locks and results.
+        run: the id of the run, which all of its workers share.
         seconds: the deadline of one build command.
     """
 
@@ -42,7 +42,7 @@ class Builds:
         self._outcomes: dict[str, PeerError | None] = {}
 
     def prepare(self, peer: Peer) -> None:
-        """Checks the toolchain and builds, unless another worker or peer of this run has run the same commands.
+        """Check the toolchain and build, unless another worker or peer of this run has run the same commands.
 
         Raises:
             MissingToolchainError: a command that the peer needs is not on PATH.
@@ -62,13 +62,13 @@ class Builds:
         return PeerError(f"{peer.name}: {fault}") if fault else None
 
     def _build_once(self, peer: Peer) -> str:
-        """Builds under a lock; the file of the lock keeps the run's id and the fault for those who come later."""
+        """Build under a lock. The lock file keeps the id of the run and the fault for later workers."""
         key = hashlib.sha256(json.dumps([str(peer.folder), peer.build]).encode()).hexdigest()[:16]
         self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder / f"{key}.json", os.O_RDWR | os.O_CREAT, 0o644)
         with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with suppress(ValueError):  # the file is new, or a run was killed while it wrote
+            with suppress(ValueError):  # the file is new, or a run was killed while writing it
                 kept = json.load(file)
                 if kept["run"] == self._run:
                     return str(kept["fault"])
@@ -79,9 +79,9 @@ class Builds:
         return fault
 
     def _build(self, peer: Peer) -> str:
-        """Runs the commands and returns what went wrong, `""` if nothing did."""
+        """Run the commands, and return the fault, or `""` on success."""
         for command in peer.build:
-            # Build tools report errors on either stream: the shell's redirection makes them one.
+            # Build tools report errors on either stream, so the shell redirects stdout to stderr.
             merged = ("sh", "-c", 'exec "$@" 1>&2', "sh", *command)
             with ChildProcess(merged, peer.folder) as process:
                 try:

@@ -1,4 +1,4 @@
-"""The official interop cases that the matrix runs."""
+"""Lists the official interop cases of the matrix."""
 
 CASES = (
     "empty_unary",
@@ -28,6 +28,6 @@ CASES = (
     "orca_per_rpc",
     "orca_oob",
 )
-"""All cases of grpc/grpc doc/interop-test-descriptions.md but those that need Google credentials and a production
-server: compute_engine_creds, jwt_token_creds, oauth2_auth_token, per_rpc_creds, google_default_credentials and
-compute_engine_channel_credentials. The order is the one in which a client runs them."""
+"""All cases of grpc/grpc doc/interop-test-descriptions.md, in the order in which a client runs them. Six cases are left
+out, because they need Google credentials and a production server: compute_engine_creds, jwt_token_creds,
+oauth2_auth_token, per_rpc_creds, google_default_credentials and compute_engine_channel_credentials."""

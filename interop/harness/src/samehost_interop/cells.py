@@ -1,4 +1,4 @@
-"""The cells of the matrix: who calls whom with which case."""
+"""Defines the cells of the matrix: a client, a server and a case."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from samehost_interop.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Cell:
-    """One client, one server, one case; its text is `client->server:case`."""
+    """One client, one server and one case. Its text is `client->server:case`."""
 
     client: str
     server: str
     case: str
 
     def __str__(self) -> str:
-        """The cell as test ids, globs and reports have it."""
+        """Return the text that test ids, globs and reports use."""
         return f"{self.client}->{self.server}:{self.case}"
 
 
 def all_cells(clients: Iterable[str], servers: Sequence[str], cases: Sequence[str]) -> list[Cell]:
-    """Every client with every server and every case."""
+    """Return every combination of client, server and case."""
     return [Cell(client, server, case) for client in clients for server in servers for case in cases]
 
 
 def select(option: str, patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The names that match any of the patterns, in their own order; all of them where there is no pattern.
+    """Return the names that match any of the patterns, in their own order. Without a pattern, return all names.
 
     Args:
-        option: where the patterns come from, for the error.
-        patterns: globs, several of them in one text with commas between.
-        names: what can be selected.
+        option: the option with the patterns, for the error.
+        patterns: globs; one text may have several, separated by commas.
+        names: the names to select from.
 
     Raises:
         ConfigurationError: a glob matches no name.

@@ -1,4 +1,4 @@
-"""A peer's program while it runs: lines from its stdout, the end of its stderr, its exit; all with deadlines."""
+"""Runs a peer's program, and reads its stdout, its stderr and its exit code with deadlines."""
 
 import contextlib
 import os
@@ -15,30 +15,31 @@ from typing import Self
 from samehost_interop.errors import PeerError
 
 _MAX_LINE_BYTES = 1 << 20
-"""Lines of the protocol have some hundred bytes; without a limit, a program that never ends its line fills memory."""
+"""Lines of the protocol have some hundred bytes. Without a limit, a program that never ends its line fills memory."""
 
 _TAIL_BYTES = 4000
-"""About the last fifty lines of a log: enough for a stack trace, small enough to stand beside every failed cell."""
+"""About the last fifty lines of a log: enough for a stack trace, and short enough for the report of every failed cell."""
 
 
 _EXIT_SECONDS = 1
-"""Between the end of a program's stdout and its exit there are milliseconds; more means that it goes on without."""
+"""How long to wait for the exit after the end of stdout. An exit takes milliseconds, so a program that takes longer
+closed its stdout and keeps running."""
 
 _QUOTED_CHARACTERS = 200
-"""As much of a line of rubbish as a person needs to recognise it."""
+"""How much of an unexpected line to quote."""
 
 
 class ChildProcess:
-    """A program in a process group of its own, of which nothing is left when the context ends.
+    """A program in its own process group, which is killed when the context ends.
 
-    Its stderr goes to a file that nobody has to read for the program to go on.
+    Its stderr goes to a file, so the program never waits for a reader.
     """
 
     def __init__(self, arguments: Sequence[str], folder: Path) -> None:
-        """Starts the program in a folder.
+        """Start the program in a folder.
 
         Raises:
-            PeerError: it can't be started.
+            PeerError: the program cannot be started.
         """
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         try:
@@ -57,19 +58,19 @@ class ChildProcess:
             ) from error
         assert self._process.stdout is not None  # noqa: S101 - stdout=PIPE
         self._stdout = self._process.stdout
-        # Unlike Popen.wait, which sleeps and looks, a pidfd can be waited on; and as it does not reap the process, the
-        # number of the group can't be taken by another before __exit__ has killed the group.
+        # Popen.wait polls, but a pidfd can be waited on. It does not reap the process, so no other process group can get
+        # the same number before __exit__ kills this one.
         self._pidfd = os.pidfd_open(self._process.pid)
         self._buffer = b""
 
     def __enter__(self) -> Self:
-        """The program runs."""
+        """Return the running program."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Kills what is left of the group."""
+        """Kill the process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -78,10 +79,10 @@ class ChildProcess:
         self._stderr.close()
 
     def read_line(self, seconds: float) -> str:
-        """The next line of stdout with its line end; `""` when the program has closed it.
+        """Return the next line of stdout with its line end, or `""` if the program closed stdout.
 
         Raises:
-            TimeoutError: no whole line within the deadline.
+            TimeoutError: no complete line arrived in time.
         """
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer and len(self._buffer) < _MAX_LINE_BYTES:
@@ -94,10 +95,10 @@ class ChildProcess:
         return (line + end).decode(errors="replace")
 
     def wait(self, seconds: float) -> int:
-        """The exit code, negative for the signal that ended the program.
+        """Return the exit code, or the negative number of the signal that ended the program.
 
         Raises:
-            TimeoutError: it still runs at the deadline.
+            TimeoutError: the program still runs at the deadline.
         """
         _wait_until_readable(self._pidfd, seconds)
         ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
@@ -105,7 +106,7 @@ class ChildProcess:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def how_it_ended(self) -> str:
-        """What a program did that closed its stdout."""
+        """Describe what a program did after it closed its stdout."""
         try:
             return f"exited with code {self.wait(_EXIT_SECONDS)}"
         except TimeoutError:
@@ -117,37 +118,37 @@ class ChildProcess:
         return self._process.pid
 
     def terminate(self) -> None:
-        """Sends SIGTERM to the program alone, as `docker stop` does."""
+        """Send SIGTERM to the program only, as `docker stop` does."""
         signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
 
     def pause(self) -> None:
-        """Sends SIGSTOP to the whole group, as `docker pause` freezes a container."""
+        """Send SIGSTOP to the process group, as `docker pause` freezes a container."""
         os.killpg(self._process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets a paused group go on."""
+        """Resume a paused process group."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Sends SIGKILL to the whole group, as `docker kill` does to a container, and waits for the program's end."""
+        """Send SIGKILL to the process group, as `docker kill` does to a container, and wait for the program to end."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self.wait(_EXIT_SECONDS)
 
     def stderr_tail(self) -> str:
-        """The end of stderr so far."""
+        """Return the last part of stderr so far."""
         descriptor = self._stderr.fileno()
-        # pread leaves the offset alone, which the program shares and writes at.
+        # pread does not change the offset, which the program shares and writes at.
         tail = os.pread(descriptor, _TAIL_BYTES, max(0, os.fstat(descriptor).st_size - _TAIL_BYTES))
         return tail.decode(errors="replace").strip()
 
     def explain(self, fault: str) -> str:
-        """The fault, and under it what the program said on stderr."""
+        """Return the fault, followed by the last part of stderr."""
         tail = self.stderr_tail()
         return f"{fault}\nstderr:\n{tail}" if tail else f"{fault}\nstderr: nothing"
 
 
 def quoted(line: str) -> str:
-    """A line as messages show it."""
+    """Quote a line for a message, and shorten it."""
     text = line.rstrip()
     return repr(text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}...")
 

@@ -1,4 +1,4 @@
-"""Runs one peer's client: all cases of a pair in as few processes as possible."""
+"""Runs the client of a peer, with all cases of a pair in as few processes as possible."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from samehost_interop.peers import Peer
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How a case went: `detail` says why it did not pass, `ms` is None where no client measured it."""
+    """The result of a case. `detail` explains a failure; `ms` is None if no client measured the time."""
 
     passed: bool
     detail: str
@@ -24,16 +24,16 @@ class CaseResult:
 
 
 def run_cases(peer: Peer, socket: Path, cases: Sequence[str], deadlines: Deadlines) -> dict[str, CaseResult]:
-    """Runs a client with all cases; one that dies, hangs or breaks the protocol costs the case at hand alone.
+    """Run a client with all cases. If it dies, hangs or breaks the protocol, only the current case fails.
 
-    The case at hand is the first of those that were asked for and not yet reported: clients report in the order
-    asked for. The cases after it go to a new process.
+    The current case is the first one without a result, because clients report in the order of the arguments. The cases
+    after it run in a new process.
     """
     end = time.monotonic() + deadlines.pair
     results: dict[str, CaseResult] = {}
     while waiting := [case for case in cases if case not in results]:
         if time.monotonic() >= end:
-            fault = f"client {peer.name} did not come to this case within the {deadlines.pair:g} s of its pair"
+            fault = f"client {peer.name} did not reach this case within the {deadlines.pair:g} s of its pair"
             return results | {case: CaseResult(passed=False, detail=fault, ms=None) for case in waiting}
         results |= _run_process(peer, socket, waiting, deadlines, end)
     return results
@@ -42,7 +42,7 @@ def run_cases(peer: Peer, socket: Path, cases: Sequence[str], deadlines: Deadlin
 def _run_process(
     peer: Peer, socket: Path, cases: Sequence[str], deadlines: Deadlines, end: float
 ) -> dict[str, CaseResult]:
-    """The results that one process gives: at least one, the last of them perhaps the harness's own verdict."""
+    """Run one process and return its results: at least one, the last of which may come from the harness."""
     arguments = [*peer.client, "interop", "--socket", str(socket)]
     for case in cases:
         arguments += ["--case", case]
@@ -67,19 +67,19 @@ def _run_process(
 
 
 class ProtocolError(Exception):
-    """The process can't be trusted with the cases that follow."""
+    """The process broke the protocol and must not run further cases."""
 
 
 def read_result(process: ChildProcess, case: str, seconds: float) -> CaseResult:
-    """Reads the line of a client's next case.
+    """Read the result line of a client's next case.
 
     Raises:
-        ProtocolError: it is not what PROTOCOL.md says, or not there in time.
+        ProtocolError: the line does not match PROTOCOL.md, or did not arrive in time.
     """
     try:
         line = process.read_line(seconds)
     except TimeoutError:
-        raise ProtocolError(f"reported nothing for {max(0, seconds):.3g} s while {case} was at hand") from None
+        raise ProtocolError(f"did not report {case} within {max(0, seconds):.3g} s") from None
     if not line:
         raise ProtocolError(f"{process.how_it_ended()} before it reported {case}")
     with suppress(ValueError):
@@ -90,21 +90,21 @@ def read_result(process: ChildProcess, case: str, seconds: float) -> CaseResult:
                 "detail": str(detail),
                 "ms": int(ms) | float(ms),
             } if reported == case and 0 <= ms < math.inf:
-                # JSON can spell half a surrogate pair, as cases about non-BMP characters may; no file can hold one.
+                # JSON can contain half a surrogate pair, for example from a case with non-BMP characters. UTF-8 cannot.
                 detail = detail.encode(errors="replace").decode()
                 if result == "pass":
                     return CaseResult(passed=True, detail=detail, ms=ms)
                 return CaseResult(passed=False, detail=f"{result}: {detail}", ms=ms)
     expected = f'{{"case":"{case}","result":"pass|fail|unimplemented","detail":"...","ms":1}}'
-    raise ProtocolError(f"printed {quoted(line)} where the result is {expected}")
+    raise ProtocolError(f"printed {quoted(line)} instead of the result {expected}")
 
 
 def _fault_at_exit(process: ChildProcess, expected: int, seconds: float) -> str:
-    """What is wrong after the last case, `""` if nothing is: more output, no end, or an exit code that lies."""
+    """Describe a fault after the last case: more output, no exit or a wrong exit code. Return `""` if there is none."""
     try:
         if line := process.read_line(seconds):
             return f"printed {quoted(line)} after its last case"
         code = process.wait(seconds)
     except TimeoutError:
         return f"still ran {seconds:g} s after its last case"
-    return "" if code == expected else f"exited with code {code} and its results mean {expected}"
+    return "" if code == expected else f"exited with code {code}, but its results require {expected}"

@@ -1,26 +1,27 @@
-"""How long the harness waits for a peer before it says that the peer failed."""
+"""Defines how long the harness waits for a peer before the peer fails."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Deadlines:
-    """In seconds; each can be set with an option of its name, as in `--case-seconds 20`."""
+    """The deadlines in seconds. Each has an option of its name, such as `--case-seconds 20`."""
 
     build: float = 1800
-    """A first build on two cores compiles every dependency: a few minutes in C++ and Rust. This stops a hung one."""
+    """A first build compiles every dependency, which takes a few minutes in C++ and Rust on two cores. The deadline stops
+    a build that hangs."""
 
     ready: float = 30
-    """A server on a virtual machine is ready in 1 to 3 s; another worker may keep every core busy meanwhile."""
+    """A server on a JVM or a similar runtime is ready in 1 to 3 s. Another worker may keep all cores busy."""
 
     case: float = 60
-    """The slowest case takes a few seconds. grpc's own runner gives 180 s, with the start of a container in it."""
+    """The slowest case takes a few seconds. grpc's own runner allows 180 s, including the start of a container."""
 
     pair: float = 300
-    """All cases of a client with a server take 5 to 20 s: so a client that hangs in each costs minutes, not an hour."""
+    """All cases of a client with a server take 5 to 20 s. A client that hangs in every case costs minutes, not an hour."""
 
     stop: float = 10
-    """What `docker stop` gives before SIGKILL, and so PROTOCOL.md."""
+    """The time between SIGTERM and SIGKILL of `docker stop`, which PROTOCOL.md uses too."""
 
     container: float = 180
-    """One case of one of gRPC's own client images, as grpc's own runner has it."""
+    """The time for one case of one of gRPC's own client images, as in grpc's own runner."""

@@ -1,4 +1,4 @@
-"""What can go wrong in the harness, by whose fault it is."""
+"""Defines the errors of the harness, by their origin."""
 
 
 class HarnessError(Exception):
@@ -6,20 +6,20 @@ class HarnessError(Exception):
 
 
 class ConfigurationError(HarnessError):
-    """peers.toml, known_failing.toml or an option can't be used; one line with what, value and remedy."""
+    """A configuration file or an option is invalid. The message is one line with the value and the remedy."""
 
 
 class PeerError(HarnessError):
-    """A peer can't be built, started or stopped as PROTOCOL.md says; all of its cells fail."""
+    """A peer cannot be built, started or stopped as PROTOCOL.md requires. All of its cells fail."""
 
 
 class MissingToolchainError(PeerError):
-    """A command that a peer needs is not on PATH; its cells are skipped, or fail where all are required."""
+    """A command that a peer needs is not on PATH. Its cells are skipped, or fail if SAMEHOST_REQUIRE=all."""
 
 
 class CaseError(HarnessError):
-    """One case did not pass; the only error that known_failing.toml excuses."""
+    """One case did not pass. known_failing.toml excuses only this error."""
 
 
 class NotAskedError(HarnessError):
-    """A client can't be asked for a case, for a reason that nobody here can mend; the cell is skipped and says it."""
+    """A client cannot run a case, for a reason outside this repository. The cell is skipped with this reason."""

@@ -18,15 +18,15 @@ _METHODS = ["Greet", "GreetInLanguages", "GreetTogether", "Converse"]
 
 
 @click.command()
-@click.option("--peers", type=click.Path(path_type=Path), default="interop/peers.toml", help="Who greets whom.")
+@click.option("--peers", type=click.Path(path_type=Path), default="interop/peers.toml", help="The peers.")
 @click.option(
     "--results", type=click.Path(path_type=Path), required=True, help="Folder with CLIENT/SERVER.code and .log."
 )
 @click.option("--timeout", type=float, default=600.0, help="Seconds to wait for all of them. [600]")
 def main(peers: Path, results: Path, timeout: float) -> None:
-    """Prints who could greet whom, and exits with 0 only if every client greeted every server."""
+    """Print which clients greeted which servers. Exit with 0 only if every client greeted every server."""
     try:
-        # Those without a container of their own are not in the Compose project.
+        # Peers without a container are not in the Compose project.
         found = {name: peer for name, peer in load_peers(peers).items() if peer.dockerfile}
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
@@ -41,9 +41,9 @@ def main(peers: Path, results: Path, timeout: float) -> None:
 
 
 def _fault(left: Left) -> str:
-    """What is wrong, unless the client exited with 0 and printed all four kinds of call."""
-    said = [line for line in left.log.splitlines() if line in _METHODS]
-    return "" if left.code == "0" and said == _METHODS else f"exit code {left.code}"
+    """Describe the fault, unless the client exited with 0 and printed all four kinds of call."""
+    printed = [line for line in left.log.splitlines() if line in _METHODS]
+    return "" if left.code == "0" and printed == _METHODS else f"exit code {left.code}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results that containers leave in a volume, as they share nothing else: CASE.code when it is done, and CASE.log."""
+"""Reads results from a volume, which is all that the containers share: CASE.code after the end of a case, and CASE.log."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from samehost_interop.cells import Cell
 from samehost_interop.report import ReportedCell, Result
 
 _PACE_SECONDS = 0.2
-"""How often to look: containers that share no more than a volume can't say that they are done."""
+"""Seconds between checks for results. Containers that share only a volume cannot send a notification."""
 
 _TAIL_CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a command has left: its exit code as text, and what it said."""
+    """The result of a command: its exit code as text, and its output."""
 
     code: str
     log: str
@@ -26,13 +26,13 @@ class Left:
 def gather(
     cells: Sequence[Cell], file_of: Callable[[Cell], Path], timeout: float, fault_of: Callable[[Left], str]
 ) -> list[ReportedCell]:
-    """Waits for the results of all cells, no longer than the timeout in seconds, and reports every cell.
+    """Wait for the results of all cells, and report every cell.
 
     Args:
-        cells: what is waited for.
-        file_of: where the exit code of a cell is left; its log is beside it.
-        timeout: seconds.
-        fault_of: what is wrong with a result, `""` if nothing is.
+        cells: the cells to wait for.
+        file_of: returns the file with the exit code of a cell. The log is in the same folder.
+        timeout: the longest wait in seconds.
+        fault_of: describes what is wrong with a result, or returns `""`.
     """
     deadline = time.monotonic() + timeout
     pace = threading.Event()
@@ -42,10 +42,10 @@ def gather(
 
 
 def _reported(cell: Cell, file: Path, fault_of: Callable[[Left], str]) -> ReportedCell:
-    fault = "the client did not come to this cell"
+    fault = "the client did not reach this cell"
     if file.exists():
         left = Left(file.read_text().strip(), file.with_suffix(".log").read_text(errors="replace").strip())
         if fault := fault_of(left):
-            fault = f"{fault}; it said: {' '.join(left.log.split())[-_TAIL_CHARACTERS:]}"
+            fault = f"{fault}; output: {' '.join(left.log.split())[-_TAIL_CHARACTERS:]}"
     result = Result.FAILED if fault else Result.PASSED
     return ReportedCell(cell.client, cell.server, cell.case, result, fault)

@@ -1,8 +1,8 @@
-"""Runs what the peers' own languages check them with: `python -m samehost_interop.native lint|test|needs [PEER ...]`.
+"""Runs the linters and tests of each language: `python -m samehost_interop.native lint|test|needs [PEER ...]`.
 
-It runs in the root of the repository, two peers at a time, and names the peers that it leaves out because their
-toolchain is missing. With `needs` it does no more than that. The commands of a peer also check its library in
-languages/. The examples of a language count as a peer of that name.
+Run it in the root of the repository. It checks two peers at a time, and prints the peers that it leaves out because
+their toolchain is missing. `needs` only prints these. The commands of a peer also check its library in languages/. The
+examples of a language belong to the peer of that name.
 """
 
 import os
@@ -32,13 +32,13 @@ _PEERS_AT_ONCE = 2
 @click.argument("key", type=click.Choice(["lint", "test", "needs"]))
 @click.argument("globs", nargs=-1, metavar="[PEER]...")
 def main(key: str, globs: Sequence[str]) -> None:
-    """Builds each peer, as linters of many languages need that, and runs the commands of a key in peers.toml.
+    """Build each peer, because many linters need that, and run its commands from peers.toml.
 
-    The exit code is 0 if all succeeded, 1 if not, or if a toolchain is missing where SAMEHOST_REQUIRE=all.
+    The exit code is 0 if all succeeded, and 1 otherwise. With SAMEHOST_REQUIRE=all, a missing toolchain is a failure.
     """
     try:
         tables = [load_peers(file) for file in _TABLES]
-        names = select("the peer", globs, list(dict.fromkeys(chain.from_iterable(tables))))
+        names = select("peer", globs, list(dict.fromkeys(chain.from_iterable(tables))))
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     selected = [[peers[name] for name in names if name in peers] for peers in tables]
@@ -85,7 +85,7 @@ def _run(peer: Peer, command: Sequence[str]) -> bool:
     except OSError as error:
         print(f"{peer.name}: cannot start {command[0]!r}: {error.strerror}; install it", file=sys.stderr)
         return False
-    # In one piece, as another peer's commands run at the same time.
+    # In one call, because the commands of another peer print at the same time.
     print(f"{peer.folder.name}/{peer.name}: {' '.join(command)}\n{done.stdout}", end="", flush=True)
     return done.returncode == 0
 

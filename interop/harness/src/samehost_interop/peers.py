@@ -1,4 +1,4 @@
-"""The rows of peers.toml: all that the harness knows of a language."""
+"""Reads peers.toml, which has everything that the harness knows about a language."""
 
 import re
 import sys
@@ -9,12 +9,12 @@ from samehost_interop.errors import ConfigurationError
 from samehost_interop.toml_table import Table, load_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""Names become parts of `client->server:case` and of globs over it, so they have no other characters."""
+"""Names are parts of `client->server:case` and of globs over it, so other characters are not allowed."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One implementation; its commands run in `folder`, that of peers.toml."""
+    """One implementation. Its commands run in `folder`, the folder of peers.toml."""
 
     name: str
     language: str
@@ -34,10 +34,10 @@ class Peer:
 
 
 def load_peers(file: Path) -> dict[str, Peer]:
-    """Reads peers.toml: the peers by name, in the file's order.
+    """Read peers.toml, and return the peers by name in the order of the file.
 
     Raises:
-        ConfigurationError: the file can't be read, or a table in it is not a peer.
+        ConfigurationError: the file cannot be read, or a table is not a valid peer.
     """
     peers = {name: _peer(file, name, content) for name, content in load_toml(file).items()}
     if not peers:
@@ -48,7 +48,7 @@ def load_peers(file: Path) -> dict[str, Peer]:
 def _peer(file: Path, name: str, content: object) -> Peer:
     table = Table(file, f"[{name}]", content)
     if not _NAME.fullmatch(name):
-        raise table.error("name", f"{name!r} is not of lower-case letters, digits and single hyphens; rename the table")
+        raise table.error("name", f"{name!r} is invalid: use lower-case letters, digits and single hyphens")
     peer = Peer(
         name=name,
         language=table.text("language"),
@@ -73,7 +73,7 @@ def _peer(file: Path, name: str, content: object) -> Peer:
 def _program(table: Table, key: str) -> tuple[str, ...]:
     words = table.words(key)
     if not words:
-        raise table.error(key, "no command; write the words that start the program")
+        raise table.error(key, "no command; add the words that start the program")
     return _command(words)
 
 

@@ -1,6 +1,6 @@
-"""The pytest plugin of the matrix: options, one test per cell, the workers that run them, the report.
+"""The pytest plugin of the matrix: its options, one test per cell, the scheduling on workers, and the report.
 
-Load it with `-p samehost_interop.plugin`; `python -m samehost_interop` does.
+`python -m samehost_interop` loads it with `-p samehost_interop.plugin`.
 """
 
 import uuid
@@ -14,6 +14,7 @@ from samehost_interop.cells import Cell
 from samehost_interop.deadlines import Deadlines
 from samehost_interop.errors import CaseError, ConfigurationError
 from samehost_interop.known_failing import KnownFailing, load_known_failing
+from samehost_interop.messages import load_messages
 from samehost_interop.official.rows import load_official
 from samehost_interop.peers import load_peers
 from samehost_interop.reporting import SuiteReporter
@@ -23,7 +24,7 @@ from samehost_interop.turns import Turns
 
 @dataclass(frozen=True)
 class Matrix:
-    """What is to be run, out of the files and the options."""
+    """The cells to run, from the files and the options."""
 
     suite: Suite
     known_failing: list[KnownFailing]
@@ -36,13 +37,13 @@ _TURNS = pytest.StashKey[Turns]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options: which cells, where the files are, how long to wait."""
+    """Add the options that select cells, files and deadlines."""
     group = parser.getgroup("interop", "interop matrix")
     group.addoption(
         "--suite",
         default="interop",
         choices=[suite.name for suite in (InteropSuite, SocketSuite, OfficialSuite)],
-        help="gRPC's official cases, those of the socket, or gRPC's own client images [interop]",
+        help="interop: gRPC's official cases; socket: the socket cases; official: gRPC's own client images [interop]",
     )
     for name, what in (("client", "clients"), ("server", "servers"), ("case", "cases")):
         group.addoption(
@@ -50,20 +51,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             action="append",
             default=[],
             metavar="GLOB",
-            help=f"run only these {what}; globs, several with commas or by repeating the option",
+            help=f"run only these {what}; globs, separated by commas or in several options",
         )
     group.addoption(
         "--with-references",
         action="store_true",
-        help="run only the pairs in which the client or the server is a reference peer of peers.toml",
+        help="run only pairs whose client or server is a reference peer of peers.toml",
     )
-    group.addoption("--interop-folder", default="interop", help="where peers.toml is [interop, in the root]")
-    group.addoption("--report-dir", default="build/reports", help="where reports go [build/reports, in the root]")
+    group.addoption("--interop-folder", default="interop", help="folder of peers.toml, relative to the root [interop]")
+    group.addoption(
+        "--report-dir", default="build/reports", help="folder of the reports, relative to the root [build/reports]"
+    )
     group.addoption(
         "--tags",
         default="first",
         choices=["first", "all"],
-        help="which releases of gRPC's own client images [first]",
+        help="the releases of gRPC's own client images to run [first]",
     )
     group.addoption(
         "--repeats",
@@ -84,18 +87,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Reads the files, and registers the reporter in the process that sees every test."""
+    """Read the files, and register the reporter in the process that receives every result."""
     try:
         matrix = config.stash[_MATRIX] = _load_matrix(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
-    # pytest-xdist takes the option as it finds it, and hands it to its workers, so that all of a run have the same.
+    # pytest-xdist passes the option on to its workers, so that all processes of a run have the same id.
     workerinput = getattr(config, "workerinput", {})
     config.option.testrunuid = (
         workerinput.get("testrunuid") or getattr(config.option, "testrunuid", None) or uuid.uuid4().hex
     )
-    config.addinivalue_line("markers", "timeout: of pytest-timeout, where that is installed")
-    # pytest's -k takes no ">", so it is asked for another spelling, which every cell has among its keywords.
+    config.addinivalue_line("markers", "timeout: of pytest-timeout, if it is installed")
+    # pytest's -k does not accept ">". It gets another spelling, which is a keyword of every cell.
     config.option.keyword = _keyword(config.option.keyword)
     if not hasattr(config, "workerinput"):
         suite = matrix.suite
@@ -109,11 +112,9 @@ def _load_matrix(config: pytest.Config) -> Matrix:
     official_file = folder / "official.toml"
     all_tags = config.getoption("tags") == "all"
     official = load_official(official_file, all_tags=all_tags) if official_file.exists() else {}
-    suites: list[Suite] = [
-        InteropSuite(peers),
-        SocketSuite(peers, folder / "messages.toml"),
-        OfficialSuite(peers, official),
-    ]
+    needs_messages = config.getoption("suite") == SocketSuite.name
+    messages = load_messages(folder / "messages.toml") if needs_messages else {}
+    suites: list[Suite] = [InteropSuite(peers), SocketSuite(peers, messages), OfficialSuite(peers, official)]
     known_failing = load_known_failing(
         folder / "known_failing.toml", [cell for suite in suites for cell in suite.cells()]
     )
@@ -130,14 +131,14 @@ def _keyword(text: str) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Makes one test of every cell."""
+    """Create one test for every cell."""
     if "cell" in metafunc.fixturenames:
         cells = metafunc.config.stash[_MATRIX].cells
         metafunc.parametrize("cell", cells, ids=[str(cell) for cell in cells])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Gives a cell what -k and the report ask for, and the mark of a known failure."""
+    """Add the keyword for -k, the properties for the report, and the mark of a known failure."""
     cell = _cell(item)
     if cell is None:
         return
@@ -152,9 +153,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Brings the cells of a server together, and its clients', whatever order others have given them.
+    """Group the cells by server and then by client, whatever order other plugins chose.
 
-    One server runs at a time, and one that speaks TLS has the certificate that its client wants.
+    Only one server runs at a time, and a server with TLS has a certificate for its client.
     """
     order = list(dict.fromkeys(_ends(item) for item in items))
     servers = list(dict.fromkeys(server for server, _ in order))
@@ -162,7 +163,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Makes the runner, now that it is known which cells are asked for."""
+    """Create the runner for the selected cells."""
     config = session.config
     matrix = config.stash[_MATRIX]
     selected = {cell for item in session.items if (cell := _cell(item))}
@@ -173,16 +174,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config.stash[_TURNS] = run.turns
 
 
-@pytest.hookimpl(trylast=True)  # pytest's own teardown comes before: without it, the next test could not begin
+@pytest.hookimpl(trylast=True)  # after pytest's own teardown, without which the next test could not start
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stops a server after its last cell, so that one that does not stop as it should fails there."""
+    """Stop a server after its last cell, so that this cell fails if the server does not stop correctly."""
     if _cell(item) and _ends(item)[0] != _ends(nextitem)[0]:
         item.config.stash[_RUNNER].stop()
 
 
-@pytest.hookimpl(trylast=True)  # when pytest-xdist has ended its workers
+@pytest.hookimpl(trylast=True)  # after pytest-xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stops the server of a run that was broken off, and removes what workers have left that were killed."""
+    """Stop the server of an interrupted run, and clean up after workers that were killed."""
     config = session.config
     try:
         if runner := config.stash.get(_RUNNER, None):
@@ -194,18 +195,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> CellRunner:
-    """What runs the cells."""
+    """The runner of the cells."""
     return request.config.stash[_RUNNER]
 
 
 @pytest.fixture
 def turns(request: pytest.FixtureRequest) -> Turns:
-    """What lets one worker be alone."""
+    """The locks that let one worker run alone."""
     return request.config.stash[_TURNS]
 
 
 class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped, so its class is Any
-    """Gives a worker all cells of one of the suite's units."""
+    """Give all cells of one unit of the suite to the same worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         client, arrow, cell = nodeid.partition("->")
@@ -216,12 +217,12 @@ class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped, so 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> UnitScheduling:
-    """The order of work under pytest-xdist."""
+    """Return the scheduler for pytest-xdist."""
     return UnitScheduling(config, log)
 
 
 def _cell(item: pytest.Item | None) -> Cell | None:
-    """The cell that a test is about; None if it is another test."""
+    """Return the cell of a test, or None for another test."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
     cell = item.callspec.params.get("cell")
@@ -229,6 +230,6 @@ def _cell(item: pytest.Item | None) -> Cell | None:
 
 
 def _ends(item: pytest.Item | None) -> tuple[str, str]:
-    """The server and the client of a cell."""
+    """Return the server and the client of a cell."""
     cell = _cell(item)
     return (cell.server, cell.client) if cell else ("", "")

@@ -1,4 +1,4 @@
-"""What a suite leaves behind: `<suite>.json` and `<suite>.html`, of one shape for all suites."""
+"""Writes the report of a suite: `<suite>.json` and `<suite>.html`, in the same format for all suites."""
 
 import json
 from collections import Counter
@@ -11,23 +11,23 @@ from typing import Any
 import jinja2
 
 MOST_FLAKY = 3
-"""How many cells of a run may pass only at the second try: one in hundreds is a machine's bad moment, more are not."""
+"""How many cells of a run may pass only on the second try. A busy machine explains one in hundreds, but not more."""
 
 
 class Result(StrEnum):
-    """How a cell ended."""
+    """The result of a cell."""
 
     PASSED = "passed"
     FAILED = "failed"
     FLAKY = "flaky"
-    """It failed, and passed when it was tried once more, alone."""
+    """The first try failed. The second try, which runs alone, passed."""
     KNOWN_FAILING = "known_failing"
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """One row of peers.toml and, once it has been ready, what it says of itself."""
+    """One table of peers.toml, and the name and version from its ready line."""
 
     name: str
     language: str
@@ -38,10 +38,10 @@ class Implementation:
 
 @dataclass(frozen=True)
 class ReportedCell:
-    """One cell and how it ended.
+    """One cell and its result.
 
-    A suite without pairs leaves `client` or `server` empty. `ms` is None where nothing was measured; `detail` is
-    that of the first try where the cell is flaky; `reason` and `link` are those of a known failure.
+    A suite without pairs leaves `client` or `server` empty. `ms` is None if the time was not measured. `detail` is that
+    of the first try if the cell is flaky. `reason` and `link` belong to a known failure.
     """
 
     client: str
@@ -54,7 +54,7 @@ class ReportedCell:
     link: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The cell with `reason` and `link` only where it has them."""
+        """Return the cell for JSON, without an empty `reason` or `link`."""
         return {key: value for key, value in asdict(self).items() if key not in {"reason", "link"} or value}
 
 
@@ -67,12 +67,12 @@ class Pair:
     cells: Sequence[ReportedCell]
 
     def count(self, result: str) -> int:
-        """How many cells ended so."""
+        """Return how many cells have this result."""
         return sum(cell.result == result for cell in self.cells)
 
     @property
     def result(self) -> Result:
-        """The worst of the cells: failed, flaky, known failing, skipped, passed."""
+        """The worst result of the cells, in the order failed, flaky, known failing, skipped, passed."""
         found = {cell.result for cell in self.cells}
         worst_first = (Result.FAILED, Result.FLAKY, Result.KNOWN_FAILING, Result.SKIPPED)
         return next((result for result in worst_first if result in found), Result.PASSED)
@@ -80,32 +80,32 @@ class Pair:
 
 @dataclass(frozen=True)
 class SuiteReport:
-    """All cells of a suite, in the order in which the report shows them."""
+    """All cells of a suite, in the order of the report."""
 
     suite: str
     implementations: Sequence[Implementation]
     cells: Sequence[ReportedCell] = field(default_factory=list)
 
     def summary(self) -> dict[str, int]:
-        """The number of cells, and of those that ended each way."""
+        """Return the number of cells, in total and for each result."""
         counts = Counter(cell.result for cell in self.cells)
         return {"cells": len(self.cells)} | {result.value: counts[result] for result in Result}
 
     def names(self, side: str) -> list[str]:
-        """The clients, or the servers, in the order of the implementations; others after them."""
+        """Return the clients or the servers, in the order of the implementations; unknown names come last."""
         used = {getattr(cell, side) for cell in self.cells}
         known = [one.name for one in self.implementations if one.name in used]
         return known + sorted(used.difference(known))
 
     def pairs(self) -> dict[tuple[str, str], Pair]:
-        """The cells by client and server."""
+        """Return the cells by client and server."""
         cells: dict[tuple[str, str], list[ReportedCell]] = {}
         for cell in self.cells:
             cells.setdefault((cell.client, cell.server), []).append(cell)
         return {(client, server): Pair(client, server, found) for (client, server), found in cells.items()}
 
     def exceptions(self) -> dict[tuple[str, str], list[ReportedCell]]:
-        """The known failures by reason and link."""
+        """Return the known failures by reason and link."""
         found: dict[tuple[str, str], list[ReportedCell]] = {}
         for cell in self.cells:
             if cell.result == Result.KNOWN_FAILING:
@@ -114,7 +114,7 @@ class SuiteReport:
 
     @classmethod
     def read(cls, file: Path) -> "SuiteReport":
-        """Reads what `write` has written."""
+        """Read a report that `write` has written."""
         content = json.loads(file.read_text(encoding="utf-8"))
         return cls(
             file.stem,
@@ -123,13 +123,13 @@ class SuiteReport:
         )
 
     def beside(self, other: "SuiteReport") -> "SuiteReport":
-        """Both as one report, under this one's name: the other's clients follow as rows of their own."""
+        """Combine two reports under the name of this one. The clients of the other one follow in rows of their own."""
         implementations = {one.name: one for one in (*other.implementations, *self.implementations)}
         order = dict.fromkeys(one.name for one in (*self.implementations, *other.implementations))
         return SuiteReport(self.suite, [implementations[name] for name in order], [*self.cells, *other.cells])
 
     def write(self, folder: Path) -> None:
-        """Writes both files, and the folder if need be."""
+        """Write both files, and create the folder if it does not exist."""
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "summary": self.summary(),
@@ -141,7 +141,7 @@ class SuiteReport:
         self.write_page(folder)
 
     def write_page(self, folder: Path) -> None:
-        """Writes the page alone."""
+        """Write only the page."""
         (folder / f"{self.suite}.html").write_text(self._html(), encoding="utf-8")
 
     def _html(self) -> str:

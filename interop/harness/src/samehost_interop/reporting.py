@@ -1,4 +1,4 @@
-"""Makes a suite's report out of what pytest reports: a plugin for the process that sees all of it."""
+"""Collects the results of pytest in the report of a suite. The plugin runs in the process that receives all results."""
 
 import re
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from samehost_interop.report import MOST_FLAKY, Implementation, ReportedCell, Re
 from samehost_interop.terminal import render
 
 _STRICT_VERDICT = "[XPASS(strict)]"
-"""How pytest begins its verdict on a test that passed and is marked `xfail(strict=True)`."""
+"""The start of pytest's message for a test that passed although it is marked `xfail(strict=True)`."""
 
 
 class SuiteReporter:
-    """Collects the cells of a suite, prints them, and writes `<suite>.json` and `<suite>.html` when the run ends.
+    """Collect the cells of a suite, print them, and write `<suite>.json` and `<suite>.html` at the end of the run.
 
-    Tests say what they are in `user_properties`, which pytest-xdist carries to the controller:
+    A test describes its cell in `user_properties`, which pytest-xdist passes to the controller:
 
-    - `cell`: a dict with `client`, `server` and `case`; a test without it is no cell;
-    - `outcome`: a dict with `detail` and `ms`, once the test knows them;
-    - `flaky`: why the first try failed, if a second one passed;
+    - `cell`: a dict with `client`, `server` and `case`; a test without it is not a cell;
+    - `outcome`: a dict with `detail` and `ms`, if the test has them;
+    - `flaky`: the fault of the first try, if the second one passed;
     - `known_failing`: a dict with `reason` and `link`, if the test is expected to fail;
-    - `ready`: a list of dicts with `name`, `implementation` and `version` of the implementations that took part.
+    - `ready`: a list of dicts with `name`, `implementation` and `version` of each implementation that took part.
 
     Args:
         suite: the name of the files.
-        folder: where they are written.
-        implementations: all that there are, in the report's order; those without a cell are left out.
-        cases: all cases in the report's order.
+        folder: the folder of the files.
+        implementations: all implementations in the order of the report. Those without a cell are left out.
+        cases: all cases in the order of the report.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SuiteReporter:
         self._cells: dict[str, ReportedCell] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Takes the verdict of a test's call, or of its setup or teardown where that went wrong."""
+        """Record the result of a test, or of its setup or teardown if that failed."""
         properties: dict[str, Any] = dict(report.user_properties)
         if "cell" not in properties or (report.when != "call" and report.passed):
             return
@@ -64,18 +64,18 @@ class SuiteReporter:
         self._cells[report.nodeid] = cell
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints the grid of pairs, and why cells did not pass."""
+        """Print the grid of pairs, and why cells did not pass."""
         if self._cells:
             terminalreporter.section(self._suite)
             terminalreporter.write(render(self._report(), colour=terminalreporter.hasmarkup))
-            terminalreporter.write_line(f"the cases of each pair: {self._folder / self._suite}.html")
+            terminalreporter.write_line(f"cases of each pair: {self._folder / self._suite}.html")
         if self._is_too_flaky():
             terminalreporter.write_line(
-                f"more than {MOST_FLAKY} cells are flaky, so the run fails; find out why they failed first", red=True
+                f"more than {MOST_FLAKY} cells are flaky, so the run fails; see why their first try failed", red=True
             )
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Writes the files."""
+        """Write the files."""
         if not session.config.option.collectonly:
             self._report().write(self._folder)
             write_page_of_pairs(self._folder)
@@ -100,7 +100,7 @@ class SuiteReporter:
 
 
 def write_page_of_pairs(folder: Path) -> None:
-    """Shows gRPC's own clients beside ours on the page of the matrix, where both suites have been run."""
+    """Add gRPC's own clients to the page of the matrix, if both suites have run."""
     ours, official = folder / "interop.json", folder / "official.json"
     if ours.exists() and official.exists():
         SuiteReport.read(ours).beside(SuiteReport.read(official)).write_page(folder)
@@ -117,13 +117,13 @@ def _result(report: pytest.TestReport) -> Result:
 
 
 def _fault(report: pytest.TestReport) -> str:
-    """The message of what the test raised, without the name of its class."""
+    """Return the message of the exception, without the name of its class."""
     match report.longrepr:
         case (_, _, str(message)):  # a skip: file, line, message
             pass
         case str(message) if message.startswith(_STRICT_VERDICT):
             reason = message.removeprefix(_STRICT_VERDICT).strip()
-            return f"it passed, though it is listed as known failing ({reason}); remove it from the list"
+            return f"passed, but is listed as known failing ({reason}); remove it from the list"
         case other:
             crash = getattr(other, "reprcrash", None)
             message = crash.message if crash else str(other)
@@ -131,5 +131,5 @@ def _fault(report: pytest.TestReport) -> str:
 
 
 def _position(order: list[str], name: str) -> tuple[int, str]:
-    """Where a name stands: in the order, or after it by the alphabet."""
+    """Return the sort key of a name: its position in the order, or after all of them, by name."""
     return (order.index(name) if name in order else len(order), name)

@@ -1,4 +1,4 @@
-"""Runs the matrix a pair at a time: one server at a time, each client once for all of its cases."""
+"""Runs the matrix pair by pair: one server at a time, and each client once with all of its cases."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -14,12 +14,12 @@ from samehost_interop.server import RunningServer, serving
 
 
 class Runner:
-    """Answers for one cell at a time, and does the work of a server or a pair when its first cell is asked for.
+    """Return the result of one cell at a time. The first cell of a server starts it; the first of a pair runs all cases.
 
     Args:
         peers: all peers by name.
-        cells: the cells that will be asked for; cells of one server must be asked for one after the other.
-        builds: what makes a peer ready to run.
+        cells: the cells of the run. All cells of one server must follow each other.
+        builds: builds the peers.
         deadlines: how long to wait for peers.
     """
 
@@ -34,10 +34,10 @@ class Runner:
         self._results: dict[str, dict[str, CaseResult]] = {}
 
     def server(self, name: str) -> RunningServer:
-        """The running server of that name, started if it isn't; another that runs is stopped.
+        """Return the running server of that name. Start it if necessary, and stop another server first.
 
         Raises:
-            PeerError: it can't be built or started; every later call says the same.
+            PeerError: the server cannot be built or started. Later calls raise the same error.
         """
         self._builds.prepare(self._peers[name])
         if name != self._name:
@@ -50,10 +50,10 @@ class Runner:
         return self._server
 
     def result(self, cell: Cell) -> CaseResult:
-        """How the cell went.
+        """Return the result of a cell.
 
         Raises:
-            PeerError: the client or server can't be built, or the server can't be started or has died.
+            PeerError: the client or server cannot be built, or the server cannot be started or has died.
         """
         self._builds.prepare(self._peers[cell.client])
         server = self.server(cell.server)
@@ -63,10 +63,10 @@ class Runner:
         return self._results[cell.client][cell.case]
 
     def alone(self, cell: Cell) -> CaseResult:
-        """How the cell goes once more, with a server and a client of its own.
+        """Run a cell again, with a server and a client of its own.
 
         Raises:
-            PeerError: the client or server can't be built, or the server can't be started or stopped.
+            PeerError: the client or server cannot be built, or the server cannot be started or stopped.
         """
         client, server = self._peers[cell.client], self._peers[cell.server]
         for peer in (client, server):
@@ -75,15 +75,15 @@ class Runner:
             return run_cases(client, running.socket, [cell.case], self._deadlines)[cell.case]
 
     def ready(self, cell: Cell) -> list[dict[str, str]]:
-        """What the cell's server said of itself."""
+        """Return the name and version from the ready line of the cell's server."""
         server = self.server(cell.server)
         return [{"name": server.name, "implementation": server.implementation, "version": server.version}]
 
     def stop(self) -> None:
-        """Stops the server that runs, if one does.
+        """Stop the running server, if there is one.
 
         Raises:
-            PeerError: it did not stop as PROTOCOL.md says; it is killed all the same.
+            PeerError: the server did not stop as PROTOCOL.md requires. It is killed in any case.
         """
         self._name = ""
         self._server = None
@@ -91,7 +91,7 @@ class Runner:
         self._stack.close()
 
     def abandon(self) -> None:
-        """Stops the server that runs, whatever comes of it: for a run that was broken off."""
+        """Stop the running server of an interrupted run, and ignore errors."""
         with suppress(PeerError):
             self.stop()
 
@@ -106,7 +106,7 @@ class Runner:
         results = run_cases(self._peers[client], server.socket, cases, self._deadlines)
         try:
             server.check()
-        except PeerError as error:  # then the cases that failed did so because of it, or at least should show it
+        except PeerError as error:  # the likely cause of the failed cases, so their details show it
             return {
                 case: result if result.passed else replace(result, detail=f"{result.detail}\n{error}")
                 for case, result in results.items()

@@ -1,4 +1,4 @@
-"""Runs one peer's server: a fresh socket, the ready line, SIGTERM."""
+"""Runs the server of a peer on a fresh socket, from the ready line to SIGTERM."""
 
 import json
 import os
@@ -15,12 +15,13 @@ from samehost_interop.errors import PeerError
 from samehost_interop.peers import Peer
 
 _MAX_FOLDER_BYTES = 60
-"""Of the 107 bytes that a socket's path may have, which leaves room for the private name that a server binds first."""
+"""The part of the 107 bytes of a socket path that the folder may use. The rest leaves room for the private name that a
+server binds first."""
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that is ready, and what it said of itself."""
+    """A server that is ready, with the name and version from its ready line."""
 
     name: str
     socket: Path
@@ -29,7 +30,7 @@ class RunningServer:
     process: ChildProcess
 
     def check(self) -> None:
-        """Raises PeerError if the server has gone before it was asked to."""
+        """Raise PeerError if the server has exited."""
         try:
             code = self.process.wait(0)
         except TimeoutError:
@@ -39,11 +40,11 @@ class RunningServer:
 
 @contextmanager
 def serving(peer: Peer, deadlines: Deadlines) -> Iterator[RunningServer]:
-    """A peer's server on a fresh socket; at the end it gets SIGTERM, and what it leaves is killed.
+    """Run a peer's server on a fresh socket. At the end it gets SIGTERM, and its process group is killed.
 
     Raises:
-        PeerError: at the start, the ready line is not what PROTOCOL.md says or not there in time; at the end, the
-            server does not exit with 0 in time, leaves its socket behind, or has printed more than the ready line.
+        PeerError: at the start, the ready line does not match PROTOCOL.md or does not arrive in time. At the end, the
+            server does not exit with 0 in time, leaves its socket behind, or printed more than the ready line.
     """
     with private_folder() as folder:
         socket = folder / "server.sock"
@@ -56,7 +57,7 @@ def serving(peer: Peer, deadlines: Deadlines) -> Iterator[RunningServer]:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A fresh folder whose name leaves room for a socket's, removed at the end."""
+    """Create a folder whose path is short enough for a socket, and remove it at the end."""
     folder = tempfile.mkdtemp(prefix="interop-")
     if len(os.fsencode(folder)) > _MAX_FOLDER_BYTES:
         shutil.rmtree(folder)
@@ -68,10 +69,10 @@ def private_folder() -> Iterator[Path]:
 
 
 def read_ready_line(process: ChildProcess, name: str, socket: Path, seconds: float) -> tuple[str, str]:
-    """Waits for the ready line, and returns the implementation and version of it.
+    """Wait for the ready line, and return its implementation and version.
 
     Raises:
-        PeerError: it is not what PROTOCOL.md says, or not there in time.
+        PeerError: the line does not match PROTOCOL.md, or does not arrive in time.
     """
     try:
         line = process.read_line(seconds)
@@ -90,7 +91,7 @@ def read_ready_line(process: ChildProcess, name: str, socket: Path, seconds: flo
             } if address == f"unix:{socket}" and implementation and version:
                 return implementation, version
     expected = f'{{"event":"ready","address":"unix:{socket}","pid":1,"implementation":"...","version":"..."}}'
-    raise PeerError(process.explain(f"server {name} printed {quoted(line)} where the ready line is {expected}"))
+    raise PeerError(process.explain(f"server {name} printed {quoted(line)} instead of the ready line {expected}"))
 
 
 def _stop(server: RunningServer, seconds: float) -> None:
@@ -108,11 +109,11 @@ def _stop(server: RunningServer, seconds: float) -> None:
     if server.socket.exists():
         raise PeerError(process.explain(f"server {server.name} left its socket behind after SIGTERM"))
     if line := _rest_of_stdout(process):
-        raise PeerError(f"server {server.name} printed {quoted(line)} on stdout, which is for the ready line alone")
+        raise PeerError(f"server {server.name} printed {quoted(line)} on stdout after the ready line")
 
 
 def _rest_of_stdout(process: ChildProcess) -> str:
     try:
         return process.read_line(0)
-    except TimeoutError:  # a process that the server started holds it open; it is about to be killed
+    except TimeoutError:  # a process that the server started holds stdout open, and is about to be killed
         return ""

@@ -1,4 +1,4 @@
-"""The suites of the matrix: gRPC's official cases of every pair, the socket's, and gRPC's own client images."""
+"""Defines the suites of the matrix: gRPC's official cases, the socket cases, and gRPC's own client images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,6 @@ from samehost_interop.cases import CASES
 from samehost_interop.cells import Cell, all_cells, select
 from samehost_interop.client import CaseResult
 from samehost_interop.deadlines import Deadlines
-from samehost_interop.messages import load_messages
 from samehost_interop.official.containers import Engine, NotAvailableError
 from samehost_interop.official.rows import OfficialClient
 from samehost_interop.official.runner import OfficialRunner
@@ -25,27 +24,27 @@ from samehost_interop.turns import Turns
 
 
 class CellRunner(Protocol):
-    """What answers for the cells of a suite."""
+    """The runner of a suite's cells."""
 
     def result(self, cell: Cell) -> CaseResult:
-        """How the cell went."""
+        """Return the result of a cell."""
 
     def alone(self, cell: Cell) -> CaseResult:
-        """How the cell goes once more, with a server and a client that nothing else uses."""
+        """Run a cell again, with a server and a client of its own."""
 
     def ready(self, cell: Cell) -> Sequence[Mapping[str, str]]:
-        """What those who took part in the cell said of themselves."""
+        """Return name and version of each implementation that took part in a cell."""
 
     def stop(self) -> None:
-        """Stops the server that runs, if one does."""
+        """Stop the running server, if there is one."""
 
     def abandon(self) -> None:
-        """Stops what runs, whatever comes of it."""
+        """Stop everything, and ignore errors."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a suite: what its runner is made from."""
+    """One run of a suite, with everything that its runner needs."""
 
     identity: str
     cells: Sequence[Cell]
@@ -55,45 +54,45 @@ class Run:
 
     @property
     def builds(self) -> Builds:
-        """What makes a peer ready to run."""
+        """The builds of this run."""
         return Builds(_shared_folder(self.root), self.identity, self.deadlines.build)
 
     @property
     def turns(self) -> Turns:
-        """What lets one of the run's workers be alone."""
+        """The locks that let one worker of this run be alone."""
         return Turns(_shared_folder(self.root))
 
 
 def _shared_folder(root: Path) -> Path:
-    """Where the workers of a run keep what they share."""
+    """Return the folder that the workers of a run share."""
     return root / "build" / "interop"
 
 
 @dataclass(frozen=True)
 class Suite(ABC):
-    """A suite of the peers; its name is that of its report too."""
+    """A suite of cells. Its name is also the name of its report."""
 
     name: ClassVar[str]
     unit: ClassVar[Literal["server", "pair", "cell"]]
-    """What a worker takes as a whole: all cells of a server, which is then started once, all of a pair, or one cell."""
+    """The cells that run on the same worker: all cells of a server, which then starts once, all of a pair, or one."""
 
     peers: Mapping[str, Peer]
 
     @property
     @abstractmethod
     def cases(self) -> Sequence[str]:
-        """All cases in the report's order."""
+        """All cases in the order of the report."""
 
     @abstractmethod
     def cells(self) -> list[Cell]:
-        """All cells."""
+        """Return all cells."""
 
     @abstractmethod
     def runner(self, run: Run) -> CellRunner:
-        """What runs the cells of a run."""
+        """Create the runner of a run."""
 
     def clean(self, run: str) -> None:  # noqa: B027 - most suites leave nothing
-        """Removes what the workers of a run have left, when they have gone."""
+        """Clean up after the workers of a run have ended."""
 
     @property
     def clients(self) -> Sequence[str]:
@@ -101,17 +100,17 @@ class Suite(ABC):
         return list(self.peers)
 
     def servers(self, globs: Sequence[str]) -> Sequence[str]:
-        """The names of the servers that match one of the globs; all without any."""
+        """Return the names of the servers that match one of the globs, or all without a glob."""
         return select("--server", globs, list(self.peers))
 
     def implementations(self) -> list[Implementation]:
-        """Who takes part, in the report's order."""
+        """Return the implementations in the order of the report."""
         return [Implementation(peer.name, peer.language, peer.library) for peer in self.peers.values()]
 
     def select(
         self, client: Sequence[str], server: Sequence[str], case: Sequence[str], *, with_references: bool
     ) -> list[Cell]:
-        """The cells whose parts match one of the globs of each option that is given.
+        """Return the cells that match the globs. An option without globs matches everything.
 
         Args:
             client: globs of clients.
@@ -133,40 +132,40 @@ class Suite(ABC):
 
     @property
     def references(self) -> list[str]:
-        """The names of those that are the other side where one peer alone is judged."""
+        """The names of the reference peers, the other side when one peer is tested alone."""
         return [peer.name for peer in self.peers.values() if peer.reference]
 
 
 class InteropSuite(Suite):
-    """gRPC's official cases, every client with every server."""
+    """gRPC's official cases, for every client with every server."""
 
     name = "interop"
     unit = "server"
     cases = CASES
 
     def cells(self) -> list[Cell]:
-        """All cells."""
+        """Return all cells."""
         return all_cells(self.clients, list(self.peers), CASES)
 
     def runner(self, run: Run) -> Runner:
-        """What runs the cells of a run."""
+        """Create the runner of a run."""
         return Runner(self.peers, run.cells, run.builds, run.deadlines)
 
 
 @dataclass(frozen=True)
 class SocketSuite(Suite):
-    """The socket cases: servers with one client and the reference successors, clients with the reference servers."""
+    """The socket cases. Each server runs with one client, takeovers and clients with each reference peer."""
 
-    messages: Path
-    """The table of the errors that every language reports in the same words."""
+    messages: Mapping[str, str]
+    """The errors that every language reports in the same words, by name."""
     name = "socket"
     unit = "cell"
     cases = socket_suite.CASES
 
     def cells(self) -> list[Cell]:
-        """All cells."""
+        """Return all cells."""
         can_be_taken_over = [peer.name for peer in self.peers.values() if peer.takeover]
-        # A server's case asks no more of its client than to greet, so one will do.
+        # One client is enough for the server cases, because it only greets.
         return [
             *all_cells(self.references[:1], list(self.peers), socket_suite.SERVER_CASES),
             *all_cells(self.references, can_be_taken_over, socket_suite.TAKEOVER_CASES),
@@ -174,13 +173,13 @@ class SocketSuite(Suite):
         ]
 
     def runner(self, run: Run) -> SocketRunner:
-        """What runs the cells of a run."""
-        return SocketRunner(self.peers, run.builds, run.deadlines, run.repeats, load_messages(self.messages))
+        """Create the runner of a run."""
+        return SocketRunner(self.peers, run.builds, run.deadlines, run.repeats, self.messages)
 
 
 @dataclass(frozen=True)
 class OfficialSuite(Suite):
-    """gRPC's own client images with our servers in containers: the reference servers, or those that are named."""
+    """gRPC's own client images with our servers in containers: the reference servers, or the selected ones."""
 
     name = "official"
     unit = "pair"
@@ -188,11 +187,11 @@ class OfficialSuite(Suite):
 
     @property
     def cases(self) -> Sequence[str]:
-        """All cases, those that only some client knows last."""
+        """All cases. Those that only some clients implement come last."""
         return tuple(dict.fromkeys((*CASES, *(case for one in self.official.values() for case in one.cases))))
 
     def cells(self) -> list[Cell]:
-        """All cells, those that a client does not know too."""
+        """Return all cells, including the cases that a client does not implement."""
         return [
             Cell(one.name, server, case)
             for one in self.official.values()
@@ -207,7 +206,7 @@ class OfficialSuite(Suite):
         return list(self.official)
 
     def servers(self, globs: Sequence[str]) -> Sequence[str]:
-        """The names that match one of the globs, `all` being all of them; the reference servers without any."""
+        """Return the servers that match one of the globs; `all` matches every server. Without a glob, return the references."""
         return (
             self.references
             if not globs
@@ -215,15 +214,15 @@ class OfficialSuite(Suite):
         )
 
     def implementations(self) -> list[Implementation]:
-        """Who takes part, in the report's order."""
+        """Return the implementations in the order of the report."""
         clients = [Implementation(one.name, one.language, str(one.image)) for one in self.official.values()]
         return [*super().implementations(), *clients]
 
     def clean(self, run: str) -> None:
-        """Removes containers and volumes that bear the run's label."""
+        """Remove the containers and volumes with the label of the run."""
         with suppress(NotAvailableError):
             Engine(run).remove_all()
 
     def runner(self, run: Run) -> OfficialRunner:
-        """What runs the cells of a run."""
+        """Create the runner of a run."""
         return OfficialRunner(self.official, self.peers, run.root, run.identity, run.deadlines)

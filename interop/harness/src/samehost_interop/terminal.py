@@ -1,4 +1,4 @@
-"""The report as a person sees it in the terminal."""
+"""Renders a report for the terminal."""
 
 from collections.abc import Sequence
 
@@ -19,9 +19,9 @@ _STYLES = {
 
 
 def render(report: SuiteReport, *, colour: bool) -> str:
-    """The grid of clients and servers with the number of cells that passed, and why others did not."""
+    """Render the grid of clients and servers with the number of passed cells, and why other cells did not pass."""
     servers = report.names("server")
-    width = 30 + 12 * len(servers)  # so that rich never squeezes the grid of a dozen servers
+    width = 30 + 12 * len(servers)  # wide enough that rich does not wrap the grid
     console = Console(width=max(width, 100), force_terminal=colour, no_color=not colour, highlight=False)
     with console.capture() as capture:
         console.print(_grid(report, servers))

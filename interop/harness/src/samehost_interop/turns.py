@@ -1,4 +1,4 @@
-"""Whose turn it is among the workers of a run: one beside the other, or one alone."""
+"""Lets the workers of a run run in parallel, or one of them alone."""
 
 import fcntl
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from pathlib import Path
 
 
 class Turns:
-    """Two locks that the workers share: who wants to be alone keeps the others at the door until they have left.
+    """Two locks that the workers share.
 
-    Without the door, workers that come and go beside each other could keep it waiting for ever.
+    A worker that needs to be alone takes the first lock, the door, so that no other worker can start. Without it,
+    parallel workers could keep it waiting forever.
 
     Args:
-        folder: where the lock files are kept.
+        folder: the folder of the lock files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,7 +23,7 @@ class Turns:
 
     @contextmanager
     def beside_others(self) -> Iterator[None]:
-        """Waits until no worker is alone, or waits to be, and keeps it so."""
+        """Wait until no worker is alone or waits to be alone. None can be until this context ends."""
         with self._room.open("w") as room:
             with _locked(self._door):
                 fcntl.flock(room, fcntl.LOCK_SH)
@@ -30,7 +31,7 @@ class Turns:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Waits until no other worker has its turn, and keeps it so."""
+        """Wait until no other worker runs. None can start until this context ends."""
         with _locked(self._door), _locked(self._room):
             yield
 

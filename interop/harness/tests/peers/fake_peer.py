@@ -1,6 +1,6 @@
-"""A peer that speaks the line protocol and no gRPC, and misbehaves in the way that its first argument names.
+"""A peer with the output of the protocol but without gRPC. Its first argument names its behaviour.
 
-It appends a line per start to the file that FAKE_PEER_LOG names: its process id and its arguments.
+At each start it appends a line with its process id and its arguments to the file in FAKE_PEER_LOG.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> int:
     return interop(options.behaviour, options.socket, options.case)
 
 
-def say(line: object) -> None:
+def print_line(line: object) -> None:
     print(line if isinstance(line, str) else json.dumps(line), flush=True)
 
 
@@ -47,7 +47,7 @@ def serve(behaviour: str, path: Path) -> int:
         case "dies-at-start":
             return 3
         case "rubbish-at-start":
-            say("Listening on port 50051")
+            print_line("Listening on port 50051")
         case "endless-rubbish":
             while True:
                 sys.stdout.write("rubbish " * 1000)
@@ -60,14 +60,14 @@ def serve(behaviour: str, path: Path) -> int:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        say(ready)
+        print_line(ready)
         if behaviour == "dies-in-use":
             listener.accept()
             return 3
         if behaviour == "ignores-sigterm":
             wait_forever()
         if behaviour == "talks-on":
-            say("GET /")
+            print_line("GET /")
         signal.sigwait({signal.SIGTERM})
     if behaviour != "leaves-its-socket":
         path.unlink()
@@ -85,10 +85,10 @@ def interop(behaviour: str, path: Path, cases: list[str]) -> int:
                 continue
             result |= bad_result(behaviour, alone=len(cases) == 1)
         exit_code = exit_code if result["result"] == "pass" else 1
-        say(result)
+        print_line(result)
     match behaviour:
         case "talks-on":
-            say("bye")
+            print_line("bye")
         case "never-ends":
             wait_forever()
     return {"lies-about-success": 0, "lies-about-failure": 1}.get(behaviour, exit_code)
@@ -110,7 +110,7 @@ def bad_result(behaviour: str, *, alone: bool) -> dict[str, str]:
         case "hangs":
             wait_forever()
         case "prints-rubbish":
-            say("starting ...")
+            print_line("starting ...")
         case "invents-a-case":
             return {"case": "huge_unary"}
         case "invents-a-result":

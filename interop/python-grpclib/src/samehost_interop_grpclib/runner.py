@@ -77,7 +77,7 @@ async def _wait_for_server(address: SocketAddress) -> None:
 
 async def _run_case(address: SocketAddress, name: str) -> Result:
     if name not in CASES:
-        return Result(name, "unimplemented", "this client does not implement the case: it needs Google credentials", 0)
+        return Result(name, "unimplemented", "this client does not know the case: it needs Google credentials", 0)
     started, detail = time.monotonic(), ""
     try:
         async with asyncio.timeout(_CASE_SECONDS), Channel(address) as channel:

@@ -89,6 +89,6 @@ def _detail(error: Exception) -> str:
 
 def _result(name: str, started: float, detail: str) -> Result:
     if name not in CASES:
-        return Result(name, "unimplemented", "this client does not implement the case: it needs Google credentials", 0)
+        return Result(name, "unimplemented", "this client does not know the case: it needs Google credentials", 0)
     milliseconds = round((time.monotonic() - started) * 1000, 1)
     return Result(name, "fail" if detail else "pass", detail, milliseconds)

@@ -1,1 +1,1 @@
-"""The matrix as pytest sees it."""
+"""The tests of the matrix."""

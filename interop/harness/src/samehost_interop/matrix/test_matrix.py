@@ -1,4 +1,4 @@
-"""One test per cell, `test_cell[client->server:case]`; samehost_interop.plugin makes the cells."""
+"""One test per cell, `test_cell[client->server:case]`. samehost_interop.plugin creates the cells."""
 
 import itertools
 import os
@@ -13,14 +13,14 @@ from samehost_interop.report import MOST_FLAKY
 from samehost_interop.suites import CellRunner
 from samehost_interop.turns import Turns
 
-# The first cell of a pair waits for others of its client's process and perhaps for a build: a limit per test, as a
-# project may set one for its own tests, can't hold here. The deadlines of the harness do.
+# The first cell of a pair runs all cells of the pair, and perhaps a build. A project's timeout per test is too short for
+# that. The deadlines of the harness apply instead.
 pytestmark = pytest.mark.timeout(0)
 
 
 @pytest.fixture(scope="session")
 def second_tries() -> Iterator[int]:
-    """The numbers of this worker's second tries."""
+    """Count the second tries of this worker."""
     return itertools.count(1)
 
 
@@ -32,7 +32,7 @@ def test_cell(  # noqa: PLR0917 - fixtures, which pytest gives by name
     request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """The client passes the case against the server; where it fails, it is tried once more, alone."""
+    """Pass if the client passes the case against the server. A failed cell gets a second try, alone."""
     is_known_failing = request.node.get_closest_marker("xfail") is not None
     try:
         with turns.beside_others():
@@ -45,16 +45,16 @@ def test_cell(  # noqa: PLR0917 - fixtures, which pytest gives by name
             raise
         pytest.skip(str(error))
     except PeerError as error:
-        if is_known_failing:  # the list excuses cases, not peers
+        if is_known_failing:  # the list excuses only cases, not peers
             raise
         result = CaseResult(passed=False, detail=str(error), ms=None)
-    # With one more than may be flaky the run has failed, however they end.
+    # After MOST_FLAKY + 1 second tries the run has failed, whatever their results.
     if not result.passed and not is_known_failing and next(second_tries) <= MOST_FLAKY + 1:
         first = result.detail
         with turns.alone():
             result = _second_try(cell, runner)
         if not result.passed:
-            raise CaseError(f"{result.detail}\nbefore that, beside other cells: {first}")
+            raise CaseError(f"{result.detail}\nfirst try, in parallel with other cells: {first}")
         record_property("flaky", first)
     record_property("outcome", {"detail": result.detail if result.passed else "", "ms": result.ms})
     if not result.passed:

@@ -1,8 +1,8 @@
-"""Carries bytes between TCP and a Unix socket, for clients that can only dial TCP.
+"""Forwards bytes between TCP and a Unix socket, for clients that only support TCP.
 
     python -m samehost_interop.official.bridge --socket /run/app/app.sock [--port 8080]
 
-It listens on the loopback alone, says so with one line of JSON, and knows nothing of what it carries.
+It listens only on the loopback, prints one line of JSON when it is ready, and does not interpret the bytes.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 
 _CHUNK_BYTES = 1 << 16
-"""asyncio's own limit of what a stream holds before it stops reading."""
+"""How much an asyncio stream buffers before it stops reading."""
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Carries bytes one way until the source ends, no faster than the sink takes them, and passes the end on."""
+    """Forward bytes in one direction, no faster than the sink accepts them, and forward the end of the stream."""
     while data := await source.read(_CHUNK_BYTES):
         sink.write(data)
         await sink.drain()
@@ -26,10 +26,10 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
 
 
 async def carry(path: Path, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
-    """Carries one connection both ways; where either way breaks, both are cut."""
+    """Forward one connection in both directions. If one direction breaks, abort both."""
     try:
         server_reader, server_writer = await asyncio.open_unix_connection(path)
-    except OSError:  # nobody serves: the client learns it as from a closed port
+    except OSError:  # without a server, the client sees a closed connection
         client_writer.transport.abort()
         return
     try:
@@ -47,7 +47,7 @@ async def carry(path: Path, client_reader: asyncio.StreamReader, client_writer: 
 
 
 async def bridge(path: Path, port: int) -> None:
-    """Serves until SIGTERM or SIGINT."""
+    """Listen until SIGTERM or SIGINT."""
     server = await asyncio.start_server(lambda reader, writer: carry(path, reader, writer), "127.0.0.1", port)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,10 +61,10 @@ async def bridge(path: Path, port: int) -> None:
 @click.command()
 @click.option("--socket", "path", type=click.Path(path_type=Path), required=True, help="Absolute path of the socket.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, help="Port of the loopback; 0 takes a free one. [8080]"
+    "--port", type=click.IntRange(0, 65535), default=8080, help="Port on the loopback; 0 chooses a free port. [8080]"
 )
 def main(path: Path, port: int) -> None:
-    """Carries bytes between a TCP port of the loopback and a Unix socket."""
+    """Forward bytes between a TCP port of the loopback and a Unix socket."""
     asyncio.run(bridge(path, port))
 
 

@@ -1,4 +1,4 @@
-"""The certificates of servers that speak TLS: made for the run, or gRPC's own test ones out of a client's image."""
+"""Provides the certificates of servers with TLS: created for the run, or gRPC's test certificates in a client's image."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ import trustme
 from samehost_interop.errors import PeerError
 
 FOLDER = "/run/tls"
-"""Where containers have the files."""
+"""The folder of the files in containers."""
 
 CERTIFICATE, KEY, AUTHORITY = f"{FOLDER}/certificate.pem", f"{FOLDER}/key.pem", f"{FOLDER}/authority.pem"
 
@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 
 @contextmanager
 def made_for_the_run() -> Iterator[Path]:
-    """A folder with a certificate for `localhost`, its key, and the authority that has signed it."""
+    """Create a folder with a certificate for `localhost`, its key, and the authority that signed it."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     with _folder(
@@ -34,22 +34,22 @@ def made_for_the_run() -> Iterator[Path]:
 
 @contextmanager
 def out_of(printed: str) -> Iterator[Path]:
-    """A folder with the certificate and key that a client's image has printed.
+    """Create a folder with the certificate and key that a client's image has printed.
 
     Raises:
-        PeerError: they are not there.
+        PeerError: the output has no certificate or no key.
     """
     blocks = {match[1]: match[0].encode() for match in _BLOCK.finditer(printed)}
     keys = [block for name, block in blocks.items() if name.endswith("PRIVATE KEY")]
     if "CERTIFICATE" not in blocks or not keys:
-        raise PeerError(f"expected a certificate and a key, both PEM, in the client's image, got {printed[:200]!r}")
+        raise PeerError(f"output of the client's image: expected a PEM certificate and key, got {printed[:200]!r}")
     with _folder(certificate=blocks["CERTIFICATE"], key=keys[0]) as folder:
         yield folder
 
 
 @contextmanager
 def _folder(**files: bytes) -> Iterator[Path]:
-    """A folder that every user of a container may read; the keys in it are worth nothing."""
+    """Create a folder that every user of a container can read. Its keys protect nothing."""
     folder = Path(tempfile.mkdtemp(prefix="tls-"))
     try:
         folder.chmod(0o755)

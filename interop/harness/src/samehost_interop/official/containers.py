@@ -1,4 +1,4 @@
-"""Containers, images and volumes of one run, all labelled with the run, so that nothing of it is left behind."""
+"""Manages the containers, images and volumes of one run. Their label allows to remove all of them."""
 
 import functools
 import json
@@ -19,28 +19,28 @@ from samehost_interop.errors import PeerError
 from samehost_interop.official import certificates
 
 LABEL = "samehost.interop.run"
-"""The label of all that a run makes; its value is the run's id."""
+"""The label of the containers and volumes of a run. Its value is the id of the run."""
 
 FOLDER = "/run/samehost"
-"""Where containers have the volume."""
+"""The mount point of the volume in containers."""
 
 SOCKET = f"{FOLDER}/server.sock"
 GROUP = 10000
 """The group that servers and clients share, as in docker-compose.yml."""
 
 _REMOVAL_SECONDS = 20.0
-"""For an engine that is busy; an idle one takes a fraction of a second."""
+"""How long to retry the removal. An idle engine needs a fraction of a second, a busy one more."""
 
 _CONFINED = {"network_mode": "none", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"], "read_only": True}
 
 
 class NotAvailableError(PeerError):
-    """An image can't be had, or there is no Docker engine; the message says why."""
+    """An image or the Docker engine is not available."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is here: its digest, or its id where it was made here, and the version of the client in it."""
+    """A local image. `identity` is its digest, or its id if it was built here; `version` is that of the client in it."""
 
     reference: str
     identity: str
@@ -49,14 +49,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that has ended, or was killed at its deadline: then the exit code is None."""
+    """A command that has ended. The exit code is None if it was killed at its deadline."""
 
     code: int | None
     log: str
 
 
 class Engine:
-    """A Docker engine as one run uses it.
+    """The Docker engine for one run.
 
     Args:
         run: the id of the run.
@@ -70,14 +70,14 @@ class Engine:
             self._client.ping()
         except DockerException as error:
             raise NotAvailableError(
-                f"needs a Docker engine, which did not answer: {error}; see docs.docker.com/engine/install"
+                f"the Docker engine does not answer: {error}; install or start it: docs.docker.com/engine/install"
             ) from error
 
     def find_or_pull(self, reference: str) -> Image:
-        """Finds an image here, or pulls it; asked again, it says the same.
+        """Find a local image, or pull it. Later calls return or raise the same.
 
         Raises:
-            NotAvailableError: it is not here and can't be pulled.
+            NotAvailableError: there is no local image, and it cannot be pulled.
         """
         if reference not in self._found:
             self._found[reference] = self._find_or_pull(reference)
@@ -96,13 +96,13 @@ class Engine:
                 return NotAvailableError(f"not available: {reference}: {error.explanation or error}")
         digests = image.attrs.get("RepoDigests") or []
         tag = reference.rpartition(":")[2]
-        # An image that was made here may have any client under that tag; what it has, only its labels can say.
+        # The tag of a local build does not tell its version, but its labels may.
         version = tag if digests else ", ".join(image.labels.values()) or tag
         return Image(reference, digests[0] if digests else str(image.id), version)
 
     @functools.cache  # noqa: B019 - one engine a run
     def build(self, root: Path, dockerfile: str, target: str | None = None) -> str:
-        """Builds an image from the root of the repository, up to a stage or whole, and returns its id.
+        """Build an image from the root of the repository, completely or up to a stage, and return its id.
 
         Raises:
             PeerError: the build fails.
@@ -112,26 +112,26 @@ class Engine:
                 path=str(root), dockerfile=dockerfile, target=target, rm=True, forcerm=True
             )
         except BuildError as error:
-            said = "".join(str(line.get("stream", "")) for line in error.build_log)
-            raise PeerError(f"{dockerfile}: {error.msg}\n{said[-4000:]}") from error
+            output = "".join(str(line.get("stream", "")) for line in error.build_log)
+            raise PeerError(f"{dockerfile}: {error.msg}\n{output[-4000:]}") from error
         except (APIError, TypeError, OSError) as error:
             raise PeerError(f"cannot build {dockerfile}: {error}") from error
         return str(image.id)
 
     @contextmanager
     def volume(self) -> Iterator[str]:
-        """A fresh named volume in memory, which the server's user may write to and the group may enter."""
+        """Create a named volume in memory that the server's user can write to and the group can enter."""
         options = {"type": "tmpfs", "device": "tmpfs", "o": f"uid=10001,gid={GROUP},mode=0750"}
         volume = self._client.volumes.create(driver="local", driver_opts=options, labels=self._labels)
         try:
             yield volume.name
         finally:
-            with suppress(APIError):  # a container that Ctrl-C came in the midst of may use it; see remove_all
+            with suppress(APIError):  # after Ctrl-C, a container may still use it; see remove_all
                 volume.remove(force=True)
 
     @contextmanager
     def running(self, image: str, command: Sequence[str], **options: Any) -> Iterator[Container]:
-        """A container that runs, and is removed at the end, whatever it does."""
+        """Run a container, and remove it at the end."""
         try:
             container = self._client.containers.run(image, list(command), detach=True, labels=self._labels, **options)
         except (APIError, ImageNotFound) as error:
@@ -153,13 +153,13 @@ class Engine:
         tls_folder: Path | None = None,
         **options: Any,
     ) -> Iterator[Container]:
-        """A container of ours: no network, no capabilities, nothing to write to but the volume."""
+        """Run a container of ours without network and capabilities, which can write only to the volume."""
         volumes = mounts(volume, mode, tls_folder)
         with self.running(image, command, volumes=volumes, user=f"10001:{GROUP}", **_CONFINED, **options) as container:
             yield container
 
     def idle(self, image: str, **options: Any) -> AbstractContextManager[Container]:
-        """A container that does nothing until `execute` runs commands in it."""
+        """Run a container that waits until `execute` runs commands in it."""
         return self.running(image, ["sleep", "infinity"], **options)
 
     def execute(self, container: Container, command: Sequence[str], seconds: float) -> Finished:
@@ -193,16 +193,16 @@ class Engine:
         return Finished(None if expired.is_set() else state["ExitCode"], log.decode(errors="replace"))
 
     def is_running(self, container: Container, seconds: float) -> bool:
-        """Whether a container runs: it runs a command, because the state that Docker reports is a moment old."""
+        """Return whether a container runs. It executes a command, because the state that Docker reports is outdated."""
         with suppress(PeerError):
             return self.execute(container, ["true"], seconds).code == 0
         return False
 
     def wait_for_ready(self, name: str, container: Container, seconds: float) -> dict[str, Any]:
-        """Reads a container's first line of stdout, which is the ready line.
+        """Read the first line of a container's stdout, which is the ready line.
 
         Raises:
-            PeerError: it is something else, or not there in time.
+            PeerError: the line is not a ready line, or does not arrive in time.
         """
         line = _first_line(container, seconds)
         with suppress(ValueError):
@@ -210,10 +210,10 @@ class Engine:
             if isinstance(ready, dict) and ready.get("event") == "ready":
                 return ready
         log = container.logs().decode(errors="replace").strip()
-        raise PeerError(f"{name} was not ready within {seconds:g} s; it said: {log}")
+        raise PeerError(f"{name} was not ready within {seconds:g} s; output: {log}")
 
     def remove_all(self) -> None:
-        """Removes what the run has left, and what the engine is still making for it: a volume in use tells of that."""
+        """Remove all containers and volumes of the run. Retry while a volume is in use, because Docker still works."""
         labelled: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={self._run}"}
         pace, deadline = threading.Event(), time.monotonic() + _REMOVAL_SECONDS
         while True:
@@ -233,7 +233,7 @@ class Engine:
 
 
 def mounts(volume: str, mode: str, tls_folder: Path | None) -> dict[str, dict[str, str]]:
-    """The volume and, where there is one, the folder of certificates, as the SDK takes them."""
+    """Return the mounts of the volume and of the folder of certificates, in the format of the Docker SDK."""
     mounted = {volume: {"bind": FOLDER, "mode": mode}}
     if tls_folder:
         mounted[str(tls_folder)] = {"bind": certificates.FOLDER, "mode": "ro"}
@@ -241,7 +241,7 @@ def mounts(volume: str, mode: str, tls_folder: Path | None) -> dict[str, dict[st
 
 
 def _first_line(container: Container, seconds: float) -> str:
-    """The first line of stdout, or what there is of it at the deadline or at the container's end."""
+    """Return the first line of stdout, or a part of it at the deadline or at the end of the container."""
     pace = threading.Event()
     deadline = time.monotonic() + seconds
     ended = False

@@ -1,9 +1,9 @@
-"""The judge of `docker compose --profile official up`: it tells each client what to run, and judges what came.
+"""The judge of `docker compose --profile official up`: it writes a script for each client, and reports the results.
 
     python -m samehost_interop.official.judge --plan /plan --results /results --sockets /run/samehost
 
-Containers share no more than volumes: /plan/CLIENT.sh says what a client runs, and /results/CLIENT/SERVER/CASE.code and
-.log say how it went.
+The containers share only volumes. A client runs the script /plan/CLIENT.sh, which writes its results to
+/results/CLIENT/SERVER/CASE.code and .log.
 """
 
 import shlex
@@ -23,10 +23,10 @@ from samehost_interop.report import Implementation, SuiteReport
 from samehost_interop.terminal import render
 
 _FIRST_PORT = 8080
-"""Of the bridges: one for each server, in the order of the servers."""
+"""The port of the first server's bridge. The other servers follow in order, with one port each."""
 
 _CASE_SECONDS = 180
-"""For one case, as grpc's own runner has it."""
+"""The deadline of one case, as in grpc's own runner."""
 
 _HEAD = """\
 run() { # run FOLDER CASE COMMAND
@@ -39,7 +39,7 @@ cd %s
 """
 
 _TAIL = """\
-# With --exit-code-from, Compose stops everything as soon as any container exits: this one must not be the first.
+# With --exit-code-from, Compose stops everything when the first container exits. That must not be this one.
 trap 'exit 0' TERM INT
 sleep infinity &
 wait
@@ -47,12 +47,12 @@ wait
 
 
 @click.command()
-@click.option("--interop-folder", type=click.Path(path_type=Path), default="interop", help="Where official.toml is.")
-@click.option("--plan", type=click.Path(path_type=Path), required=True, help="Folder for what each client runs.")
-@click.option("--results", type=click.Path(path_type=Path), required=True, help="Folder with what came of it.")
+@click.option("--interop-folder", type=click.Path(path_type=Path), default="interop", help="Folder of official.toml.")
+@click.option("--plan", type=click.Path(path_type=Path), required=True, help="Folder for the scripts of the clients.")
+@click.option("--results", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
 @click.option("--sockets", type=click.Path(path_type=Path), required=True, help="Folder of the servers' sockets.")
 @click.option("--server", "servers", multiple=True, required=True, help="A server; its socket is SERVER.sock.")
-@click.option("--client", "names", multiple=True, required=True, help="A row of official.toml.")
+@click.option("--client", "names", multiple=True, required=True, help="A table of official.toml.")
 @click.option("--case", "globs", multiple=True, help="Only these cases; globs.")
 @click.option("--timeout", type=float, default=1800.0, help="Seconds to wait for all results. [1800]")
 def main(
@@ -66,7 +66,7 @@ def main(
     globs: Sequence[str],
     timeout: float,
 ) -> None:
-    """Plans, waits, prints the grid, and exits with 0 only if every case that a client knows has passed."""
+    """Write the scripts, wait for the results and print the grid. Exit with 0 only if no case failed."""
     try:
         official = load_official(interop_folder / "official.toml", all_tags=False)
         peers = load_peers(interop_folder / "peers.toml")
@@ -79,7 +79,7 @@ def main(
         Cell(one.name, server, case) for one in clients for server in servers for case in one.cases if case in cases
     ]
     for server in servers:
-        # For clients that append a port to whatever they dial: a second name of the socket, which is there before it.
+        # A second name of the socket for clients that append a port to the path. The link exists before the socket.
         (sockets / f"{server}.sock:0").unlink(missing_ok=True)
         (sockets / f"{server}.sock:0").symlink_to(f"{server}.sock")
     for client in clients:
@@ -96,7 +96,7 @@ def main(
 
 
 def _write_plan(plan: Path, client: OfficialClient, servers: Sequence[str], cells: Sequence[Cell]) -> None:
-    """Writes a script that runs the cells of a client, with every word of it quoted."""
+    """Write a script that runs the cells of a client, with every word quoted."""
     lines = [_HEAD % (_CASE_SECONDS, shlex.quote(client.folder))]
     for cell in cells:
         host, port = f"unix://{FOLDER}/{cell.server}.sock", 0

@@ -1,4 +1,4 @@
-"""The rows of official.toml: all that the harness knows of gRPC's client images."""
+"""Reads official.toml, which has everything that the harness knows about gRPC's client images."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from samehost_interop.official import certificates
 from samehost_interop.toml_table import Table, load_toml
 
 PREFIX = "official-"
-"""How these clients' names begin, since implementations of ours have the same ones."""
+"""The prefix of the names of these clients, because our implementations have the same names."""
 
 
 class Reach(enum.Enum):
-    """How a client comes to a Unix socket; `official.toml` says what each means."""
+    """How a client connects to a Unix socket. `official.toml` explains each value."""
 
     UNIX = "unix"
     SUFFIX = "suffix"
@@ -29,18 +29,18 @@ TLS_CASES = (
     "status_code_and_message",
     "cancel_after_first_response",
 )
-"""The cases that are run over TLS too: each way to end a call, small and large, unary and streaming. What the others
-ask is of the layers above, which TLS does not touch."""
+"""The cases that also run over TLS: each way to end a call, small and large, unary and streaming. The other cases test
+the layers above TLS."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """How a client is told to speak TLS, and whose certificate its server has.
+    """The options of a client for TLS, and the certificate of its server.
 
     Attributes:
-        arguments: what the client needs besides; `{ca}` stands for the file of the run's own authority.
-        certificates: the command that prints a certificate and its key in the client's image, both PEM; `""` where the
-            client takes an authority of the run's.
+        arguments: additional options; `{ca}` stands for the file of the authority that is created for the run.
+        certificates: a command in the client's image that prints a PEM certificate and its key; `""` if the client
+            accepts the authority of the run.
     """
 
     arguments: str
@@ -49,19 +49,19 @@ class Tls:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a Dockerfile, from which the image of a client is built."""
+    """The stage of a Dockerfile that builds the image of a client."""
 
     dockerfile: str
     target: str
 
     def __str__(self) -> str:
-        """As reports name it."""
+        """Return the name in reports."""
         return f"{self.dockerfile}, {self.target}"
 
 
 @dataclass(frozen=True)
 class OfficialClient:
-    """One image: a row of official.toml with one of its tags, and with TLS or without."""
+    """One image: a table of official.toml with one of its tags, with or without TLS."""
 
     name: str
     language: str
@@ -76,7 +76,7 @@ class OfficialClient:
     tls: Tls | None = None
 
     def command_line(self, case: str, host: str, port: int) -> str:
-        """What bash is given in the container."""
+        """Return the command line for bash in the container."""
         arguments = [
             f"--server_host={host}",
             f"--server_port={port}",
@@ -91,13 +91,13 @@ class OfficialClient:
 
 
 def load_official(file: Path, *, all_tags: bool) -> dict[str, OfficialClient]:
-    """Reads official.toml: the clients by name, those of every tag or of each row's first.
+    """Read official.toml, and return the clients by name, for all tags or for the first tag of each table.
 
     Raises:
-        ConfigurationError: the file can't be read, or a table in it is not a row.
+        ConfigurationError: the file cannot be read, or a table is invalid.
     """
     clients = [client for name, content in load_toml(file).items() for client in _clients(file, name, content)]
-    # The first tag of a row bears the row's name; the others, name and tag.
+    # The client of the first tag has the name of the table. The others have name and tag.
     return {client.name: client for client in clients if all_tags or "@" not in client.name}
 
 
@@ -113,10 +113,10 @@ def _clients(file: Path, name: str, content: object) -> Sequence[OfficialClient]
     tls = _tls(file, name, table.texts("tls"))
     table.end()
     if "{arguments}" not in command and "{socket}" not in command:
-        raise table.error("command", f"{command!r} has neither {{arguments}} nor {{socket}}; say where they go")
+        raise table.error("command", f"{command!r} has neither {{arguments}} nor {{socket}}; add one of them")
     for case in (*unknown, *arguments):
         if case not in cases:
-            raise table.error("unknown", f"{case!r} is no case; choose from {', '.join(cases)}")
+            raise table.error("unknown", f"{case!r} is not a case; choose from {', '.join(cases)}")
     clients = [
         OfficialClient(
             name=f"{PREFIX}{name}" if number == 0 else f"{PREFIX}{name}@{str(image).rpartition(':')[2]}",
@@ -157,5 +157,5 @@ def _reach(table: Table) -> Reach:
         return Reach(text)
     except ValueError as error:
         raise table.error(
-            "reach", f"{text!r} is none; choose from {', '.join(each.value for each in Reach)}"
+            "reach", f"{text!r} is invalid; choose from {', '.join(each.value for each in Reach)}"
         ) from error

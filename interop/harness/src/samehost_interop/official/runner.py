@@ -1,4 +1,4 @@
-"""Runs gRPC's client images against our servers: a container for the server, and one for all cases of the client."""
+"""Runs gRPC's client images against our servers, with one container for the server and one for the client."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -35,15 +35,15 @@ class RunningServer:
 
 
 class OfficialRunner:
-    """Answers for one cell at a time, and starts a server or a client's container when a cell first needs it.
+    """Return the result of one cell at a time. Start the container of a server or client when a cell first needs it.
 
-    A client's container is used again for the next case of the same client and server, unless a case failed in it: so
-    nothing that a failed case leaves behind can disturb another case.
+    A client's container runs the next case of the same client and server too, unless a case failed in it. So the
+    remains of a failed case cannot affect another case.
 
     Args:
         clients: the official clients by name.
         servers: the peers by name.
-        root: the root of the repository, from which servers' images are built.
+        root: the root of the repository, to build the images of the servers.
         run: the id of the run.
         deadlines: how long to wait for servers.
     """
@@ -68,11 +68,12 @@ class OfficialRunner:
         self._client: tuple[str, Container] | None = None
 
     def result(self, cell: Cell) -> CaseResult:
-        """How the cell went.
+        """Return the result of a cell.
 
         Raises:
-            MissingToolchainError: the client's image can't be had, nor must be; or there is no Docker.
-            PeerError: the client's image can't be had, or the server can't be built or started, or has died.
+            NotAskedError: the client does not implement the case, or its optional image is not available.
+            MissingToolchainError: the client's image or the Docker engine is not available.
+            PeerError: the server cannot be built or started, or has died.
         """
         client = self._clients[cell.client]
         if reason := client.unknown.get(cell.case):
@@ -87,12 +88,12 @@ class OfficialRunner:
         return self._run_case(engine, client, image, cell.case, self._get_server(engine, cell.server, client))
 
     def alone(self, cell: Cell) -> CaseResult:
-        """How the cell goes once more, with a server of its own."""
+        """Run a cell again, with a server of its own."""
         self.stop()
         return self.result(cell)
 
     def ready(self, cell: Cell) -> list[dict[str, str]]:
-        """What the cell's server said of itself, and what the client's image does."""
+        """Return name and version of the cell's server, from its ready line, and of the client, from its image."""
         engine, client = self._get_engine(), self._clients[cell.client]
         server = self._get_server(engine, cell.server, client)
         image = self._image(engine, client)
@@ -102,7 +103,7 @@ class OfficialRunner:
         ]
 
     def stop(self) -> None:
-        """Stops the server that runs, and the client that calls it."""
+        """Stop the running server and its client."""
         self._stop_client()
         self._server = None
         self._serves = None
@@ -113,7 +114,7 @@ class OfficialRunner:
         self._client_stack.close()
 
     def abandon(self) -> None:
-        """Stops what runs; what a run that was killed leaves is removed by its label."""
+        """Stop everything. The suite's `clean` removes what is left of a killed run by its label."""
         self.stop()
 
     def _image(self, engine: Engine, client: OfficialClient) -> Image:
@@ -128,7 +129,7 @@ class OfficialRunner:
         return self._engine
 
     def _get_server(self, engine: Engine, name: str, client: OfficialClient) -> RunningServer:
-        """The server of that name, with the certificate that the client wants; another that runs is stopped."""
+        """Return the server of that name, with a certificate for the client. Stop another running server first."""
         serves = (name, client.name if client.tls else "")
         if serves != self._serves:
             self.stop()
@@ -153,15 +154,15 @@ class OfficialRunner:
             volume = stack.enter_context(engine.volume())
             container = stack.enter_context(engine.confined(image, command, volume, tls_folder=folder))
             ready = engine.wait_for_ready(peer.name, container, self._deadlines.ready)
-            # For clients that append a port to whatever they dial: a second name of the same socket.
+            # A second name of the socket for clients that append a port to the path.
             linked = container.exec_run(["ln", "-s", SOCKET.rpartition("/")[2], f"{SOCKET}:0"])
             if linked.exit_code != 0:
-                raise PeerError(f"{peer.name}: cannot give {SOCKET} a second name: {linked.output!r}")
+                raise PeerError(f"{peer.name}: cannot create a link to {SOCKET}: {linked.output!r}")
             yield RunningServer(peer.name, container, volume, folder, ready)
 
     @contextmanager
     def _certificates(self, engine: Engine, client: OfficialClient, tls: Tls) -> Iterator[Path]:
-        """A folder with the certificate of a server that this client trusts."""
+        """Create a folder with a server certificate that this client trusts."""
         if not tls.certificates:
             with certificates.made_for_the_run() as folder:
                 yield folder
@@ -173,7 +174,7 @@ class OfficialRunner:
             yield folder
 
     def _get_client(self, engine: Engine, client: OfficialClient, image: Image, server: RunningServer) -> Container:
-        """The container of that client; another client's is removed."""
+        """Return the container of the client. Remove another client's container first."""
         if self._client is None or self._client[0] != client.name:
             self._stop_client()
             self._client = client.name, self._client_stack.enter_context(self._calling(engine, client, image, server))
@@ -217,16 +218,16 @@ class OfficialRunner:
                 on_failure.pop_all()
         log = finished.log.strip()[-_TAIL_CHARACTERS:]
         if not engine.is_running(server.container, self._deadlines.ready):
-            said = server.container.logs().decode(errors="replace").strip()[-_TAIL_CHARACTERS:]
-            self.stop()  # so that the next case finds a new one
-            raise PeerError(f"server {server.name} ended during {case}; it said:\n{said}\nthe client said:\n{log}")
+            output = server.container.logs().decode(errors="replace").strip()[-_TAIL_CHARACTERS:]
+            self.stop()  # so that the next case starts a new server
+            raise PeerError(f"server {server.name} exited during {case}; output:\n{output}\nclient output:\n{log}")
         if finished.code is None:
             return CaseResult(
                 passed=False,
-                detail=f"still ran after {self._deadlines.container:g} s; it said:\n{log}",
+                detail=f"still ran after {self._deadlines.container:g} s; output:\n{log}",
                 ms=milliseconds,
             )
         if finished.code != 0:
-            detail = f"exit code of the client: expected 0, got {finished.code}; it said:\n{log}"
+            detail = f"exit code of the client: expected 0, got {finished.code}; output:\n{log}"
             return CaseResult(passed=False, detail=detail, ms=milliseconds)
         return CaseResult(passed=True, detail="", ms=milliseconds)

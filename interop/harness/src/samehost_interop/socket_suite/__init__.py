@@ -1,9 +1,9 @@
-"""Cases for what a socket adds to gRPC: its file, its permissions, its server's end, and what clients say of it."""
+"""Cases for what Unix sockets add to gRPC: the file, its permissions, the end of its server, and the clients' errors."""
 
 from samehost_interop.socket_suite import client_cases, connection_cases, folder_cases, server_cases, takeover_cases
 
 PREFIX = "socket/"
-"""How the names of these cases begin in ids and reports."""
+"""The prefix of these cases in ids and reports."""
 
 SERVER_CASES = tuple(f"{PREFIX}{name}" for name in (*server_cases.CASES, *folder_cases.CASES, *connection_cases.CASES))
 TAKEOVER_CASES = tuple(f"{PREFIX}{name}" for name in takeover_cases.CASES)

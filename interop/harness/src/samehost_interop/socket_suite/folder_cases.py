@@ -1,4 +1,4 @@
-"""What a server owes to a folder that others may write to; README.md beside this file says why each matters."""
+"""Cases for folders that other users can write to. README.md in this folder explains why each case matters."""
 
 import hashlib
 import os
@@ -14,21 +14,21 @@ from samehost_interop.socket_suite.locks import lock_of
 from samehost_interop.socket_suite.pair import Pair, ends, expect, names_in
 
 _STARTS = 100
-"""How many starts an attacker gets to replace a private folder, which may be there for a tenth of a millisecond."""
+"""How many starts the attacker gets to replace the private folder, which may exist for only 0.1 ms."""
 
 _STRANGER = 65534
 """The uid of nobody."""
 
 
 def hostile_folder(pair: Pair) -> None:
-    """A server refuses a folder that every user may write to, and changes nothing that a stranger put there."""
+    """A server refuses a folder that every user can write to, and never changes files of another user."""
     victim = pair.folder / "victim"
     victim.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(victim / "other.sock"))
     pair.folder.chmod(0o777)
     pair.refuses("listen.shared_folder")
-    expect("what is in the folder after the refusal", names_in(pair.folder), {"victim"})
+    expect("files in the folder after the refusal", names_in(pair.folder), {"victim"})
     with _unchanged(victim):
         _serves_with_a_warning(pair)
         pair.folder.chmod(0o1777)
@@ -37,13 +37,13 @@ def hostile_folder(pair: Pair) -> None:
         with pair.serving():
             pair.greets()
             expect(
-                "mode of a lock file that others could hold", stat.S_IMODE(lock_of(pair.socket).stat().st_mode), 0o600
+                "mode of a lock file that others could lock", stat.S_IMODE(lock_of(pair.socket).stat().st_mode), 0o600
             )
         _refuses_foreign_lock_files(pair, victim)
 
 
 def private_folder_is_swapped(pair: Pair) -> None:
-    """A stranger who replaces the private folder while a server starts does not reach other folders through it."""
+    """If an attacker replaces the private folder while a server starts, the server does not change other folders."""
     victim = pair.folder / "victim"
     victim.mkdir(mode=0o700)
     done = threading.Event()
@@ -54,7 +54,7 @@ def private_folder_is_swapped(pair: Pair) -> None:
                 if swapping.done():
                     break
                 with pair.start("--mode", "0666") as process:
-                    process.read_line(pair.deadlines.ready)  # empty where it refuses, which is as good
+                    process.read_line(pair.deadlines.ready)  # empty if the server refuses, which is also correct
                     process.terminate()
                     process.wait(pair.deadlines.stop)
         finally:
@@ -68,7 +68,7 @@ def _serves_with_a_warning(pair: Pair) -> None:
         server.process.terminate()
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
         warning = server.process.stderr_tail()
-    expect(f"the folder is named on stderr ({warning!r})", str(pair.folder) in warning, True)
+    expect(f"stderr names the folder ({warning!r})", str(pair.folder) in warning, True)
 
 
 def _refuses_foreign_lock_files(pair: Pair, victim: Path) -> None:
@@ -86,7 +86,7 @@ def _refuses_foreign_lock_files(pair: Pair, victim: Path) -> None:
         fault()
         pair.refuses("listen.lock_not_regular")
     lock.rmdir()
-    if os.geteuid() == 0:  # only root can make a file of another user
+    if os.geteuid() == 0:  # only root can create a file of another user
         lock.touch()
         os.chown(lock, _STRANGER, _STRANGER)
         pair.refuses("listen.lock_owner")
@@ -95,25 +95,25 @@ def _refuses_foreign_lock_files(pair: Pair, victim: Path) -> None:
 
 @contextmanager
 def _unchanged(victim: Path) -> Iterator[None]:
-    """Fails unless a folder and an empty file in it are as they were."""
+    """Fail unless a folder and the empty file in it stay unchanged."""
     secret = victim / "secret"
     secret.touch(mode=0o640)
     names, mode = names_in(victim), victim.stat().st_mode
     yield
-    expect("what is in the folder of somebody else", names_in(victim), names)
-    expect("mode of the folder of somebody else", victim.stat().st_mode, mode)
-    expect("mode of a file of somebody else", stat.S_IMODE(secret.stat().st_mode), 0o640)
-    expect("size of a file of somebody else", secret.stat().st_size, 0)
+    expect("files in the other folder", names_in(victim), names)
+    expect("mode of the other folder", victim.stat().st_mode, mode)
+    expect("mode of a file in the other folder", stat.S_IMODE(secret.stat().st_mode), 0o640)
+    expect("size of a file in the other folder", secret.stat().st_size, 0)
 
 
 def _private(pair: Pair) -> Path:
-    """How the path of a private folder begins, as PROTOCOL.md has it."""
+    """Return the start of the path of a private folder, as PROTOCOL.md defines it."""
     digest = hashlib.sha256(os.fsencode(pair.socket.name)).hexdigest()
     return pair.folder / f".{digest[:8]}"
 
 
 def _swap_private_folder(pair: Pair, victim: Path, done: threading.Event) -> bool:
-    """Puts a symbolic link in the place of the first private folder that it sees, unless it is told to end before."""
+    """Replace the first private folder that appears with a symbolic link. Return whether that happened."""
     beginning = _private(pair).name
     while not done.is_set():
         for each in pair.folder.glob(f"{beginning}*"):

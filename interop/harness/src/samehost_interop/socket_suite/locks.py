@@ -1,4 +1,4 @@
-"""The lock file of a path, as PROTOCOL.md has it."""
+"""The lock file of a path, as PROTOCOL.md defines it."""
 
 import fcntl
 import os
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TextIO
 
 WHOLE_FILE = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-"""struct flock of fcntl(2) on 64-bit Linux, for writing."""
+"""struct flock of fcntl(2) on 64-bit Linux: a write lock on the whole file."""
 
 
 def lock_of(path: Path) -> Path:
-    """Where the lock of a path is."""
+    """Return the lock file of a path."""
     return path.with_name(f"{path.name}.lock")
 
 
 def take(file: TextIO) -> bool:
-    """Takes both kinds of lock of an open file, until it is closed; false where someone else holds one."""
+    """Take both kinds of lock on an open file, until it is closed. Return false if another process holds one."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, WHOLE_FILE)
@@ -26,6 +26,6 @@ def take(file: TextIO) -> bool:
 
 
 def lockable(path: Path) -> bool:
-    """Whether both kinds of lock could be had: a server holds at least the kind that its language has."""
+    """Return whether both kinds of lock are free. A server holds at least the kind that its language supports."""
     with lock_of(path).open("r+") as file:
         return take(file)

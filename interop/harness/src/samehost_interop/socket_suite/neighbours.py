@@ -1,4 +1,4 @@
-"""What else may listen on a socket: programs that are no gRPC server, and one that only looks like it."""
+"""Listeners that are not gRPC servers, one that only looks like a server, and a relay."""
 
 import itertools
 import socket
@@ -19,17 +19,17 @@ _UNIMPLEMENTED = [
     (":status", "200"),
     ("content-type", "application/grpc"),
     ("grpc-status", "12"),
-    ("grpc-message", "only the authority is read here"),
+    ("grpc-message", "this server only reads the authority"),
 ]
 
 
 @contextmanager
 def answering(path: Path, answer: bytes | None) -> Iterator[None]:
-    """Something that answers every client with bytes and hangs up; None says nothing and holds on."""
+    """Send every client these bytes and close the connection. With None, send nothing and keep it open."""
 
     def answer_once(connection: socket.socket) -> None:
         if answer is not None:
-            connection.recv(1024)  # what is not read when a socket closes takes the answer with it
+            connection.recv(1024)  # closing a socket with unread data would discard the answer
             connection.sendall(answer)
             connection.shutdown(socket.SHUT_RDWR)
 
@@ -39,11 +39,11 @@ def answering(path: Path, answer: bytes | None) -> Iterator[None]:
 
 @contextmanager
 def reading_authorities(path: Path) -> Iterator[set[str]]:
-    """An HTTP/2 server that answers every call with UNIMPLEMENTED and gives each :authority as it came."""
+    """Run an HTTP/2 server that answers every call with UNIMPLEMENTED, and collect each :authority."""
     authorities: set[str] = set()
 
     def read_frames(connection: socket.socket) -> None:
-        # Whatever a client sends is to be seen, so the library must not refuse what it finds wrong.
+        # Without validation, because the library would reject an invalid :authority.
         config = h2.config.H2Configuration(client_side=False, validate_inbound_headers=False)
         http = h2.connection.H2Connection(config)
         http.initiate_connection()
@@ -60,18 +60,18 @@ def reading_authorities(path: Path) -> Iterator[set[str]]:
 
 
 class Cut:
-    """The end of one of the connections that a relay passes on, in the midst of a call."""
+    """Closes one connection of a relay during a call."""
 
     def __init__(self) -> None:
         self._orders = threading.Semaphore(0)
         self.made = False
 
     def order(self) -> None:
-        """Asks for it on the next connection where a server answers a client that it has answered before."""
+        """Order a cut of the next connection on which the server answers again."""
         self._orders.release()
 
     def is_due(self) -> bool:
-        """Takes an order, if there is one, for who makes the cut."""
+        """Take an order, and return whether there was one."""
         due = self._orders.acquire(blocking=False)
         self.made = self.made or due
         return due
@@ -79,23 +79,24 @@ class Cut:
 
 @contextmanager
 def relaying(path: Path, server: Path, *, limits: Iterable[int] = ()) -> Iterator[Cut]:
-    """Passes bytes on to a server and back; what it gives cuts one connection when it is ordered to.
+    """Relay bytes to a server and back. The result closes one connection when it is ordered to.
 
-    Each of the first connections is cut when so many bytes of its client have passed; those that follow are not.
+    Each limit closes one of the first connections after this number of bytes from its client. Later connections have no
+    limit.
     """
     most = itertools.chain(limits, itertools.repeat(sys.maxsize))
     cut = Cut()
 
     def relay(connection: socket.socket) -> None:
-        # A client that speaks when its server has spoken has a connection, and is not about to make one.
+        # A connection is established once the client sends data after an answer of the server.
         answered, established = threading.Event(), threading.Event()
 
-        def say_to_server(data: bytes) -> None:
+        def send_to_server(data: bytes) -> None:
             if answered.is_set():
                 established.set()
             behind.sendall(data)
 
-        def say_to_client(data: bytes) -> None:
+        def send_to_client(data: bytes) -> None:
             if established.is_set() and cut.is_due():
                 raise ConnectionAbortedError
             connection.sendall(data)
@@ -103,19 +104,19 @@ def relaying(path: Path, server: Path, *, limits: Iterable[int] = ()) -> Iterato
 
         with socket.socket(socket.AF_UNIX) as behind:
             behind.connect(str(server))
-            back = threading.Thread(target=_pass_on, args=[behind, connection, sys.maxsize, say_to_client])
+            back = threading.Thread(target=_relay, args=[behind, connection, sys.maxsize, send_to_client])
             back.start()
-            _pass_on(connection, behind, next(most), say_to_server)
+            _relay(connection, behind, next(most), send_to_server)
             back.join()
 
     with neighbour(path, relay):
         yield cut
 
 
-def _pass_on(source: socket.socket, target: socket.socket, most: int, say: Callable[[bytes], None]) -> None:
+def _relay(source: socket.socket, target: socket.socket, most: int, send: Callable[[bytes], None]) -> None:
     with suppress(OSError):
         while data := source.recv(min(most, 1 << 16)):
-            say(data)
+            send(data)
             most -= len(data)
     for each in (source, target):
         with suppress(OSError):
@@ -124,12 +125,12 @@ def _pass_on(source: socket.socket, target: socket.socket, most: int, say: Calla
 
 @contextmanager
 def neighbour(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Serves every connection in a thread of its own until the context ends, and removes the socket then."""
+    """Serve every connection in its own thread until the context ends, and then remove the socket."""
     connections: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
     def serve_quietly(connection: socket.socket) -> None:
-        with suppress(OSError, h2.exceptions.ProtocolError):  # a client may hang up whenever it likes
+        with suppress(OSError, h2.exceptions.ProtocolError):  # a client may close the connection at any time
             serve(connection)
 
     def accept(listener: socket.socket) -> None:
@@ -140,8 +141,8 @@ def neighbour(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[No
                 threads.append(threading.Thread(target=serve_quietly, args=[connection]))
                 threads[-1].start()
 
-    def hang_up() -> None:
-        # Unlike close, shutdown wakes a thread that waits in recv. A copy, as clients connect again meanwhile.
+    def close_all() -> None:
+        # Unlike close, shutdown wakes a thread that waits in recv. A copy, because clients may reconnect meanwhile.
         for connection in connections.copy():
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -154,7 +155,7 @@ def neighbour(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[No
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join()
-            hang_up()
+            close_all()
             for thread in threads:
                 thread.join()
             for connection in connections:

@@ -1,4 +1,4 @@
-"""One client and one server as a socket case meets them: programs to start, a folder of their own, expectations."""
+"""The client and the server of a socket case: starts their programs in a folder of their own, and checks the results."""
 
 import itertools
 import os
@@ -26,16 +26,16 @@ from samehost_interop.peers import Peer
 from samehost_interop.server import RunningServer, read_ready_line
 
 SERVER_PROMPT_SECONDS = 5.0
-"""How long a program may take to end that has nothing to wait for: ten times what a JVM on a busy machine takes."""
+"""How long an idle program may take to exit: ten times as long as a JVM on a busy machine."""
 
 CALL_SECONDS = 30.0
-"""The deadline of the harness's own calls, which take milliseconds, on a machine that may be busy."""
+"""The deadline of the harness's own calls. They take milliseconds, but the machine may be busy."""
 
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
-"""The channel argument without which C-core shares connections among the channels of a process."""
+"""A channel argument that gives a channel its own connection. C-core otherwise shares connections in a process."""
 
 _WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
-"""Root may pass any file mode; without capabilities it may not, as in a container with `cap_drop: [ALL]`."""
+"""File modes do not bind root, but they do without capabilities, as in a container with `cap_drop: [ALL]`."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Finished:
 
 
 class Pair:
-    """A client and a server with a fresh private folder.
+    """A client and a server with a new private folder.
 
     Args:
-        client: the peer whose `greet` is used.
-        server: the peer whose `serve` is used.
-        folder: a fresh folder of at most 60 bytes.
+        client: the peer whose `greet` and `interop` run.
+        server: the peer whose `serve` runs.
+        folder: a new folder, whose path has at most 60 bytes.
         deadlines: how long to wait for programs.
-        repeats: how often a case that looks for what is rare does the same again.
+        repeats: how often a case that looks for a rare fault repeats its steps.
         messages: the errors that every language reports in the same words, by name.
     """
 
@@ -82,7 +82,7 @@ class Pair:
     def start(
         self, *options: str, socket: Path | None = None, before: Sequence[str] = (), peer: Peer | None = None
     ) -> Iterator[ChildProcess]:
-        """Starts a server, and kills what is left of it at the end; `before` are words that precede its command."""
+        """Start a server, and kill it at the end. The words of `before` precede its command."""
         peer = peer or self.server
         words = (*before, *peer.serve, "serve", "--socket", str(socket or self.socket), *options)
         with ChildProcess(words, peer.folder) as process:
@@ -92,7 +92,7 @@ class Pair:
     def serving(
         self, *options: str, socket: Path | None = None, before: Sequence[str] = (), peer: Peer | None = None
     ) -> Iterator[RunningServer]:
-        """A server that has said that it is ready: the pair's, or another peer's."""
+        """Start a server, of the pair or of another peer, and wait until it is ready."""
         path, name = socket or self.socket, (peer or self.server).name
         with self.start(*options, socket=path, before=before, peer=peer) as process:
             implementation, version = read_ready_line(process, name, path, self.deadlines.ready)
@@ -102,46 +102,46 @@ class Pair:
     def refuses(
         self, message: str, *options: str, socket: Path | None = None, code: int = 1, before: Sequence[str] = ()
     ) -> None:
-        """Fails unless the server does not start and prints one line: this message of messages.toml."""
+        """Fail unless the server refuses to start and prints this message of messages.toml in one line."""
         with self.start(*options, socket=socket, before=before) as process:
             finished = finish(process, self.deadlines.ready, f"the server with {options or 'no options'} to exit")
         expect(f"exit code of a server that cannot start ({finished.stderr!r})", finished.code, code)
         expect("stdout of a server that cannot start", finished.stdout, "")
-        self.says(finished, message, str(socket or self.socket))
+        self.expect_message(finished, message, str(socket or self.socket))
 
-    def says(self, finished: Finished, message: str, path: str) -> None:
-        """Fails unless a program printed one line, with a message of messages.toml about a path."""
+    def expect_message(self, finished: Finished, message: str, path: str) -> None:
+        """Fail unless a program printed this message of messages.toml about a path in one line."""
         line, expected = one_line(finished, path), self._messages[message]
         if not matches(expected, line, path):
-            raise CaseError(f"the message [{message}]: expected {expected!r}, got {line!r}")
+            raise CaseError(f"message [{message}]: expected {expected!r}, got {line!r}")
 
     def run_server(self, *arguments: str) -> Finished:
-        """Runs `serve` with just these arguments to its end."""
+        """Run `serve` with exactly these arguments until it exits."""
         with ChildProcess((*self.server.serve, "serve", *arguments), self.server.folder) as process:
-            return finish(process, self.deadlines.ready, f"serve {arguments} to end")
+            return finish(process, self.deadlines.ready, f"serve {arguments} to exit")
 
     @contextmanager
     def start_greeting(self, *, timeout: float, before: Sequence[str] = ()) -> Iterator[ChildProcess]:
-        """Starts the client's greetings."""
+        """Start `greet` of the client."""
         words = (*before, *self.client.client, "greet", "--socket", str(self.socket))
         with ChildProcess((*words, "--name", "Ada", "--timeout", f"{timeout:g}"), self.client.folder) as process:
             yield process
 
     def greet(self, *, timeout: float = 20.0, before: Sequence[str] = ()) -> Finished:
-        """Runs the client's greetings to their end."""
+        """Run `greet` of the client until it exits."""
         with self.start_greeting(timeout=timeout, before=before) as process:
-            return finish(process, timeout + self.deadlines.ready, "the greetings to end")
+            return finish(process, timeout + self.deadlines.ready, "greet to exit")
 
     @contextmanager
     def start_calling(self, names: Sequence[str]) -> Iterator[ChildProcess]:
-        """Starts the client with these official cases, one after the other."""
+        """Start the client with these official cases, which it runs one after the other."""
         options = itertools.chain.from_iterable(("--case", name) for name in names)
         words = (*self.client.client, "interop", "--socket", str(self.socket), *options)
         with ChildProcess(words, self.client.folder) as process:
             yield process
 
     def read_result(self, process: ChildProcess, name: str) -> str:
-        """Why the next of a client's official cases failed, which has this name; empty if it passed."""
+        """Read the result of the client's next official case. Return why it failed, or `""` if it passed."""
         try:
             result = read_result(process, name, self.deadlines.case)
         except ProtocolError as error:
@@ -149,26 +149,26 @@ class Pair:
         return "" if result.passed else result.detail
 
     def greets(self) -> None:
-        """Fails unless the client greets the server with all four kinds of call."""
+        """Fail unless the client greets the server with all four kinds of call."""
         greeted(self.greet())
 
     def cannot_greet(self, message: str, *, timeout: float, before: Sequence[str] = ()) -> None:
-        """Fails unless the client exits with 1 and prints one line: this message of messages.toml."""
+        """Fail unless the client exits with 1 and prints this message of messages.toml in one line."""
         finished = self.greet(timeout=timeout, before=before)
         expect(f"exit code of a client that cannot connect ({finished.stderr!r})", finished.code, 1)
-        self.says(finished, message, str(self.socket))
+        self.expect_message(finished, message, str(self.socket))
 
 
 def greeted(finished: Finished) -> None:
-    """Fails unless these are the four greetings, as PROTOCOL.md and the Python client have them."""
+    """Fail unless the output has the four greetings, in the format of PROTOCOL.md and the Python client."""
     expect(f"exit code of greet ({finished.stderr!r})", finished.code, 0)
     methods = [line for line in finished.stdout.splitlines() if line and not line.startswith(" ")]
-    expect("the calls that greet made", methods, ["Greet", "GreetInLanguages", "GreetTogether", "Converse"])
-    expect("the greeting is printed", "  < Hello, Ada!" in finished.stdout.splitlines(), True)
+    expect("calls that greet printed", methods, ["Greet", "GreetInLanguages", "GreetTogether", "Converse"])
+    expect("greet printed the greeting", "  < Hello, Ada!" in finished.stdout.splitlines(), True)
 
 
 def finish(process: ChildProcess, seconds: float, what: str) -> Finished:
-    """Reads a program's output to its end, and waits for that."""
+    """Read the output of a program until it exits."""
     end = time.monotonic() + seconds
     stdout = ""
     try:
@@ -181,7 +181,7 @@ def finish(process: ChildProcess, seconds: float, what: str) -> Finished:
 
 
 def ends(process: ChildProcess, seconds: float, what: str) -> None:
-    """Fails unless a program exits with 0 in time."""
+    """Fail unless a program exits with 0 in time."""
     try:
         code = process.wait(seconds)
     except TimeoutError:
@@ -190,21 +190,21 @@ def ends(process: ChildProcess, seconds: float, what: str) -> None:
 
 
 def one_line(finished: Finished, path: str) -> str:
-    """The line of a program's error; fails unless it is one, with the path in it."""
+    """Return the error of a program. Fail unless it is exactly one line that names the path."""
     lines = finished.stderr.splitlines()
     expect(f"lines on stderr ({finished.stderr!r})", len(lines), 1)
-    expect(f"the path {path} is named in {lines[0]!r}", path in lines[0], True)
+    expect(f"{lines[0]!r} names the path {path}", path in lines[0], True)
     return lines[0]
 
 
 def expect(what: str, got: object, expected: object) -> None:
-    """Fails unless two values are equal."""
+    """Fail unless two values are equal."""
     if got != expected:
         raise CaseError(f"{what}: expected {expected!r}, got {got!r}")
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Waits for something that nobody announces, or fails and says what did not come."""
+    """Poll a condition until it is true. Fail with `what` if that takes too long."""
     deadline = time.monotonic() + seconds
     pace = Event()
     while not condition():
@@ -214,23 +214,23 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 
 
 def bound_by_permissions() -> Sequence[str]:
-    """The words before a command that make file modes hold for it, where this process is root."""
+    """Return the words before a command that make file modes apply to it, even if this process is root."""
     if os.geteuid() != 0:
         return ()
     if shutil.which(_WITHOUT_CAPABILITIES[0]) is None:
-        raise CaseError("the command 'setpriv' is not on PATH; install util-linux, or run as another user than root")
+        raise CaseError("the command 'setpriv' is not on PATH; install util-linux, or run as a user other than root")
     return _WITHOUT_CAPABILITIES
 
 
 def make_stale(path: Path) -> int:
-    """Leaves a socket file on which nobody listens, as SIGKILL does, and returns its inode."""
+    """Create a socket file on which no process listens, as SIGKILL leaves it, and return its inode."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
     return path.stat().st_ino
 
 
 def is_socket(path: Path) -> bool:
-    """Whether a socket is at the path."""
+    """Return whether the path is a socket."""
     with suppress(OSError):
         return stat.S_ISSOCK(path.lstat().st_mode)
     return False
@@ -238,26 +238,26 @@ def is_socket(path: Path) -> bool:
 
 @contextmanager
 def open_channel(path: Path, **options: Any) -> Iterator[grpc.Channel]:
-    """A channel of samehost_client that shares no connection with another one of this process."""
+    """Open a channel of samehost_client that shares no connection with other channels of this process."""
     with connect(path, options=[OWN_CONNECTION], **options) as channel:
         yield channel
 
 
 def slow_greetings(channel: grpc.Channel, milliseconds: int) -> Iterator[greeter_pb2.GreetInLanguagesResponse]:
-    """A stream of five greetings with a pause between them."""
+    """Start a stream of five greetings with a pause between them."""
     request = greeter_pb2.GreetInLanguagesRequest(name="Ada")
     request.interval.FromMilliseconds(milliseconds)
     return iter(greeter_pb2_grpc.GreeterServiceStub(channel).GreetInLanguages(request, timeout=CALL_SECONDS))
 
 
 def names_in(folder: Path) -> set[str]:
-    """The names of what is in a folder."""
+    """Return the names of the files in a folder."""
     return {entry.name for entry in folder.iterdir()}
 
 
 @contextmanager
 def listening(path: Path) -> Iterator[socket.socket]:
-    """A plain socket that listens, as another program's would."""
+    """Listen on a plain socket, like a program without a lock."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()

@@ -1,4 +1,4 @@
-"""Runs the socket cases, each with programs and a folder of its own."""
+"""Runs the socket cases, each with its own programs and folder."""
 
 import time
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ _CASES = {
 
 
 class SocketRunner:
-    """Answers for one cell at a time.
+    """Return the result of one cell at a time.
 
     Args:
         peers: all peers by name.
-        builds: what makes a peer ready to run.
+        builds: builds the peers.
         deadlines: how long to wait for peers.
         repeats: how often `ready_means_ready` starts its server.
         messages: the errors that every language reports in the same words, by name.
@@ -58,10 +58,10 @@ class SocketRunner:
         self._ready: dict[str, str] | None = None
 
     def result(self, cell: Cell) -> CaseResult:
-        """How the cell went.
+        """Return the result of a cell.
 
         Raises:
-            PeerError: the client or server can't be built or started, or is not ready in time.
+            PeerError: the client or server cannot be built or started, or is not ready in time.
         """
         client, server = self._peers[cell.client], self._peers[cell.server]
         for peer in (client, server):
@@ -81,15 +81,15 @@ class SocketRunner:
         return CaseResult(passed=not detail, detail=detail, ms=milliseconds)
 
     def alone(self, cell: Cell) -> CaseResult:
-        """How the cell goes once more."""
+        """Run a cell again."""
         return self.result(cell)
 
     def ready(self, cell: Cell) -> list[dict[str, str]]:  # noqa: ARG002 - it is the cell that has just been run
-        """What the cell's server said of itself, if the case has started one."""
+        """Return the name and version from the ready line of the cell's server, if the case started one."""
         return [self._ready] if self._ready else []
 
     def stop(self) -> None:
-        """Nothing outlasts a cell."""
+        """Do nothing, because no program runs after a cell."""
 
     def abandon(self) -> None:
-        """Nothing outlasts a cell."""
+        """Do nothing, because no program runs after a cell."""

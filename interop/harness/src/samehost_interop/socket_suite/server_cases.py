@@ -1,4 +1,4 @@
-"""What a server owes to the socket's path, case by case; README.md beside this file says why each matters."""
+"""Cases for servers and the path of their socket. README.md in this folder explains why each case matters."""
 
 import errno
 import fcntl
@@ -40,38 +40,38 @@ from samehost_interop.socket_suite.pair import (
 )
 
 _UNMASKED = ("sh", "-c", 'umask 0; exec "$@"', "sh")
-"""A server must not rely on the umask of whoever starts it to keep others out."""
+"""Removes the umask, because a server must not rely on the umask of its parent to keep other users out."""
 
-_IN_A_MOUNT_OF_ITS_OWN = ("unshare", "--map-root-user", "--mount")
-"""A user namespace, so that no privilege is needed to have a small file system that is gone with the process."""
+_IN_OWN_MOUNT_NAMESPACE = ("unshare", "--map-root-user", "--mount")
+"""Allows to mount a small file system without privileges. The mount ends with the process."""
 
 _STARTS = 3
-"""How often a server comes and goes where one time may be luck."""
+"""How often to start a server if one correct start may be luck."""
 
 _BEYOND_GRACE_SECONDS = 2.0 + 3.0
-"""PROTOCOL.md's 2 s, and what a busy machine may add."""
+"""The 2 s that PROTOCOL.md allows, and 3 s for a busy machine."""
 
 _IDLE_STOP_SECONDS = 0.9
-"""Ten times what a JVM takes; less than the second after which C-core moves clients to another connection."""
+"""Ten times as long as a JVM takes, and less than the second after which C-core moves clients to another connection."""
 
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """A client's connection preface: the magic and an empty SETTINGS frame (RFC 9113, 3.4)."""
 
 
 def replaces_stale(pair: Pair) -> None:
-    """A killed server's file is replaced by the next one, which serves."""
+    """A server replaces the socket file of a killed server."""
     with pair.serving() as killed:
         killed.process.kill()
-    expect("the killed server's file is still there", is_socket(pair.socket), True)
+    expect("the socket file of the killed server exists", is_socket(pair.socket), True)
     with pair.serving() as server:
         pair.greets()
         server.process.terminate()
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
-    expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+    expect("remaining files in the folder", names_in(pair.folder), {"server.sock.lock"})
 
 
 def refuses_live(pair: Pair) -> None:
-    """A path with a server is refused, whether that server knows locks or not, and the server goes on."""
+    """A server refuses the path of a running server, with a lock and without, and that server keeps running."""
     with pair.serving():
         pair.refuses("listen.locked")
         pair.greets()
@@ -79,14 +79,14 @@ def refuses_live(pair: Pair) -> None:
     with listening(stranger):
         inode = stranger.stat().st_ino
         pair.refuses("listen.in_use", socket=stranger)
-        expect("inode of the stranger's socket", stranger.stat().st_ino, inode)
+        expect("inode of the other socket", stranger.stat().st_ino, inode)
 
 
 def refuses_regular_file(pair: Pair) -> None:
-    """What is no socket is kept as it is."""
+    """A server refuses a path with a file or a folder, and keeps it."""
     pair.socket.write_text("dear diary")
     pair.refuses("listen.not_a_socket")
-    expect("the file's content", pair.socket.read_text(), "dear diary")
+    expect("content of the file", pair.socket.read_text(), "dear diary")
     pair.socket.unlink()
     pair.socket.mkdir()
     pair.refuses("listen.not_a_socket")
@@ -94,7 +94,7 @@ def refuses_regular_file(pair: Pair) -> None:
 
 
 def refuses_foreign_lock(pair: Pair) -> None:
-    """A path whose lock someone holds is refused; so is a lock file that is somebody's data; a server holds a lock."""
+    """A server refuses a lock that another process holds, and a lock file with data. It holds a lock while it serves."""
     lock = lock_of(pair.socket)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -102,15 +102,15 @@ def refuses_foreign_lock(pair: Pair) -> None:
         pair.refuses("listen.locked")
     lock.write_text("versions = 1\n")
     pair.refuses("listen.lock_data")
-    expect("the content of a lock file that is none", lock.read_text(), "versions = 1\n")
+    expect("content of a lock file with data", lock.read_text(), "versions = 1\n")
     lock.unlink()
     with pair.serving():
         expect("a lock is held while the server serves", lockable(pair.socket), False)
 
 
 def mode_and_group(pair: Pair) -> None:
-    """Mode and group are those that were asked for; without being asked, 0660 and the process's own group."""
-    # Root may give any group, which need not exist; others only one that they are in.
+    """The socket has the given mode and group. The defaults are 0660 and the group of the process."""
+    # Root can set any group, even one that does not exist. Other users can only set a group that they are in.
     own = os.getegid()
     group = 20100 if os.geteuid() == 0 else next((each for each in os.getgroups() if each != own), own)
     for options, expected in (
@@ -121,12 +121,12 @@ def mode_and_group(pair: Pair) -> None:
             found = pair.socket.stat()
             expect("mode and group of the socket", (stat.S_IMODE(found.st_mode), found.st_gid), expected)
             expect("mode of the lock file", stat.S_IMODE(lock_of(pair.socket).stat().st_mode), 0o600)
-            # A server that can be taken over listens for its successor beside the path.
+            # A server that can be taken over has a second socket for its successor.
             public = names_in(pair.folder) - {"server.sock.takeover"}
-            expect("what is in the folder", public, {"server.sock", "server.sock.lock"})
+            expect("files in the folder", public, {"server.sock", "server.sock.lock"})
             server.process.terminate()
             ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
-        expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+        expect("remaining files in the folder", names_in(pair.folder), {"server.sock.lock"})
     os.chown(pair.folder, -1, group)
     pair.folder.chmod(stat.S_ISGID | stat.S_IRWXU)
     with pair.serving():
@@ -134,7 +134,7 @@ def mode_and_group(pair: Pair) -> None:
 
 
 def never_wider_than_mode(pair: Pair) -> None:
-    """Whoever looks at the path sees no socket of a wider mode, nor one that does not serve."""
+    """At no time does the path have a socket with a wider mode, or a socket without a server."""
     seen: set[str] = set()
     done, pace = threading.Event(), threading.Event()
 
@@ -157,13 +157,13 @@ def never_wider_than_mode(pair: Pair) -> None:
         finally:
             done.set()
         watching.result()
-    # ENOENT: the path was removed between the look and the dial. EAGAIN: someone listens, with a full queue.
+    # ENOENT: the path was removed between stat and connect. EAGAIN: a server listens, and its queue is full.
     if extra := seen - {"0600 connected", "0600 ENOENT", "0600 EAGAIN"}:
-        raise CaseError(f"what the watcher saw: expected mode 0600 and a server, got {sorted(extra)}")
+        raise CaseError(f"socket at the path: expected mode 0600 and a server, got {sorted(extra)}")
 
 
 def ready_means_ready(pair: Pair) -> None:
-    """A call at the instant of the ready line succeeds."""
+    """A call right after the ready line succeeds."""
     for _ in range(pair.repeats):
         with pair.serving(), open_channel(pair.socket) as channel:
             greeter_pb2_grpc.GreeterServiceStub(channel).Greet(
@@ -172,7 +172,7 @@ def ready_means_ready(pair: Pair) -> None:
 
 
 def drains(pair: Pair) -> None:
-    """On SIGTERM the path goes, health says NOT_SERVING, a stream in progress ends well, and the exit code is 0."""
+    """After SIGTERM a server removes its path, reports NOT_SERVING, finishes a stream, and exits with 0."""
     with pair.serving() as server, open_channel(pair.socket) as channel:
         watch: Iterator[health_pb2.HealthCheckResponse] = channel.unary_stream(
             "/grpc.health.v1.Health/Watch",
@@ -186,36 +186,36 @@ def drains(pair: Pair) -> None:
         eventually(lambda: not pair.socket.exists(), f"{pair.socket} to be removed after SIGTERM")
         expect("health after SIGTERM", [_status(each) for each in watch], ["NOT_SERVING"])
         heard += [each.language for each in stream]
-        expect("a stream in progress when SIGTERM came", heard, ["de", "en", "es", "fr", "ja"])
+        expect("a stream in progress at SIGTERM", heard, ["de", "en", "es", "fr", "ja"])
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
 
 
 def cuts_what_outlasts_the_grace(pair: Pair) -> None:
-    """A call that never ends keeps a server no longer than its grace."""
+    """A server aborts a call that never ends when the grace period is over."""
     with pair.serving("--grace", "0.5") as server, open_channel(pair.socket) as channel:
         stream = slow_greetings(channel, milliseconds=60_000)
         next(stream)
         server.process.terminate()
         with _failing(grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             next(stream)
-        ends(server.process, pair.deadlines.stop, "the server to stop when the grace is over")
+        ends(server.process, pair.deadlines.stop, "the server to stop after the grace period")
 
 
 def stop_is_bounded(pair: Pair) -> None:
-    """Connections that say nothing and a call that never ends keep a server no longer than the grace and a little."""
+    """A server with silent connections and a call that never ends stops soon after the grace period."""
     with pair.serving("--grace", "1") as server, open_channel(pair.socket) as channel, ExitStack() as stack:
-        for said in (b"", b"PRI * HTTP/2.0", _HTTP2_PREFACE):
+        for sent in (b"", b"PRI * HTTP/2.0", _HTTP2_PREFACE):
             silent = stack.enter_context(socket.socket(socket.AF_UNIX))
             silent.connect(str(pair.socket))
-            silent.sendall(said)
+            silent.sendall(sent)
         stream = slow_greetings(channel, milliseconds=60_000)
         next(stream)
         server.process.terminate()
-        ends(server.process, 1 + _BEYOND_GRACE_SECONDS, "the server to stop when the grace of 1 s is over")
+        ends(server.process, 1 + _BEYOND_GRACE_SECONDS, "the server to stop after the grace period of 1 s")
 
 
 def idle_stop_is_quick(pair: Pair) -> None:
-    """A server stops at once when no client is connected."""
+    """A server without clients stops at once."""
     seconds = []
     for _ in range(_STARTS):
         with pair.serving() as server:
@@ -226,12 +226,12 @@ def idle_stop_is_quick(pair: Pair) -> None:
             seconds.append(time.monotonic() - begun)
     if min(seconds) > _IDLE_STOP_SECONDS:
         raise CaseError(
-            f"the quickest of {_STARTS} stops: expected {_IDLE_STOP_SECONDS} s at most, got {min(seconds):.2f}"
+            f"the fastest of {_STARTS} stops: expected at most {_IDLE_STOP_SECONDS} s, got {min(seconds):.2f} s"
         )
 
 
 def second_signal(pair: Pair) -> None:
-    """A second signal ends a server at once, whatever is in progress."""
+    """A second signal stops a server at once, even with calls in progress."""
     with pair.serving("--grace", "1000") as server, open_channel(pair.socket) as channel:
         stream = slow_greetings(channel, milliseconds=60_000)
         next(stream)
@@ -242,17 +242,17 @@ def second_signal(pair: Pair) -> None:
 
 
 def removes_only_its_own(pair: Pair) -> None:
-    """A server leaves alone what has taken the place of its socket."""
+    """A stopping server does not remove a socket that replaced its own."""
     with pair.serving() as server:
         pair.socket.unlink()
         inode = make_stale(pair.socket)
         server.process.terminate()
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
-    expect("another one's socket is kept", is_socket(pair.socket) and pair.socket.stat().st_ino, inode)
+    expect("inode of the other socket", is_socket(pair.socket) and pair.socket.stat().st_ino, inode)
 
 
 def survives_removed_path(pair: Pair) -> None:
-    """A server whose path is removed says so, and serves what is in progress on, or stops if it was told to."""
+    """A server whose path is removed reports it and finishes its calls, or stops with `--on-removed stop`."""
     with pair.serving() as server, open_channel(pair.socket) as channel:
         stream = slow_greetings(channel, milliseconds=500)
         heard = [next(stream).language]
@@ -266,16 +266,16 @@ def survives_removed_path(pair: Pair) -> None:
         with pair.serving("--on-removed", "stop") as server:
             pair.socket.unlink()
             inode = make_stale(pair.socket) if replaced else None
-            finished = finish(server.process, pair.deadlines.stop, "the server to stop whose path was removed")
+            finished = finish(server.process, pair.deadlines.stop, "the server whose path was removed to stop")
         expect(f"exit code of a server whose path was removed ({finished.stderr!r})", finished.code, 1)
-        pair.says(finished, "serve.removed", str(pair.socket))
-        expect("another one's socket is kept", is_socket(pair.socket) and pair.socket.stat().st_ino, inode or False)
+        pair.expect_message(finished, "serve.removed", str(pair.socket))
+        expect("inode of the other socket", is_socket(pair.socket) and pair.socket.stat().st_ino, inode or False)
 
 
 def path_107_and_108(pair: Pair) -> None:
-    """A path of 107 bytes serves, also where a killed server left it; one of 108 is refused before anything is made."""
+    """A path of 107 bytes works, also after a killed server. One of 108 is refused before any file is created."""
     with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as short:
-        # A path through a descriptor of the folder, /proc/self/fd/10/..., is longer than this one.
+        # A path through a descriptor of the folder, such as /proc/self/fd/10/..., is longer than this one.
         pair.socket = Path(short, "s" * (MAX_PATH_BYTES - len(f"{short}/")))
         with pair.serving() as killed:
             killed.process.kill()
@@ -291,35 +291,35 @@ def path_107_and_108(pair: Pair) -> None:
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
     before = names_in(deep)
     pair.refuses("address.too_long", socket=deep / "server.socks", code=2)
-    expect("what is in the folder after the refusal", names_in(deep), before)
+    expect("files in the folder after the refusal", names_in(deep), before)
 
 
 def folder_missing_or_read_only(pair: Pair) -> None:
-    """A folder that is not there, or that can't be written to, is said in one line."""
+    """A server refuses a missing folder, and a folder that it cannot write to."""
     pair.refuses("listen.no_folder", socket=pair.folder / "missing" / "server.sock")
     pair.folder.chmod(0o555)
     try:
         pair.refuses("listen.lock_open", before=bound_by_permissions())
     finally:
         pair.folder.chmod(0o755)
-    expect("what is in the folder", names_in(pair.folder), set())
+    expect("files in the folder", names_in(pair.folder), set())
 
 
 def disk_full(pair: Pair) -> None:
-    """A file system without room, be it for names or for bytes, is said in one line."""
-    if shutil.which(_IN_A_MOUNT_OF_ITS_OWN[0]) is None:
-        raise CaseError(f"the command '{_IN_A_MOUNT_OF_ITS_OWN[0]}' is not on PATH; install util-linux")
+    """A server refuses a file system without room for a file or for a byte."""
+    if shutil.which(_IN_OWN_MOUNT_NAMESPACE[0]) is None:
+        raise CaseError(f"the command '{_IN_OWN_MOUNT_NAMESPACE[0]}' is not on PATH; install util-linux")
     for message, room, filled in (
         ("listen.lock_open", "nr_inodes=1", ":"),
         ("listen.private_folder", "nr_inodes=2", ":"),
         ("listen.lock_write", "size=4k", "head -c 4096 /dev/zero >full"),
     ):
         mounted = f'mount -t tmpfs -o {room} tmpfs "$0" && (cd "$0" && {filled}) && exec "$@"'
-        pair.refuses(message, before=(*_IN_A_MOUNT_OF_ITS_OWN, "sh", "-c", mounted, str(pair.folder)))
+        pair.refuses(message, before=(*_IN_OWN_MOUNT_NAMESPACE, "sh", "-c", mounted, str(pair.folder)))
 
 
 def refuses_wrong_usage(pair: Pair) -> None:
-    """Options that can't be are wrong usage, said in one line, before anything is made."""
+    """A server refuses invalid options in one line with exit code 2, before it creates a file."""
     for options in (
         ("--mode", "0999"),
         ("--mode", "rw"),
@@ -338,9 +338,9 @@ def refuses_wrong_usage(pair: Pair) -> None:
         (f"{pair.folder}/a?b.sock", "address.character"),
     ):
         finished = _wrong_usage(pair, "--socket", path)
-        pair.says(finished, message, path)
+        pair.expect_message(finished, message, path)
     _wrong_usage(pair)
-    expect("what is in the folder", names_in(pair.folder), set())
+    expect("files in the folder", names_in(pair.folder), set())
 
 
 def _wrong_usage(pair: Pair, *arguments: str) -> Finished:

@@ -1,4 +1,4 @@
-"""What a server owes to its successor and its predecessor, of another language too; README.md beside this file."""
+"""Cases for takeovers, also between languages. README.md in this folder explains why each case matters."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ _GRACE = ("--grace", "20")
 
 
 def takes_over_and_is_taken_over(pair: Pair) -> None:
-    """A server takes the path of a reference server over, and another of those takes it back: no call fails."""
+    """A server takes over the path of a reference server, a reference server takes it back, and no call fails."""
     reference = pair.client
     with pair.serving(*_GRACE, peer=reference) as first, ExitStack() as stack:
         with _calling(pair):
@@ -41,25 +41,25 @@ def takes_over_and_is_taken_over(pair: Pair) -> None:
         pair.greets()
         third.process.terminate()
         ends(third.process, pair.deadlines.stop, "the last server to stop after SIGTERM")
-    expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+    expect("remaining files in the folder", names_in(pair.folder), {"server.sock.lock"})
 
 
 def resumes_when_its_successor_gives_up(pair: Pair) -> None:
-    """A server whose successor goes before it has published takes its lock again and serves on; nobody else may ask."""
+    """If the successor disconnects early, the server takes its lock again and keeps serving."""
     control = pair.socket.with_name(f"{pair.socket.name}.takeover")
     with pair.serving() as server:
         expect("mode of the socket for successors", stat.S_IMODE(control.stat().st_mode), 0o600)
-        with _dialling(pair):
+        with _connected_successor(pair):
             expect("the lock is free", lockable(pair.socket), True)
-        eventually(lambda: not lockable(pair.socket), "the lock to be taken again")
+        eventually(lambda: not lockable(pair.socket), "the server to take the lock again")
         pair.greets()
         server.process.terminate()
         ends(server.process, pair.deadlines.stop, "the server to stop after SIGTERM")
-    expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+    expect("remaining files in the folder", names_in(pair.folder), {"server.sock.lock"})
 
 
 def takes_over_without_a_lock_file(pair: Pair) -> None:
-    """A server takes over where someone has removed the lock file, so that nothing says that a server is there."""
+    """A server takes over after someone has removed the lock file, so that the lock shows no server."""
     with pair.serving(*_GRACE, peer=pair.client) as first:
         lock_of(pair.socket).unlink()
         with _succeeding(pair, first, pair.server) as second:
@@ -69,9 +69,9 @@ def takes_over_without_a_lock_file(pair: Pair) -> None:
 
 
 def takes_over_a_long_path(pair: Pair) -> None:
-    """A path that leaves just enough room for `.takeover` is taken over."""
+    """A server takes over a path that leaves just enough room for `.takeover`."""
     with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as short:
-        # A path through a descriptor of the folder, /proc/self/fd/10/..., is longer than this one.
+        # A path through a descriptor of the folder, such as /proc/self/fd/10/..., is longer than this one.
         pair.socket = Path(short, "s" * (MAX_PATH_BYTES - len(f"{short}/.takeover")))
         with (
             pair.serving(*_GRACE, peer=pair.client) as first,
@@ -82,65 +82,65 @@ def takes_over_a_long_path(pair: Pair) -> None:
 
 
 def silent_successor(pair: Pair) -> None:
-    """A successor that says nothing more, or rubbish, leaves the server in charge, found, and replaceable."""
+    """If a successor sends nothing or invalid data, the server keeps serving and can still be taken over."""
     with pair.serving(*_GRACE) as server:
-        for rubbish in (b"[" * 4000 + b"\n", b"{}\n", b"\xff\n", b"x" * 10_000):
-            with _dialling(pair) as successor:
-                successor.sendall(rubbish)
-                eventually(lambda: not lockable(pair.socket), f"the lock to be taken again after {rubbish[:9]!r}...")
-        with _dialling(pair):
+        for invalid in (b"[" * 4000 + b"\n", b"{}\n", b"\xff\n", b"x" * 10_000):
+            with _connected_successor(pair) as successor:
+                successor.sendall(invalid)
+                eventually(lambda: not lockable(pair.socket), f"the server to take the lock after {invalid[:9]!r}...")
+        with _connected_successor(pair):
             pair.greets()
-            eventually(lambda: not lockable(pair.socket), "the lock to be taken again from a silent successor")
+            eventually(lambda: not lockable(pair.socket), "the server to take the lock back from a silent successor")
             with _succeeding(pair, server, pair.client):
                 pair.greets()
 
 
 def successor_dies_at_each_step(pair: Pair) -> None:
-    """A successor that dies with the lock, with the one public name or with both, leaves the server in charge."""
+    """If a successor dies after it has taken the lock and none, one or both of the names, the server keeps serving."""
     control = pair.socket.with_name(f"{pair.socket.name}.takeover")
     with pair.serving(*_GRACE) as server:
         for names in ((), (control,), (control, pair.socket), (pair.socket,)):
-            with _dialling(pair), lock_of(pair.socket).open("r+") as lock:
-                expect("the lock can be had", take(lock), True)
+            with _connected_successor(pair), lock_of(pair.socket).open("r+") as lock:
+                expect("the successor can take the lock", take(lock), True)
                 for name in names:
                     make_stale(pair.folder / "own")
                     (pair.folder / "own").rename(name)
-            eventually(lambda: not lockable(pair.socket), f"the lock to be taken again after {len(names)} names")
+            eventually(lambda: not lockable(pair.socket), f"the server to take the lock after {len(names)} names")
             pair.greets()
         with _succeeding(pair, server, pair.client) as successor:
             pair.greets()
             successor.process.terminate()
             ends(successor.process, pair.deadlines.stop, "the last server to stop after SIGTERM")
-    expect("what is left in the folder", names_in(pair.folder), {"server.sock.lock"})
+    expect("remaining files in the folder", names_in(pair.folder), {"server.sock.lock"})
 
 
 @contextmanager
-def _dialling(pair: Pair) -> Iterator[socket.socket]:
-    """A successor that has been told that the lock is free."""
+def _connected_successor(pair: Pair) -> Iterator[socket.socket]:
+    """Connect as a successor, and wait until the server has released the lock."""
     with socket.socket(socket.AF_UNIX) as successor:
         successor.settimeout(CALL_SECONDS)
         successor.connect(f"{pair.socket}.takeover")
         with successor.makefile() as lines:
-            expect("what the server says", json.loads(lines.readline()), {"event": "released"})
+            expect("message of the server", json.loads(lines.readline()), {"event": "released"})
         yield successor
 
 
 @contextmanager
 def _succeeding(pair: Pair, old: RunningServer, peer: Peer) -> Iterator[RunningServer]:
-    """A server that takes over from another, which is gone when a stream on it has ended well."""
+    """Start a server that takes over from another. Fail unless the old one finishes a stream and exits."""
     with open_channel(pair.socket) as channel:
         stream = slow_greetings(channel, milliseconds=250)
         heard = [next(stream).language]
         with pair.serving("--takeover", *_GRACE, peer=peer) as new:
             heard += [each.language for each in stream]
             expect("a stream in progress on the server that was taken over", heard, ["de", "en", "es", "fr", "ja"])
-            ends(old.process, pair.deadlines.stop, f"the {old.name} that was taken over to go")
+            ends(old.process, pair.deadlines.stop, f"the server {old.name} to exit after the takeover")
             yield new
 
 
 @contextmanager
 def _calling(pair: Pair) -> Iterator[None]:
-    """Calls all the while, and fails if a call does."""
+    """Make calls during the block, and fail if one of them fails."""
     enough = threading.Event()
 
     def call() -> int:
@@ -158,7 +158,7 @@ def _calling(pair: Pair) -> Iterator[None]:
             yield
         finally:
             enough.set()
-        expect("calls were made meanwhile", calling.result() > 0, True)
+        expect("calls were made during the takeovers", calling.result() > 0, True)
 
 
 CASES = {
