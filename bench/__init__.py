@@ -1,1 +1,1 @@
-"""What a call costs, ours and everyone's, in one run: `nox -s bench`."""
+"""Measures what a call costs, with samehost and with alternatives: `nox -s bench`."""

@@ -1,4 +1,4 @@
-"""Measures what calls cost, and reports: `python -m bench [--quick | --check] [--only PATTERN]`."""
+"""Measures what calls cost, and writes a report: `python -m bench [--quick | --check] [--only PATTERN]`."""
 
 import fnmatch
 import importlib.util
@@ -28,7 +28,7 @@ REPORT = Path("build/reports/bench.json")
 FULL = Plan(works.ALL, rounds=2, turns=4, seconds=0.1)
 QUICK = Plan(works.MAIN, rounds=2, turns=4, seconds=0.1)
 CHECK = Plan(works.CHECKED, rounds=1, turns=1, seconds=0)
-"""With no seconds, each caller makes the one call that it makes at least."""
+"""With 0 seconds, each caller makes exactly one call."""
 
 _SETTINGS = (
     "GRPC_EXPERIMENTS",
@@ -37,15 +37,15 @@ _SETTINGS = (
     "MALLOC_TRIM_THRESHOLD_",
     "MALLOC_TOP_PAD_",
 )
-"""Variables that would tune contenders which are to be measured as they come."""
+"""Environment variables that would tune contenders, which are measured with their defaults."""
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Only what is in Python, and the works that matter most: two minutes.")
-@click.option("--check", is_flag=True, help="Measure nothing; fail where a contender does not answer rightly.")
-@click.option("--only", multiple=True, metavar="PATTERN", help="Contenders by name, as in 'all but *'.")
+@click.option("--quick", is_flag=True, help="Only Python contenders and the most important works: two minutes.")
+@click.option("--check", is_flag=True, help="Measure nothing; fail if a contender gives a wrong answer.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="Contenders by name, such as 'all but *'.")
 def main(quick: bool, check: bool, only: tuple[str, ...]) -> None:
-    """Lets all contenders do the same work, and says how they compare."""
+    """Run all contenders with the same work, and compare them."""
     console = Console(stderr=True)
     for name in _SETTINGS:
         os.environ.pop(name, None)
@@ -73,13 +73,13 @@ def main(quick: bool, check: bool, only: tuple[str, ...]) -> None:
 
 
 def choose(only: Sequence[str], *, quick: bool, check: bool) -> list[Contender]:
-    """The contenders of this run."""
+    """Return the contenders of this run."""
     if not only:
         groups = {"python"} if quick else {"python", "language"} if check else {"python", "language", "ablation"}
         return [each for each in contenders.ALL if each.group in groups]
     chosen = [each for each in contenders.ALL if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in only)]
     if not chosen:
-        raise click.UsageError(f"no contender is called {' or '.join(only)}; see bench/contenders.py")
+        raise click.UsageError(f"--only {' or '.join(only)} matches no contender; see bench/contenders.py")
     return chosen
 
 
@@ -101,9 +101,9 @@ def installed(chosen: Sequence[Contender], console: Console) -> tuple[list[Conte
 
 
 def build(chosen: Sequence[Contender], table: dict[str, Peer], console: Console) -> tuple[dict[str, Peer], list[str]]:
-    """Builds the peers that are needed, and returns them with the faults of those that can't be had.
+    """Build the peers of the contenders, and return them together with the faults.
 
-    A toolchain that is not installed is no fault, unless SAMEHOST_REQUIRE=all is set, as in CI.
+    A missing toolchain is a fault only if SAMEHOST_REQUIRE=all is set, as in CI.
     """
     builds = Builds(Path("build/bench"), secrets.token_hex(8), Deadlines().build)
     built, faults = {}, []
@@ -122,17 +122,17 @@ def build(chosen: Sequence[Contender], table: dict[str, Peer], console: Console)
 
 
 def finish(results: Results, chosen: Sequence[Contender]) -> None:
-    """Ends a check."""
+    """Print the result of a check, and exit."""
     for fault in results.faults:
         click.echo(fault, err=True)
     if not results.faults:
-        click.echo(f"{len(chosen)} contenders answered rightly")
+        click.echo(f"{len(chosen)} contenders gave correct answers")
     sys.exit(1 if results.faults else 0)
 
 
 def publish(found: dict[str, Any]) -> None:
-    """Puts the figures on the page, and draws its plots."""
-    # Only now, as a check needs no matplotlib.
+    """Write the figures to the page, and draw its plots."""
+    # Imported here, because a check does not need matplotlib.
     from bench import page, plots  # noqa: PLC0415
 
     page.write(found)

@@ -1,6 +1,7 @@
-"""Send buffers of 2 MiB on this process's Unix sockets, which grpcio has no option for: only to see what they gain.
+"""Sets send buffers of 2 MiB on the Unix sockets of this process, only to measure their effect.
 
-It takes walking /proc/self/fd again and again, as every new connection begins with the system's default.
+grpcio has no option for them. Every new connection starts with the system's default, so a thread searches /proc/self/fd
+repeatedly.
 """
 
 import contextlib
@@ -12,11 +13,11 @@ from pathlib import Path
 
 _BYTES = 2 * 1024 * 1024
 _INTERVAL_SECONDS = 0.02
-"""Often against the second after which our server moves its clients to new connections."""
+"""Short, compared with the second after which our server moves its clients to new connections."""
 
 
 def keep_wide() -> None:
-    """Begins to widen whatever Unix sockets there are, for as long as the process runs."""
+    """Start to enlarge the buffers of all Unix sockets, until the process exits."""
 
     def widen_again_and_again() -> None:
         pace = threading.Event()

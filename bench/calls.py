@@ -1,4 +1,4 @@
-"""What a contender's client can do, and how it is timed; each call says how many bytes arrived, and is checked."""
+"""Defines the calls of a contender's client, and measures their time. The number of bytes of each answer is checked."""
 
 import asyncio
 import os
@@ -16,26 +16,26 @@ from bench.works import Work
 _Answer_co = TypeVar("_Answer_co", covariant=True)
 
 _CALLS = 1
-"""How many calls each caller makes at least, however long they take."""
+"""The minimum number of calls of each caller."""
 
 _WARM_UP_SECONDS = 0.03
-"""For which each caller calls before it is timed, as the processes were paused, and may have to connect anew."""
+"""How long each caller makes calls before the measurement, because the processes were paused and may have to reconnect."""
 
 
 class KindsOfCall(Protocol[_Answer_co]):
-    """A client; every method answers with the number of bytes that came back, or that the server counted."""
+    """A client. Every method returns the number of bytes that the client received or that the server counted."""
 
     def unary(self, body: bytes) -> _Answer_co:
-        """Sends a body and takes as many bytes in return."""
+        """Send a body, and receive one of the same size."""
 
     def server_stream(self, size: int, count: int) -> _Answer_co:
-        """Takes a stream of bodies."""
+        """Receive a stream of bodies."""
 
     def client_stream(self, body: bytes, count: int) -> _Answer_co:
-        """Sends a stream of bodies, and is told how many bytes arrived."""
+        """Send a stream of bodies, and receive the number of bytes that arrived."""
 
     def bidirectional(self, body: bytes, count: int) -> _Answer_co:
-        """Sends each body when the last one was answered."""
+        """Send each body after the answer to the previous one."""
 
 
 Calls = KindsOfCall[int]
@@ -47,7 +47,7 @@ AsyncClient = AbstractAsyncContextManager[AsyncCalls]
 
 @dataclass(frozen=True)
 class Timing:
-    """What came of one work: how many messages in how many seconds, and seconds of processor time of both ends."""
+    """The result of one work: the number of messages, the seconds, and the CPU seconds of both processes."""
 
     messages: int
     seconds: float
@@ -57,11 +57,11 @@ class Timing:
 
 
 class WrongAnswerError(Exception):
-    """A contender did not answer what it was asked."""
+    """A contender gave a wrong answer."""
 
 
 def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing:
-    """Times a work: the first caller in this thread, as in a program that just calls, the others in their own."""
+    """Measure a work. The first caller runs in this thread, like in a simple program, the others in their own."""
     body = bytes(work.bytes)
     times: list[float] = []
     faults: list[BaseException] = []
@@ -79,7 +79,7 @@ def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing
                 _check(work, _call(calls, work, body))
                 own.append(time.perf_counter() - begun)
             times.extend(own)
-        except BaseException as error:  # noqa: BLE001 - told by the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the first thread
             faults.append(error)
             ready.abort()
 
@@ -95,7 +95,7 @@ def measure(calls: Calls, work: Work, seconds: float, server_pid: int) -> Timing
 
 
 async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pid: int) -> Timing:
-    """Times a work: the first caller in this task, as in a program that just calls, the others in their own."""
+    """Measure a work. The first caller runs in this task, like in a simple program, the others in their own."""
     body = bytes(work.bytes)
     times: list[float] = []
     faults: list[BaseException] = []
@@ -106,7 +106,7 @@ async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pi
         try:
             while clock.warms_up():
                 _check(work, await _call(calls, work, body))
-            if await ready.wait() == work.callers - 1:  # the last to come is the first to go on
+            if await ready.wait() == work.callers - 1:  # the last task at the barrier continues first
                 clock.start()
             own: list[float] = []
             while clock.runs(len(own)):
@@ -114,7 +114,7 @@ async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pi
                 _check(work, await _call(calls, work, body))
                 own.append(time.perf_counter() - begun)
             times.extend(own)
-        except Exception as error:  # noqa: BLE001 - told by the task that waits
+        except Exception as error:  # noqa: BLE001 - raised again in the first task
             faults.append(error)
             await ready.abort()
 
@@ -127,7 +127,7 @@ async def measure_async(calls: AsyncCalls, work: Work, seconds: float, server_pi
 
 
 class _Clock:
-    """When the callers begin and end, and what both processes spend between."""
+    """Measures the time of the callers, and the CPU time of both processes."""
 
     def __init__(self, seconds: float, server_pid: int) -> None:
         self._seconds = seconds
@@ -156,7 +156,7 @@ class _Clock:
         )
 
     def _spent(self) -> float:
-        # proc(5): the fields after the command's name, which alone may have spaces; utime is the 14th, stime the 15th.
+        # proc(5): the fields after the name of the command, which may have spaces. utime is the 14th field, stime the 15th.
         fields = Path(f"/proc/{self._server_pid}/stat").read_text().rpartition(")")[2].split()
         return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -180,4 +180,4 @@ def _check(work: Work, arrived: int) -> None:
 
 
 Ready = Callable[[str], None]
-"""What a server calls with its address when calls succeed."""
+"""A server calls this with its address when it is ready."""

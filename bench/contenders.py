@@ -1,4 +1,4 @@
-"""Who is measured: ours, plain grpcio, everyone else's, the peers of other languages, and each switch of the tuning."""
+"""Lists the contenders: samehost, grpcio, alternatives, the peers of other languages, and each switch of the tuning."""
 
 import json
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ Group = Literal["python", "language", "ablation"]
 
 @dataclass(frozen=True)
 class End:
-    """One process: a module of bench.ways, and what is switched on in it."""
+    """One process: a module of bench.ways, and its switches."""
 
     way: str
     asynchronous: bool = False
     switches: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """As the process is told."""
+        """Return the argument of the process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What the process was told."""
+        """Read the argument of the process."""
         end = json.loads(text)
         return cls(end["way"], end["asynchronous"], tuple(end["switches"]))
 
@@ -38,14 +38,14 @@ TUNED_ASYNC = ("engine", "allocator", "uvloop")
 
 @dataclass(frozen=True)
 class Contender:
-    """A client and a server, each in a process of its own, and what connects them."""
+    """A client and a server, each in its own process, and their transport."""
 
     name: str
     client: End
     peer: str | None = None
-    """The implementation of interop/peers.toml that serves; None where the client's own way does."""
+    """The peer of interop/peers.toml that serves. None: the same way as the client."""
     module: str | None = None
-    """A module that the environment of the bench may lack; without it the contender is left out."""
+    """A module that the environment may lack. Without it, the contender is left out."""
     transport: Literal["unix", "tcp"] = "unix"
     kinds: tuple[Kind, ...] = ALL_KINDS
     most_bytes: int = 4 * MIB
@@ -54,21 +54,21 @@ class Contender:
 
     @property
     def mode(self) -> str:
-        """How the client calls."""
+        """The mode of the client."""
         return "asyncio" if self.client.asynchronous else "sync"
 
     @property
     def compiles(self) -> bool:
-        """Whether its server may compile while it runs, as Java's and .NET's do, and is slow at first."""
+        """Whether its server may compile at run time and start slowly, like those in Java and .NET."""
         return self.group == "language"
 
     def __str__(self) -> str:
-        """As tables name it."""
+        """Return the name in tables."""
         tuned = ", tuned" if self.tuned and self.group == "python" else ""
         return f"{self.name} {self.mode}{tuned}"
 
     def does(self, work: Work) -> bool:
-        """Whether it has that kind of call, takes bodies of that size, and is there for that work."""
+        """Return whether it supports this kind of call and this size, and takes part in this work."""
         if self.group == "ablation" and work not in MAIN:
             return False
         return work.kind in self.kinds and work.bytes <= self.most_bytes
@@ -117,7 +117,7 @@ LANGUAGES = tuple(
         f"samehost -> {peer}",
         _ours(TUNED_SYNC),
         peer=peer,
-        most_bytes=MIB,  # the peers keep gRPC's own limit of 4 MiB, which a body of 4 MiB is just beyond
+        most_bytes=MIB,  # a message with a body of 4 MiB exceeds the peers' limit of 4 MiB
         tuned=True,
         group="language",
     )
@@ -126,7 +126,7 @@ LANGUAGES = tuple(
 
 
 def _ablation(tuned: tuple[str, ...], *, asynchronous: bool) -> Iterator[Contender]:
-    """Each switch alone, all but each, and those that are only added: they cost too much, or are not ours to set."""
+    """Return each switch alone, all but each, and additional switches, which cost too much or are left to the user."""
     chosen = {
         **{f"only {switch}": (switch,) for switch in tuned},
         **{f"all but {switch}": tuple(each for each in tuned if each != switch) for switch in tuned},

@@ -1,4 +1,4 @@
-"""What the results say: medians with their spread, and ratios within one turn, which the noise of a machine spares."""
+"""Computes medians with their spread, and ratios within one turn, which are robust against the noise of a machine."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ _LIBRARIES = (
 
 
 def report(results: Results) -> dict[str, Any]:
-    """All that was measured, as bench.json has it."""
+    """Return all measurements for bench.json."""
     return {
         "machine": machine(),
         "rows": rows(results),
@@ -42,7 +42,7 @@ def report(results: Results) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on, and what with."""
+    """Return the machine and the versions of the libraries."""
     models = {
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -59,7 +59,7 @@ def machine() -> dict[str, Any]:
 
 
 def rows(results: Results) -> list[Row]:
-    """A row for each contender and work that has any timing."""
+    """Return a row for each contender and work with a timing."""
     plain = {contender.mode: contender for contender, _ in results.timings if _is_plain(contender)}
     made = []
     for (contender, work), timings in results.timings.items():
@@ -91,7 +91,7 @@ def rows(results: Results) -> list[Row]:
 
 
 def row_of(found: Sequence[Row], contender: Contender, work: Work) -> Row | None:
-    """The row of a contender and a work."""
+    """Return the row of a contender and a work."""
     wanted = {**_named(contender), "work": work.kind, "bytes": work.bytes, "callers": work.callers}
     return next((row for row in found if wanted.items() <= row.items()), None)
 
@@ -112,7 +112,7 @@ def _is_plain(contender: Contender) -> bool:
 
 
 def _spread(speeds: Sequence[float]) -> float:
-    """Half the way between the quartiles, as a part of the median: half of the turns are no further from it."""
+    """Return half the interquartile range relative to the median. Half of the turns are within this range."""
     if len(speeds) == 1:
         return 0.0
     lower, median, upper = statistics.quantiles(speeds, n=4, method="inclusive")
@@ -120,9 +120,9 @@ def _spread(speeds: Sequence[float]) -> float:
 
 
 def _ratio(timings: Sequence[Timing | None], baseline: Sequence[Timing | None]) -> float | None:
-    """How many times as many messages a second: the median of the ratios of each turn."""
+    """Return the ratio of messages per second to the baseline: the median of the ratios of each turn."""
     if not baseline:
-        return None  # it is not among those that were chosen
+        return None  # the baseline was not selected
     ratios = [
         (own.messages / own.seconds) / (other.messages / other.seconds)
         for own, other in zip(timings, baseline, strict=True)

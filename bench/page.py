@@ -1,4 +1,4 @@
-"""The tables of bench/README.md, written between its two marks by a whole run, so that its figures are of one run."""
+"""Writes the tables of bench/README.md between its two marks. Only a full run does, so that all figures are of one run."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ _OURS = [contender for contender in PYTHON if contender.name == "samehost" and c
 
 
 def write(report: dict[str, Any]) -> None:
-    """Puts the figures of a report in the place of those that were there."""
+    """Replace the figures with those of a report."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
     _, _, after = rest.partition(_END)
     figures = "\n\n".join(_tables(report))
@@ -30,13 +30,13 @@ def _tables(report: dict[str, Any]) -> list[str]:
     system = f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}"
     return [
         f"{system}; {libraries}.",
-        "Messages a second, as a part of the raw socket's:",
+        "Messages per second, relative to the raw socket:",
         _grid(rows, [*PYTHON, *LANGUAGES], MAIN, "ratio_to_raw"),
-        "Ours tuned, and how many times as much as plain grpcio in the same mode, by work:",
+        "Messages per second of samehost, tuned, and the ratio to plain grpcio in the same mode:",
         _by_work(rows),
-        "What each switch of the tuning gains, in times of plain grpcio in the same mode:",
+        "Effect of each switch of the tuning: messages per second, relative to plain grpcio in the same mode:",
         _grid(rows, [*(each for each in PYTHON if each.name == "samehost"), *ABLATION], MAIN, "ratio_to_grpcio"),
-        "Milliseconds from the start of both processes to the first call, and the server's memory by idle connections:",
+        "Milliseconds from the start of both processes to the first call, and memory of the server with idle connections:",
         _starts(report),
     ]
 
@@ -45,7 +45,7 @@ _NAMED = ("grpcio", "protobuf", "uvloop", "grpclib", "connectrpc", "pyarrow", "p
 
 
 def _grid(rows: Sequence[Row], contenders: Iterable[Contender], works: Sequence[Work], figure: str) -> str:
-    """A line for each contender, a column for each work, the fastest in the first column first."""
+    """Return a table with a row for each contender and a column for each work, sorted by the first column."""
     found = [
         (str(contender), [row_of(rows, contender, work) for work in works])
         for contender in contenders
@@ -53,7 +53,7 @@ def _grid(rows: Sequence[Row], contenders: Iterable[Contender], works: Sequence[
     ]
     found.sort(key=lambda line: -((line[1][0] or {}).get(figure) or 0))
     lines = [[name, *(_figure(row, figure) for row in cells)] for name, cells in found]
-    return _markdown(["", *map(str, works)], lines)
+    return _markdown(["Contender", *map(str, works)], lines)
 
 
 def _by_work(rows: Sequence[Row]) -> str:
@@ -62,8 +62,8 @@ def _by_work(rows: Sequence[Row]) -> str:
         cells = [row_of(rows, contender, work) for contender in _OURS]
         figures = [cell for row in cells for cell in (_figure(row, "calls_per_s"), _figure(row, "ratio_to_grpcio"))]
         lines.append([str(work), *figures])
-    heading = [cell for contender in _OURS for cell in (f"{contender.mode}: a second", "x grpcio")]
-    return _markdown(["", *heading], lines)
+    heading = [cell for contender in _OURS for cell in (f"{contender.mode}: per second", "x grpcio")]
+    return _markdown(["Work", *heading], lines)
 
 
 def _starts(report: dict[str, Any]) -> str:
@@ -77,7 +77,7 @@ def _starts(report: dict[str, Any]) -> str:
         mib = memory.get(key, {})
         cells = [f"{mib[count]:.0f} MiB" if count in mib else "" for count in IDLE_CONNECTIONS]
         lines.append([str(contender), str(start["first_call_ms"]), *cells])
-    return _markdown(["", "first call", *(f"{count:,} idle" for count in IDLE_CONNECTIONS)], lines)
+    return _markdown(["Contender", "first call", *(f"{count:,} idle" for count in IDLE_CONNECTIONS)], lines)
 
 
 def _key(row: Row) -> tuple[str, str, bool]:

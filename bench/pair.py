@@ -1,4 +1,4 @@
-"""A contender while it runs: its server and its client, each a process, and what the client is asked."""
+"""Runs the server and the client of a contender, each in its own process, and sends commands to the client."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from samehost_interop.errors import PeerError
 from samehost_interop.peers import Peer
 
 _SECONDS = 60.0
-"""For whatever a process is asked, beyond the time that it is to measure: a start, or its slowest call."""
+"""How long a start or the slowest call may take, in addition to the measured time."""
 
 
 class BenchError(Exception):
-    """A contender did not start, did not answer, or answered wrongly; one line says what."""
+    """A contender did not start, did not answer, or gave a wrong answer."""
 
 
 class Pair:
@@ -37,7 +37,7 @@ class Pair:
     @classmethod
     @contextmanager
     def running(cls, contender: Contender, folder: Path, peers: dict[str, Peer]) -> Iterator[Self]:
-        """Starts both at once, and ends them with the context.
+        """Start both processes at the same time, and kill them at the end.
 
         Raises:
             BenchError: one of them does not start.
@@ -45,7 +45,7 @@ class Pair:
         address = str(folder / "bench.sock") if contender.transport == "unix" else "127.0.0.1:0"
         fifo = folder / "commands"
         os.mkfifo(fifo)
-        # For reading too, so that opening it does not wait for the client.
+        # Also for reading, so that open does not wait for the client.
         commands = os.open(fifo, os.O_RDWR)
         try:
             begun = time.monotonic()
@@ -69,29 +69,29 @@ class Pair:
     """From the start of both processes until the first call is answered."""
 
     def pause(self) -> None:
-        """Stops both processes where they are."""
+        """Pause both processes."""
         self._client.pause()
         self._server.pause()
 
     def resume(self) -> None:
-        """Lets both go on."""
+        """Resume both processes."""
         self._server.resume()
         self._client.resume()
 
     def measure(self, work: Work, seconds: float) -> Timing:
-        """Does a work for some seconds.
+        """Measure a work for some seconds.
 
         Raises:
-            BenchError: a call failed, or its answer is not what was asked for.
+            BenchError: a call failed, or its answer is wrong.
         """
         return Timing(**self._ask(str(work), _SECONDS + seconds, work=asdict(work), seconds=seconds))
 
     def connect(self, more: int) -> None:
-        """Lets the client open more connections, with a call on each."""
+        """Open more connections from the client, and make a call on each."""
         self._ask(f"{more} more connections", _SECONDS, connections=more)
 
     def server_memory_kib(self) -> int:
-        """What the server has in memory, shared libraries too (VmRSS of proc(5))."""
+        """Return the resident memory of the server, including shared libraries (VmRSS in proc(5))."""
         status = Path(f"/proc/{self._server.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
 
@@ -106,7 +106,7 @@ class Pair:
         except TimeoutError:
             raise BenchError(process.explain(f"{named}: no answer after {limit:g} s")) from None
         if not line:
-            raise BenchError(process.explain(f"{named}: a process {process.how_it_ended()}"))
+            raise BenchError(process.explain(f"{named}: the process {process.how_it_ended()}"))
         answer: dict[str, Any] = json.loads(line)
         if "fault" in answer:
             raise BenchError(f"{named}: {answer['fault']}")

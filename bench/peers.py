@@ -1,4 +1,4 @@
-"""The servers of other languages: those of interop/peers.toml, built and run for speed."""
+"""Loads the servers of other languages from interop/peers.toml, and optimizes them for speed."""
 
 import dataclasses
 from pathlib import Path
@@ -9,10 +9,10 @@ _TABLE = Path(__file__).parent.parent / "interop" / "peers.toml"
 
 
 def load(*, for_speed: bool = True) -> dict[str, Peer]:
-    """The peers by name.
+    """Return the peers by name.
 
     Args:
-        for_speed: build and start them to be fast, and not, as the matrix does, to be built and started fast.
+        for_speed: optimize for the speed of calls. The matrix optimizes for short builds and starts.
     """
     peers = load_peers(_TABLE)
     if not for_speed:

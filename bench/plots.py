@@ -1,4 +1,4 @@
-"""What was measured, as pictures for the pages."""
+"""Draws the plots of the pages."""
 
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ _OURS, _OTHERS = "#0b7285", "#adb5bd"
 
 
 def draw(report: dict[str, Any]) -> list[Path]:
-    """Draws all plots, and returns their files."""
-    # Without this, every file has other ids, and every run would be a change.
+    """Draw all plots, and return their files."""
+    # A fixed salt, so that the ids in the files do not change with every run.
     mpl.rcParams.update({"svg.hashsalt": "samehost", "svg.fonttype": "none", "font.size": 9})
     FOLDER.mkdir(exist_ok=True)
     return [
@@ -28,7 +28,7 @@ def draw(report: dict[str, Any]) -> list[Path]:
 
 
 def _bars(report: dict[str, Any], works: tuple[Work, Work], file: str) -> Path:
-    """Messages a second of each contender, as a part of the raw socket's."""
+    """Plot the messages per second of each contender, relative to the raw socket."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, work in zip(figure.subplots(1, 2), works, strict=True):
         found = [(contender, row_of(report["rows"], contender, work)) for contender in PYTHON]
@@ -42,14 +42,14 @@ def _bars(report: dict[str, Any], works: tuple[Work, Work], file: str) -> Path:
             bar.set_color(_OURS if ours else _OTHERS)
         axes.bar_label(drawn, fmt="%.2g", padding=2, fontsize=7)
         axes.set_title(str(work))
-        axes.set_xlabel("messages a second, of the raw socket's")
+        axes.set_xlabel("messages per second, relative to the raw socket")
         axes.margins(x=0.12)
         axes.spines[["top", "right"]].set_visible(False)
     return _save(figure, file)
 
 
 def _lines(report: dict[str, Any], file: str) -> Path:
-    """How long a unary call takes, by size."""
+    """Plot the time of a unary call by size."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()
     shown = ("raw socket sync", "samehost sync, tuned", "samehost asyncio, tuned", "grpcio sync", "grpcio, TCP sync")
@@ -61,7 +61,7 @@ def _lines(report: dict[str, Any], file: str) -> Path:
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=str(contender))
     axes.set_yscale("log")
     axes.set_ylabel("microseconds, median")
-    axes.set_title("a unary call with as many bytes each way")
+    axes.set_title("unary call, with the same number of bytes in each direction")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return _save(figure, file)

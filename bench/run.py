@@ -1,9 +1,9 @@
-"""Runs contenders against each other: for each work they take turns, in an order that is shuffled anew each time.
+"""Runs the contenders in turns, in a new random order for each turn of each work.
 
-Turns are short, and whoever does not have one is paused: a virtual machine's speed changes within seconds, so that two
-contenders can only be compared where both had the same seconds. Each work is begun by new processes, as what a process
-did before changes how its allocator behaves, and twice or more, as two runs of a program are never laid out alike in
-memory. Only servers that compile while they run are kept from work to work.
+Turns are short, and all other contenders are paused. The speed of a virtual machine changes within seconds, so two
+contenders can only be compared within the same seconds. Each work starts new processes, because earlier work changes how
+the allocator of a process behaves. It does so at least twice, because the memory layout of a program differs each time.
+Only servers that compile at run time keep running from work to work.
 """
 
 import random
@@ -23,38 +23,38 @@ from samehost_interop.peers import Peer
 IDLE_CONNECTIONS = (1, 100, 1000)
 
 _WARM_UP_SECONDS = 1.0
-"""For which a server that compiles while it runs is called, once, before anything is measured."""
+"""How long a server that compiles at run time is called before the measurement."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The amount of measurement."""
 
     works: Sequence[Work]
     rounds: int
-    """How often new processes begin each work."""
+    """How often each work starts new processes."""
     turns: int
-    """How often each contender does it in a round."""
+    """How many turns each contender has in a round."""
     seconds: float
-    """How long a turn takes."""
+    """The duration of a turn."""
 
 
 @dataclass
 class Results:
-    """What all contenders did; each list of timings has one entry for each turn, None where it failed."""
+    """The results of all contenders. Each list of timings has one entry for each turn, which is None if it failed."""
 
     timings: dict[tuple[Contender, Work], list[Timing | None]] = field(default_factory=lambda: defaultdict(list))
     cold_start: dict[Contender, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Seconds until the first call, of all processes that were started."""
+    """Seconds from the start of the processes to the first call, for each start."""
     memory_kib: dict[Contender, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
-    """What a server takes with so many idle connections."""
+    """The memory of a server by the number of idle connections."""
     faults: list[str] = field(default_factory=list)
 
 
 def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tell: Callable[[str], None]) -> Results:
-    """Measures; what fails is among the faults."""
+    """Measure all works. Failures are listed in `faults`."""
     results = Results()
-    order = random.Random()  # noqa: S311 - no secret
+    order = random.Random()  # noqa: S311 - not secret
     for count in range(1, plan.rounds + 1):
         with ExitStack() as round_ends:
             pairs = _start([each for each in contenders if each.compiles], peers, results, round_ends)
@@ -74,7 +74,7 @@ def run(contenders: Sequence[Contender], plan: Plan, peers: dict[str, Peer], tel
 def measure_memory(
     contenders: Sequence[Contender], peers: dict[str, Peer], results: Results, tell: Callable[[str], None]
 ) -> None:
-    """Adds what the servers take in memory while clients are connected and do nothing."""
+    """Measure the memory of the servers with idle connections."""
     for contender in contenders:
         tell(f"idle connections: {contender}")
         try:
@@ -90,8 +90,8 @@ def measure_memory(
 
 @contextmanager
 def _running(contender: Contender, peers: dict[str, Peer], results: Results) -> Iterator[Pair]:
-    """A pair of new processes."""
-    # A short name, whatever the system's is: the path of a socket has 107 bytes at most.
+    """Start a pair of new processes."""
+    # In /tmp, because the system's temporary folder may be too long for a socket path of 107 bytes.
     with (
         tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder,
         Pair.running(contender, Path(folder), peers) as pair,
@@ -103,7 +103,7 @@ def _running(contender: Contender, peers: dict[str, Peer], results: Results) -> 
 def _start(
     contenders: Sequence[Contender], peers: dict[str, Peer], results: Results, until: ExitStack
 ) -> dict[Contender, Pair | None]:
-    """Starts and pauses them, one after the other; None where that failed."""
+    """Start and pause contenders one after the other. The result is None for one that failed."""
     pairs: dict[Contender, Pair | None] = {}
     for contender in contenders:
         try:
@@ -120,7 +120,7 @@ def _start(
 def _turn(
     pairs: dict[Contender, Pair | None], contender: Contender, work: Work, seconds: float, results: Results
 ) -> Timing | None:
-    """Lets one contender work while all others are paused; one that fails has no more turns."""
+    """Run one contender while all others are paused. After a failure it has no more turns."""
     pair = pairs[contender]
     if pair is None:
         return None

@@ -1,6 +1,6 @@
-"""grpc.testing.TestService with as little between gRPC and the caller as can be, and clients of it.
+"""Implements a minimal grpc.testing.TestService and its clients.
 
-The peers of other languages serve the same methods, so one client measures them all.
+The peers of other languages serve the same methods, so the same client measures all of them.
 """
 
 import queue
@@ -13,7 +13,7 @@ import grpc
 from samehost.interop import testing_pb2, testing_pb2_grpc
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-"""More than gRPC's own limit of 4 MiB, which bodies of 4 MiB are just beyond."""
+"""More than gRPC's default of 4 MiB, because a message with a body of 4 MiB is slightly larger."""
 
 _Input = testing_pb2.StreamingInputCallRequest
 _InputTotal = testing_pb2.StreamingInputCallResponse
@@ -24,53 +24,53 @@ _AsyncContext = grpc.aio.ServicerContext[Any, Any]
 
 @lru_cache
 def payload(size: int) -> testing_pb2.Payload:
-    """A body; made once, as it is gRPC that is measured and not how a body is made."""
+    """Return a body. It is cached, because creating it is not part of the measurement."""
     return testing_pb2.Payload(body=bytes(size))
 
 
 class Service(testing_pb2_grpc.TestServiceServicer):
-    """For a synchronous server."""
+    """The service for a synchronous server."""
 
     def UnaryCall(
         self, request: testing_pb2.SimpleRequest, _context: grpc.ServicerContext
     ) -> testing_pb2.SimpleResponse:
-        """Answers with as many bytes as are asked for."""
+        """Answer with a body of the requested size."""
         return testing_pb2.SimpleResponse(payload=payload(request.response_size))
 
     def StreamingOutputCall(self, request: _OutputRequest, _context: grpc.ServicerContext) -> Iterator[_Output]:
-        """Streams bodies of the sizes that are asked for."""
+        """Stream bodies of the requested sizes."""
         for each in request.response_parameters:
             yield _Output(payload=payload(each.size))
 
     def StreamingInputCall(self, request_iterator: Iterator[_Input], _context: grpc.ServicerContext) -> _InputTotal:
-        """Sums up what it is sent."""
+        """Add up the sizes of the bodies."""
         return _InputTotal(aggregated_payload_size=sum(len(request.payload.body) for request in request_iterator))
 
     def FullDuplexCall(
         self, request_iterator: Iterator[_OutputRequest], _context: grpc.ServicerContext
     ) -> Iterator[_Output]:
-        """Answers each request as it comes."""
+        """Answer each request as it arrives."""
         for request in request_iterator:
             for each in request.response_parameters:
                 yield _Output(payload=payload(each.size))
 
 
 class AsyncService(testing_pb2_grpc.TestServiceServicer):
-    """For an asyncio server."""
+    """The service for an asyncio server."""
 
     async def UnaryCall(
         self, request: testing_pb2.SimpleRequest, _context: _AsyncContext
     ) -> testing_pb2.SimpleResponse:
-        """Answers with as many bytes as are asked for."""
+        """Answer with a body of the requested size."""
         return testing_pb2.SimpleResponse(payload=payload(request.response_size))
 
     async def StreamingOutputCall(self, request: _OutputRequest, _context: _AsyncContext) -> AsyncIterator[_Output]:
-        """Streams bodies of the sizes that are asked for."""
+        """Stream bodies of the requested sizes."""
         for each in request.response_parameters:
             yield _Output(payload=payload(each.size))
 
     async def StreamingInputCall(self, request_iterator: AsyncIterator[_Input], _context: _AsyncContext) -> _InputTotal:
-        """Sums up what it is sent."""
+        """Add up the sizes of the bodies."""
         total = 0
         async for request in request_iterator:
             total += len(request.payload.body)
@@ -79,32 +79,32 @@ class AsyncService(testing_pb2_grpc.TestServiceServicer):
     async def FullDuplexCall(
         self, request_iterator: AsyncIterator[_OutputRequest], _context: _AsyncContext
     ) -> AsyncIterator[_Output]:
-        """Answers each request as it comes."""
+        """Answer each request as it arrives."""
         async for request in request_iterator:
             for each in request.response_parameters:
                 yield _Output(payload=payload(each.size))
 
 
 class GrpcCalls:
-    """bench.calls.Calls over a synchronous channel, which all callers share."""
+    """Implements bench.calls.Calls over a synchronous channel, which all callers share."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = testing_pb2_grpc.TestServiceStub(channel)
 
     def unary(self, body: bytes) -> int:
-        """Sends a body and takes as many bytes in return."""
+        """Send a body, and receive one of the same size."""
         return len(self._stub.UnaryCall(unary_request(body)).payload.body)
 
     def server_stream(self, size: int, count: int) -> int:
-        """Takes a stream of bodies."""
+        """Receive a stream of bodies."""
         return sum(len(response.payload.body) for response in self._stub.StreamingOutputCall(asking(size, count)))
 
     def client_stream(self, body: bytes, count: int) -> int:
-        """Sends a stream of bodies, and is told how many bytes arrived."""
+        """Send a stream of bodies, and receive the number of bytes that arrived."""
         return self._stub.StreamingInputCall(iter(inputs(body, count))).aggregated_payload_size
 
     def bidirectional(self, body: bytes, count: int) -> int:
-        """Sends each body when the last one was answered."""
+        """Send each body after the answer to the previous one."""
         turns = _Turns(count)
         total = 0
         for response in self._stub.FullDuplexCall(turns.requests(asking_with(body))):
@@ -114,35 +114,35 @@ class GrpcCalls:
 
 
 class AsyncGrpcCalls:
-    """bench.calls.AsyncCalls over an asyncio channel, which all callers share."""
+    """Implements bench.calls.AsyncCalls over an asyncio channel, which all callers share."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: testing_pb2_grpc.TestServiceAsyncStub = testing_pb2_grpc.TestServiceStub(channel)
 
     async def unary(self, body: bytes) -> int:
-        """Sends a body and takes as many bytes in return."""
+        """Send a body, and receive one of the same size."""
         return len((await self._stub.UnaryCall(unary_request(body))).payload.body)
 
     async def server_stream(self, size: int, count: int) -> int:
-        """Takes a stream of bodies."""
+        """Receive a stream of bodies."""
         total = 0
         async for response in self._stub.StreamingOutputCall(asking(size, count)):
             total += len(response.payload.body)
         return total
 
     async def client_stream(self, body: bytes, count: int) -> int:
-        """Sends a stream of bodies, and is told how many bytes arrived."""
+        """Send a stream of bodies, and receive the number of bytes that arrived."""
         return (await self._stub.StreamingInputCall(iter(inputs(body, count)))).aggregated_payload_size
 
     async def bidirectional(self, body: bytes, count: int) -> int:
-        """Sends each body when the last one was answered."""
+        """Send each body after the answer to the previous one."""
         call = self._stub.FullDuplexCall()
         request = asking_with(body)
         total = 0
         for _ in range(count):
             await call.write(request)
             response = await call.read()
-            assert isinstance(response, _Output)  # noqa: S101 - else the stream has ended, which the count would show
+            assert isinstance(response, _Output)  # noqa: S101 - otherwise the stream has ended early
             total += len(response.payload.body)
         await call.done_writing()
         await call.code()
@@ -150,29 +150,29 @@ class AsyncGrpcCalls:
 
 
 def unary_request(body: bytes) -> testing_pb2.SimpleRequest:
-    """A request that asks for as many bytes as it has."""
+    """Return a request for a response of the same size."""
     return testing_pb2.SimpleRequest(response_size=len(body), payload=payload(len(body)))
 
 
 @lru_cache
 def asking(size: int, count: int) -> testing_pb2.StreamingOutputCallRequest:
-    """A request for a stream of bodies."""
+    """Return a request for a stream of bodies."""
     return _OutputRequest(response_parameters=[testing_pb2.ResponseParameters(size=size)] * count)
 
 
 def asking_with(body: bytes) -> testing_pb2.StreamingOutputCallRequest:
-    """A request that carries a body and asks for one of the same size."""
+    """Return a request with a body, for a response of the same size."""
     each = testing_pb2.ResponseParameters(size=len(body))
     return _OutputRequest(response_parameters=[each], payload=payload(len(body)))
 
 
 def inputs(body: bytes, count: int) -> list[testing_pb2.StreamingInputCallRequest]:
-    """The requests of a client's stream."""
+    """Return the requests of a client stream."""
     return [_Input(payload=payload(len(body)))] * count
 
 
 class _Turns:
-    """Requests of which each is taken when the last one was answered."""
+    """Yields each request after the answer to the previous one."""
 
     def __init__(self, count: int) -> None:
         self._left = count

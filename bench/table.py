@@ -1,4 +1,4 @@
-"""What was measured, for the terminal."""
+"""Prints the results in the terminal."""
 
 from itertools import groupby
 from typing import Any
@@ -10,11 +10,11 @@ from bench.figures import Row
 from bench.works import Work
 
 _LEAST_WIDTH = 120
-"""Columns that the tables take; a file or a pipe, which has no width, would else be taken for 80."""
+"""The width of the tables in columns. Rich assumes 80 for a file or a pipe, which has no width."""
 
 
 def show(report: dict[str, Any]) -> None:
-    """Prints a table for each work, one for cold starts and memory, and what failed."""
+    """Print a table for each work, one for cold starts and memory, and the faults."""
     console = Console()
     console.width = max(console.width, _LEAST_WIDTH)
     rows: list[Row] = report["rows"]
@@ -22,7 +22,7 @@ def show(report: dict[str, Any]) -> None:
         table = Table(title=str(Work(kind, count, callers)), title_justify="left")
         for heading in ("contender", "mode"):
             table.add_column(heading)
-        for heading in ("x raw", "x grpcio", "a second", "MiB/s", "p50 us", "p99 us", "CPU s / 10,000", "+-"):
+        for heading in ("x raw", "x grpcio", "per second", "MiB/s", "p50 us", "p99 us", "CPU s / 10,000", "+-"):
             table.add_column(heading, justify="right")
         for row in found:
             table.add_row(
@@ -45,12 +45,12 @@ def show(report: dict[str, Any]) -> None:
 
 
 def name(row: Row) -> str:
-    """How a contender is called where its mode stands beside it."""
+    """Return the name of a contender without its mode, which has its own column."""
     return f"{row['contender']}, tuned" if row["tuned"] and row["group"] == "python" else str(row["contender"])
 
 
 def _show_starts(report: dict[str, Any], console: Console) -> None:
-    table = Table(title="cold start, and the server's memory with idle connections", title_justify="left")
+    table = Table(title="cold start, and memory of the server with idle connections", title_justify="left")
     for heading in ("contender", "mode"):
         table.add_column(heading)
     for heading in ("first call ms", "1: MiB", "100: MiB", "1,000: MiB"):

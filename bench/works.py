@@ -1,4 +1,4 @@
-"""What is measured: kinds of call, sizes, and how many call at once."""
+"""Lists the works: kinds of call, sizes, and numbers of concurrent callers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,12 +10,12 @@ MIB = 1024 * KIB
 
 _STREAMED_BYTES = 32 * MIB
 _MOST_STREAMED = 500
-"""A stream has as many messages as make 32 MiB, so that beginning it does not count, and at most 500."""
+"""A stream has 32 MiB, so that its start does not matter, and at most 500 messages."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of call with messages of one size, made again and again by a number of callers."""
+    """One kind of call with messages of one size, repeated by a number of callers."""
 
     kind: Kind
     bytes: int
@@ -23,17 +23,17 @@ class Work:
 
     @property
     def messages(self) -> int:
-        """How many messages one call carries."""
+        """The number of messages in one call."""
         return 1 if self.kind == "unary" else min(_MOST_STREAMED, _STREAMED_BYTES // self.bytes)
 
     def __str__(self) -> str:
-        """As tables name it."""
+        """Return the name in tables."""
         many = f" x {self.callers}" if self.callers > 1 else ""
         return f"{self.kind.replace('_', ' ')} {size(self.bytes)}{many}"
 
 
 def size(count: int) -> str:
-    """A number of bytes as people write it."""
+    """Format a number of bytes with its unit."""
     for unit, name in ((MIB, "MiB"), (KIB, "KiB")):
         if count >= unit:
             return f"{count // unit} {name}"
@@ -48,7 +48,7 @@ STREAMS = tuple(
 ALL = (*UNARY, *CROWDS, *STREAMS)
 
 MAIN = (Work("unary", 64), Work("unary", MIB), Work("server_stream", 64), Work("server_stream", MIB))
-"""What a quick run measures, and what each switch of the tuning is judged by."""
+"""The works of a quick run and of the tuning's switches."""
 
 CHECKED = (Work("unary", 64, 4), Work("server_stream", 64), Work("client_stream", 64), Work("bidirectional", 64))
-"""What each contender must answer rightly: every kind of call."""
+"""The works of a check: every kind of call."""

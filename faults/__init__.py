@@ -1,1 +1,1 @@
-"""What happens to calls when servers are replaced, killed and attacked: `nox -s faults`."""
+"""Tests what happens to calls when servers are replaced, killed and attacked: `nox -s faults`."""

@@ -1,4 +1,4 @@
-"""Replaces, kills and attacks Python servers, and reports: `python -m faults [--seconds 60] [--inputs 10000]`."""
+"""Replaces, kills and attacks Python servers, and writes a report: `python -m faults [--seconds 60] [--inputs 10000]`."""
 
 import json
 import secrets
@@ -17,23 +17,23 @@ from faults.servers import FaultError
 REPORT = Path("build/reports/faults.json")
 
 MOST_CUT = 0.001
-"""The share of all takeovers' calls that may be cut while their connection is renewed, a known failure of C-core that
-README.md has under "What it cannot do". It was 7 in 617,000. When it happens it is up to 5 calls, and the two takeover
-runs make 11,000 in 10 s each."""
+"""The share of all calls in the takeover runs that may fail while their connection is renewed. This is a known failure of
+C-core, described in README.md under "What it cannot do". It was 7 in 617,000 calls. When it happens, up to 5 calls fail,
+and the two takeover runs make 11,000 calls in 10 s each."""
 
 RECOVERY_SECONDS = 10.0
-"""Ten times what recovery takes at most, for machines that are busy: the report has the figure."""
+"""Ten times as long as the slowest recovery, for busy machines. The report has the measured time."""
 
 MOST_DESCRIPTORS = 8
-"""By how much this process may hold more descriptors at the end: grpc keeps a few for itself once it has been used."""
+"""How many more descriptors this process may have at the end, because grpc keeps a few after its first use."""
 
 
 @click.command()
 @click.option("--seconds", type=float, default=60.0, help="Seconds of each takeover and kill run. [60]")
 @click.option("--inputs", type=int, default=10_000, help="Inputs for each kind of server. [10000]")
-@click.option("--seed", type=int, help="Of all that is random. [another one each time]")
+@click.option("--seed", type=int, help="Seed of all random choices. [random]")
 def main(seconds: float, inputs: int, seed: int | None) -> None:
-    """Exits with 0 only if no call was lost, nothing leaked and nothing died."""
+    """Run all tests. Exit with 0 only if no call was lost, nothing leaked and no server died."""
     chosen = secrets.randbelow(1 << 31) if seed is None else seed
     click.echo(f"seed {chosen}")
     report: dict[str, Any] = {"seed": chosen}
@@ -69,7 +69,7 @@ def main(seconds: float, inputs: int, seed: int | None) -> None:
 def _judge_takeover(outcome: dict[str, Any]) -> list[str]:
     found = []
     if sum(outcome["failed"].values()) > outcome["cut"]:
-        found.append(f"calls that failed: expected none, got {outcome['failed']}: {outcome['first_failures']}")
+        found.append(f"failed calls: expected none, got {outcome['failed']}: {outcome['first_failures']}")
     return [*found, *outcome["wrong"], *_leaks(outcome)]
 
 
@@ -78,9 +78,9 @@ def _judge_cuts(takeovers: list[dict[str, Any]]) -> list[str]:
     cut = sum(outcome["cut"] for outcome in takeovers)
     calls = sum(sum(outcome[key].values()) for outcome in takeovers for key in ("calls", "failed"))
     if cut > MOST_CUT * calls:
-        return [f"takeover: calls that were cut: expected at most {MOST_CUT:.1%} of {calls}, got {cut}"]
+        return [f"takeover: calls that failed with EPIPE: expected at most {MOST_CUT:.1%} of {calls}, got {cut}"]
     if cut:
-        click.echo(f"takeover: known failing: {cut} of {calls} calls were cut")
+        click.echo(f"takeover: known failing: {cut} of {calls} calls failed with EPIPE")
     return []
 
 
@@ -92,16 +92,16 @@ def _judge_kill(outcome: dict[str, Any]) -> list[str]:
         else tuple(f"{kind} UNAVAILABLE" for kind in ("64 B", "1 MiB", "stream"))
     )
     if other := {what: count for what, count in outcome["failed"].items() if what not in allowed}:
-        found.append(f"calls that failed otherwise than {allowed}: got {other}: {outcome['first_failures']}")
+        found.append(f"failed calls: expected only {allowed}, got {other}: {outcome['first_failures']}")
     found.extend(
-        f"calls that took effect {what}: expected 0, got {outcome[what]}"
+        f"calls with effect {what}: expected 0, got {outcome[what]}"
         for what in ("twice", "answered_without_effect")
         if outcome[what]
     )
     if outcome["recovered_after_s"]["max"] > RECOVERY_SECONDS:
         found.append(f"recovery: expected within {RECOVERY_SECONDS:g} s, got {outcome['recovered_after_s']}")
     if outcome["left_in_folder"]:
-        found.append(f"left in the folder: expected nothing, got {outcome['left_in_folder']}")
+        found.append(f"remaining files in the folder: expected none, got {outcome['left_in_folder']}")
     return [*found, *_leaks(outcome)]
 
 
@@ -110,7 +110,7 @@ def _judge_fuzz(outcome: dict[str, Any]) -> list[str]:
     if outcome["health_longest_s"] > fuzz.HEALTH_SECONDS:
         found.append(f"health: expected an answer in {fuzz.HEALTH_SECONDS:g} s, got {outcome['health_longest_s']} s")
     if not outcome["answers_after"]:
-        found.append("a call when all was over: expected its answer, got another")
+        found.append("a call after all inputs: expected its answer, got another one")
     grown = outcome["peak_memory_mib"] - outcome["before"]["memory_mib"]
     if grown > fuzz.MOST_MEMORY_MIB:
         found.append(f"memory: expected at most {fuzz.MOST_MEMORY_MIB:g} MiB more, got {grown:.0f} MiB more")
@@ -118,7 +118,7 @@ def _judge_fuzz(outcome: dict[str, Any]) -> list[str]:
 
 
 def _judge_client(outcome: dict[str, Any]) -> list[str]:
-    return [f"deadlines: expected to hold, got late by {outcome['late_by_s']}"] if outcome["latest_s"] > 1 else []
+    return [f"delay after the deadline: expected at most 1 s, got {outcome['late_by_s']}"] if outcome["latest_s"] > 1 else []
 
 
 def _leaks(outcome: dict[str, Any]) -> list[str]:

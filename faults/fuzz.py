@@ -1,4 +1,4 @@
-"""Inputs of bad neighbours for a server, and bad servers for a client: health answers, deadlines hold."""
+"""Attacks a server with bad input and a client with bad servers. The server stays healthy, and deadlines hold."""
 
 import contextlib
 import random
@@ -42,13 +42,13 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = SettingsFrame(0).serialize()
 
 HEALTH_SECONDS = 1.0
-"""What the server's health check may take throughout."""
+"""How long a health check may take during the attack."""
 
 MOST_MEMORY_MIB = 256.0
-"""By how much the server may grow: its limits (100 calls, messages of 4 MiB, metadata of 16 KiB) allow for less."""
+"""How much the server may grow. Its limits of 100 calls, 4 MiB per message and 16 KiB of metadata need less."""
 
 _ANSWER_SECONDS = 0.02
-"""How long to listen for what a server says to an input, so that it is read and not only buffered."""
+"""How long to wait for the answer to an input, so that the server processes the input and does not only buffer it."""
 
 _SETTLE_SECONDS = 30.0
 
@@ -58,7 +58,7 @@ _PATH = "/grpc.testing.TestService/UnaryCall"
 
 
 def headers(*extra: tuple[str, str]) -> list[tuple[str, str]]:
-    """Those of a unary call."""
+    """Return the headers of a unary call."""
     return [
         (":method", "POST"),
         (":scheme", "http"),
@@ -71,7 +71,7 @@ def headers(*extra: tuple[str, str]) -> list[tuple[str, str]]:
 
 
 def connection() -> h2.connection.H2Connection:
-    """A client's end that lets everything through, also what no client may send."""
+    """Return a client connection that does not validate what it sends."""
     made = h2.connection.H2Connection(
         h2.config.H2Configuration(client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False)
     )
@@ -80,18 +80,18 @@ def connection() -> h2.connection.H2Connection:
 
 
 def random_bytes(chance: random.Random) -> bytes:
-    """Bytes of no protocol."""
+    """Return random bytes."""
     return chance.randbytes(chance.randint(1, 4096))
 
 
 def truncated_preface(chance: random.Random) -> bytes:
-    """A client that hangs up in its first words."""
+    """Return an incomplete preface."""
     whole = PREFACE + SETTINGS
     return whole[: chance.randint(1, len(whole) - 1)]
 
 
 def random_frames(chance: random.Random) -> bytes:
-    """A good beginning, then frames of random type, flags, stream and length."""
+    """Return a valid preface, then frames of random type, flags, stream and length."""
     data = PREFACE + SETTINGS
     for _ in range(chance.randint(1, 20)):
         body = chance.randbytes(chance.randint(0, 200))
@@ -102,7 +102,7 @@ def random_frames(chance: random.Random) -> bytes:
 
 
 def rapid_resets(chance: random.Random) -> bytes:
-    """Streams that are begun and reset at once (CVE-2023-44487)."""
+    """Return streams that are reset right after their start (CVE-2023-44487)."""
     made = connection()
     for number in range(chance.randint(10, 100)):
         made.send_headers(2 * number + 1, headers())
@@ -111,7 +111,7 @@ def rapid_resets(chance: random.Random) -> bytes:
 
 
 def hpack_bomb(chance: random.Random) -> bytes:
-    """A large field in the dynamic table, referred to again and again: small on the wire, large in memory."""
+    """Return many references to a large field in the dynamic table, which are small on the wire and large in memory."""
     made = connection()
     made.send_headers(1, headers(("x", "a" * 3000)), end_stream=True)
     bomb = made.data_to_send()
@@ -121,13 +121,13 @@ def hpack_bomb(chance: random.Random) -> bytes:
 
 
 def continuation_flood(chance: random.Random) -> bytes:
-    """A block of headers that never ends (CVE-2024-27316 and others)."""
+    """Return a header block that never ends (CVE-2024-27316 and others)."""
     data = PREFACE + SETTINGS + HeadersFrame(1, data=b"\x82").serialize()
     return data + ContinuationFrame(1, data=b"\x00" * 100).serialize() * chance.randint(10, 300)
 
 
 def oversized_metadata(chance: random.Random) -> bytes:
-    """More metadata than any server takes in."""
+    """Return more metadata than any server accepts."""
     made = connection()
     extra = [(f"x-{number}", "a" * 4000) for number in range(chance.randint(5, 15))]
     made.send_headers(1, headers(*extra), end_stream=True)
@@ -135,16 +135,16 @@ def oversized_metadata(chance: random.Random) -> bytes:
 
 
 def false_length(chance: random.Random) -> bytes:
-    """A message whose length is not what follows."""
+    """Return a message with a wrong length."""
     made = connection()
     made.send_headers(1, headers())
-    said = chance.choice((0, 1, 5, 1 << 20, (1 << 32) - 1))
-    made.send_data(1, bytes([chance.choice((0, 1, 7))]) + said.to_bytes(4) + chance.randbytes(64), end_stream=True)
+    length = chance.choice((0, 1, 5, 1 << 20, (1 << 32) - 1))
+    made.send_data(1, bytes([chance.choice((0, 1, 7))]) + length.to_bytes(4) + chance.randbytes(64), end_stream=True)
     return bytes(made.data_to_send())
 
 
 def broken_message(chance: random.Random) -> bytes:
-    """A message that is no protobuf."""
+    """Return a message that is not protobuf."""
     made = connection()
     made.send_headers(1, headers())
     body = chance.randbytes(chance.randint(1, 2000))
@@ -153,7 +153,7 @@ def broken_message(chance: random.Random) -> bytes:
 
 
 def floods(chance: random.Random) -> bytes:
-    """Many frames that each ask for an answer."""
+    """Return many frames that each require an answer."""
     frame = chance.choice((PingFrame(0, opaque_data=b"12345678").serialize(), SETTINGS, PriorityFrame(1).serialize()))
     return PREFACE + SETTINGS + frame * chance.randint(100, 1000)
 
@@ -173,7 +173,7 @@ KINDS: tuple[Callable[[random.Random], bytes], ...] = (
 
 
 def structured() -> some.SearchStrategy[bytes]:
-    """Sequences of well-formed frames that make no sense, which hypothesis makes and would make smaller."""
+    """Return a strategy for sequences of valid frames in an invalid order."""
     stream = some.integers(0, 9)
     body = some.binary(max_size=100)
     flags = some.sampled_from(([], ["END_STREAM"], ["END_HEADERS"], ["END_STREAM", "END_HEADERS"]))
@@ -216,7 +216,7 @@ def structured() -> some.SearchStrategy[bytes]:
 
 
 def attack(path: Path, data: bytes) -> None:
-    """Sends an input and listens for a moment; the server may hang up whenever it likes."""
+    """Send an input and read for a moment. The server may close the connection at any time."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as neighbour:
         neighbour.settimeout(_ANSWER_SECONDS)
         neighbour.connect(str(path))
@@ -225,7 +225,7 @@ def attack(path: Path, data: bytes) -> None:
 
 
 class HealthWatch:
-    """Asks for health again and again, dialling afresh, and keeps the longest time that an answer took."""
+    """Check health repeatedly on new connections, and keep the longest time of a check."""
 
     def __init__(self, path: Path) -> None:
         self.longest = 0.0
@@ -249,14 +249,14 @@ class HealthWatch:
             try:
                 status = check(SocketAddress(self._path), timeout=10 * HEALTH_SECONDS)
                 self.fault = "" if status == "SERVING" else f"health: expected SERVING, got {status}"
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+            except Exception as error:  # noqa: BLE001 - every error is a fault
                 self.fault = f"health: {error}"
             self.longest = max(self.longest, time.monotonic() - begun)
             self.checks += 1
 
 
 def server(kind: str, inputs: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Attacks a server with so many inputs, a tenth of them made by hypothesis, and with half-open connections.
+    """Attack a server with this many inputs, a tenth of which come from hypothesis, and with half-open connections.
 
     Raises:
         FaultError: the server has died.
@@ -321,7 +321,7 @@ def _structured(path: Path, inputs: int, seed: int) -> int:
 
 
 def _hold_open(path: Path, chance: random.Random) -> int:
-    """A thousand connections that began to speak and say no more, all at once."""
+    """Open a thousand connections at once that send a part of the preface and nothing more."""
     with contextlib.ExitStack() as stack:
         for _ in range(_HALF_OPEN):
             neighbour = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -330,12 +330,12 @@ def _hold_open(path: Path, chance: random.Random) -> int:
                 neighbour.connect(str(path))
                 neighbour.sendall(truncated_preface(chance))
         if check(SocketAddress(path), timeout=10 * HEALTH_SECONDS) != "SERVING":
-            raise FaultError(f"a server with {_HALF_OPEN} half-open connections does not say SERVING")
+            raise FaultError(f"health with {_HALF_OPEN} half-open connections: expected SERVING, got another status")
     return _HALF_OPEN
 
 
 def _settled(pid: int, before: Resources) -> Resources:
-    """What a server holds when it has noticed that everyone has gone; no later than at a deadline."""
+    """Return the resources of a server after it has closed its connections, or at a deadline."""
     pace = threading.Event()
     deadline = time.monotonic() + _SETTLE_SECONDS
     while (found := resources(pid)).descriptors > before.descriptors and time.monotonic() < deadline:
@@ -346,11 +346,11 @@ def _settled(pid: int, before: Resources) -> Resources:
 def _expect_alive(process: ChildProcess, what: str) -> None:
     with contextlib.suppress(TimeoutError):
         code = process.wait(0)
-        raise FaultError(process.explain(f"the server died with code {code} after {what}"))
+        raise FaultError(process.explain(f"the server exited with code {code} after {what}"))
 
 
 def client(folder: Path) -> dict[str, Any]:
-    """Calls servers that are none, with a deadline, and reports by how much it was missed at most."""
+    """Call bad servers with a deadline, and report the longest delay after it."""
     path = folder / "bad.sock"
     late: dict[str, float] = {}
     giant = _LARGEST_FRAME.to_bytes(3) + b"\0\0" + (1).to_bytes(4) + bytes(1 << 20)
@@ -386,7 +386,7 @@ def _half_a_message(http: h2.connection.H2Connection, stream: int) -> None:
 def _speaking(
     path: Path, answer: Callable[[h2.connection.H2Connection, int], None], *, hang_up: bool = False
 ) -> Iterator[None]:
-    """A server that speaks HTTP/2 and answers each request badly."""
+    """Run an HTTP/2 server that answers each request with an error of `answer`."""
 
     def serve(peer: socket.socket) -> None:
         http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))

@@ -1,4 +1,4 @@
-"""A server is killed again and again under load, and started anew: calls fail with UNAVAILABLE or succeed, no more."""
+"""Kills and restarts a server repeatedly under load. Calls succeed or fail with UNAVAILABLE."""
 
 import random
 import statistics
@@ -16,18 +16,18 @@ from faults.servers import start
 _STREAM_SECONDS = 1.0
 
 _EXPECTED = {"app.sock", "app.sock.lock", "app.sock.takeover", "journal"}
-"""What the last server, which is killed too, leaves in the folder."""
+"""The files that the last server leaves, which is killed too."""
 
 
 def run(kind: str, seconds: float, seed: int, retrying: bool, folder: Path) -> dict[str, Any]:
-    """Kills every 0.5 to 2 s for so many seconds, and reports what became of the calls.
+    """Kill a server every 0.5 to 2 s, and report the results of the calls.
 
     Args:
         kind: `sync` or `aio`.
-        seconds: how long.
-        seed: of the intervals.
-        retrying: name unary calls as idempotent, so that they are made again.
-        folder: a fresh one.
+        seconds: the duration of the run.
+        seed: the seed of the intervals.
+        retrying: list unary calls as idempotent, so that they are retried.
+        folder: a new folder.
     """
     path, journal = folder / "app.sock", folder / "journal"
     journal.touch()
@@ -63,7 +63,7 @@ def run(kind: str, seconds: float, seed: int, retrying: bool, folder: Path) -> d
         "failed": dict(tally.failed),
         "wrong": tally.wrong,
         "first_failures": tally.first_failures,
-        # A call that is retried may take effect twice, which is why only idempotent ones are.
+        # A retried call may take effect twice, so only idempotent calls are retried.
         "twice": 0 if retrying else sum(count > 1 for count in written.values()),
         "answered_without_effect": len(identities - set(written)),
         "recovered_after_s": {
@@ -77,7 +77,7 @@ def run(kind: str, seconds: float, seed: int, retrying: bool, folder: Path) -> d
 
 
 def _recovered_after(restarts: list[float], ended: list[float]) -> list[float]:
-    """For each restart but the last, the seconds until the first call succeeded."""
+    """Return the seconds from each restart except the last until the first call succeeded."""
     found = []
     for restart in restarts[:-1]:
         index = bisect_left(ended, restart)

@@ -1,4 +1,4 @@
-"""Sixteen callers on one long-lived channel: small and large unary calls and streams, each answer checked."""
+"""Runs sixteen callers on one channel, with small and large unary calls and streams, and checks each answer."""
 
 import os
 import threading
@@ -21,39 +21,39 @@ STREAM_RESPONSES = 20
 SMALL_CALLERS, LARGE_CALLERS, STREAM_CALLERS = 8, 4, 4
 
 CALL_SECONDS = 30.0
-"""The deadline of every call; a call that is still not over then hangs."""
+"""The deadline of every call. A call that does not end by then hangs."""
 
 _HANG_SECONDS = CALL_SECONDS + 5
 
 _CUT = "Broken pipe"
-"""How C-core's client says that it wrote to a connection which its server had closed, and with it dropped what the
-server had said before: that it never began the call, or even its answer."""
+"""C-core's details if its client writes to a connection that the server has closed. The client then drops what the server
+has sent before: that it never started the call, or even the answer."""
 
 
 @dataclass
 class Tally:
-    """What became of the calls."""
+    """The results of the calls."""
 
     calls: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     cut: int = 0
-    """Those that failed as their client wrote to a connection that was just closed."""
+    """Calls that failed because their client wrote to a connection that was just closed."""
     first_failures: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     ended: list[float] = field(default_factory=list)
-    """When each call that succeeded did, on the clock of time.monotonic."""
+    """The end of each successful call, on the clock of time.monotonic."""
     succeeded: set[bytes] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def failure(self, kind: str, error: grpc.RpcError) -> None:
-        """Counts a call that failed."""
+        """Count a failed call."""
         with self.lock:
             self.failed[f"{kind} {error.code().name}"] += 1
             self.cut += error.code() is grpc.StatusCode.UNAVAILABLE and _CUT in (error.details() or "")
             self.first_failures.setdefault(kind, f"{error.code().name} {error.details()!r}")
 
     def success(self, kind: str, identity: bytes | None, answer_fault: str) -> None:
-        """Counts a call that was answered, rightly or not."""
+        """Count a call with an answer, and record the fault of a wrong answer."""
         with self.lock:
             self.calls[kind] += 1
             self.ended.append(time.monotonic())
@@ -65,7 +65,7 @@ class Tally:
 
 @contextmanager
 def calling(path: Path, *, wait_for_ready: bool, stream_seconds: float, idempotent: Sequence[str]) -> Iterator[Tally]:
-    """Calls from many threads until the context ends; then each caller ends its call, and all are joined."""
+    """Make calls from many threads until the context ends, and then wait for the calls in progress."""
     tally = Tally()
     enough = threading.Event()
     with connect(path, wait=CALL_SECONDS, idempotent=idempotent) as channel:
@@ -80,7 +80,7 @@ def calling(path: Path, *, wait_for_ready: bool, stream_seconds: float, idempote
             except grpc.RpcError as error:
                 tally.failure(kind, error)
             else:
-                fault = "" if response.payload.body == body else f"{kind}: another payload came back than was sent"
+                fault = "" if response.payload.body == body else f"{kind}: the response has another payload"
                 tally.success(kind, identity, fault)
 
         def stream() -> None:
@@ -97,7 +97,7 @@ def calling(path: Path, *, wait_for_ready: bool, stream_seconds: float, idempote
             except grpc.RpcError as error:
                 tally.failure("stream", error)
             else:
-                fault = "" if count == STREAM_RESPONSES else f"stream: {count} of {STREAM_RESPONSES} responses came"
+                fault = "" if count == STREAM_RESPONSES else f"stream: {count} of {STREAM_RESPONSES} responses arrived"
                 tally.success("stream", None, fault)
 
         threads = [
@@ -112,7 +112,7 @@ def calling(path: Path, *, wait_for_ready: bool, stream_seconds: float, idempote
             for thread in threads:
                 thread.join(_HANG_SECONDS)
             if hanging := sum(thread.is_alive() for thread in threads):
-                tally.wrong.append(f"{hanging} calls hang beyond their deadline of {CALL_SECONDS:g} s")
+                tally.wrong.append(f"{hanging} calls hang after their deadline of {CALL_SECONDS:g} s")
 
 
 def _caller(enough: threading.Event, call: Callable[[], None]) -> threading.Thread:

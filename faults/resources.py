@@ -1,4 +1,4 @@
-"""What a process holds: counted before and after, so that what leaks is seen."""
+"""Counts the resources of a process, before and after a run, to find leaks."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -14,12 +14,12 @@ class Resources:
     memory_mib: float
 
     def as_json(self) -> dict[str, float]:
-        """For the report."""
+        """Return the resources for the report."""
         return asdict(self)
 
 
 def resources(pid: int | None = None) -> Resources:
-    """Counts those of a process, by default of this one."""
+    """Count the resources of a process, by default of this one."""
     process = Path("/proc") / str(pid or os.getpid())
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line)
     return Resources(

@@ -1,4 +1,4 @@
-"""Servers of a run: programs that start, say that they are ready, and are replaced or killed."""
+"""Starts the servers of a run."""
 
 import json
 import os
@@ -12,11 +12,11 @@ READY_SECONDS = 30.0
 
 
 class FaultError(Exception):
-    """What must not happen has happened; one line says what was expected and what came."""
+    """A fault, in one line with the expected and the actual result."""
 
 
 def start(kind: str, path: Path, journal: Path, *options: str) -> ChildProcess:
-    """Starts a server of the journal and returns when it is ready; `with` ends it."""
+    """Start a server with the journal, and return when it is ready. Leaving `with` kills it."""
     os.environ[JOURNAL] = str(journal)
     service, aio = ("journal", ()) if kind == "sync" else ("async_journal", ("--aio",))
     words = ["-m", "samehost_server", "--socket", str(path), "--services", f"faults.service:{service}", *aio, *options]
@@ -24,7 +24,7 @@ def start(kind: str, path: Path, journal: Path, *options: str) -> ChildProcess:
     try:
         line = process.read_line(READY_SECONDS)
         if json.loads(line)["event"] != "ready":
-            raise FaultError(process.explain(f"the first line of a server: expected the ready line, got {line!r}"))
+            raise FaultError(process.explain(f"first line of a server: expected the ready line, got {line!r}"))
     except (TimeoutError, ValueError) as error:
         with process:
             raise FaultError(process.explain("a server was not ready")) from error

@@ -1,6 +1,6 @@
-"""A service that writes down what it did, so that a call that took effect twice, or not at all, is found out.
+"""A service that records its calls, to find calls that took effect twice or not at all.
 
-Served by `samehost-server --services faults.service:journal`, or `:async_journal` with `--aio`.
+Serve it with `samehost-server --services faults.service:journal`, or `:async_journal` with `--aio`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import grpc
 from samehost.interop import testing_pb2, testing_pb2_grpc
 
 JOURNAL = "SAMEHOST_FAULTS_JOURNAL"
-"""The variable that names the journal: a file to which every server of a run appends the ids of its unary calls."""
+"""The environment variable with the journal, a file to which every server of a run appends the ids of its unary calls."""
 
 ID_BYTES = 16
 
@@ -24,7 +24,7 @@ OutputResponse = testing_pb2.StreamingOutputCallResponse
 
 
 class _Journal(testing_pb2_grpc.TestServiceServicer):
-    """What both kinds share: a line for each call, written whole, as O_APPEND has it."""
+    """The common part of both kinds. It writes a line for each call, which O_APPEND makes atomic."""
 
     def __init__(self) -> None:
         self._descriptor = os.open(os.environ[JOURNAL], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -35,14 +35,14 @@ class _Journal(testing_pb2_grpc.TestServiceServicer):
 
 
 class Journal(_Journal):
-    """Echoes what it is sent, and streams what it is asked for, on a synchronous server."""
+    """The service for a synchronous server."""
 
     def UnaryCall(self, request: Request, _context: grpc.ServicerContext) -> testing_pb2.SimpleResponse:
-        """Echoes the payload."""
+        """Echo the payload."""
         return self._answer(request)
 
     def StreamingOutputCall(self, request: OutputRequest, context: grpc.ServicerContext) -> Iterator[OutputResponse]:
-        """Sends responses of the sizes and at the intervals that are asked for."""
+        """Send responses of the requested sizes at the requested intervals."""
         over = threading.Event()
         context.add_callback(over.set)
         for each in request.response_parameters:
@@ -52,28 +52,28 @@ class Journal(_Journal):
 
 
 class AsyncJournal(_Journal):
-    """The same on an asyncio server."""
+    """The service for an asyncio server."""
 
     async def UnaryCall(
         self, request: Request, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> testing_pb2.SimpleResponse:
-        """Echoes the payload."""
+        """Echo the payload."""
         return self._answer(request)
 
     async def StreamingOutputCall(
         self, request: OutputRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[OutputResponse]:
-        """Sends responses of the sizes and at the intervals that are asked for."""
+        """Send responses of the requested sizes at the requested intervals."""
         for each in request.response_parameters:
             await asyncio.sleep(each.interval_us / 1e6)
             yield OutputResponse(payload=testing_pb2.Payload(body=bytes(each.size)))
 
 
 def __getattr__(name: str) -> object:
-    """The servicers, made when a server asks for them."""
+    """Create a service when a server imports it."""
     match name:
         case "journal":
-            return Journal()  # type: ignore[abstract]  # what it lacks is answered with UNIMPLEMENTED
+            return Journal()  # type: ignore[abstract]  # the other methods answer UNIMPLEMENTED
         case "async_journal":
             return AsyncJournal()  # type: ignore[abstract]  # the same
     raise AttributeError(name)

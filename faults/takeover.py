@@ -1,4 +1,4 @@
-"""One server after the other takes over the path under load: no call fails."""
+"""Lets servers take over the path one after the other under load. No call fails."""
 
 import threading
 import time
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 1.0
 _STREAM_SECONDS = 10.0
 _GRACE = "20"
-"""Seconds: more than a stream takes, so that no stream is cut when its server goes."""
+"""Seconds. More than a stream takes, so that each server finishes its streams."""
 
 _GONE_SECONDS = 40.0
 
 
 def run(kind: str, seconds: float, folder: Path) -> dict[str, Any]:
-    """Takes over once a second for so many seconds, and reports what became of the calls.
+    """Take over once a second, and report the results of the calls.
 
     Raises:
-        FaultError: a server does not start, or does not go when it was taken over.
+        FaultError: a server does not start, or does not exit after it was taken over.
     """
     path, journal = folder / "app.sock", folder / "journal"
     before = resources()

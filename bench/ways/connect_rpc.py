@@ -1,4 +1,4 @@
-"""connectrpc: Connect over HTTP/1.1, served by uvicorn. Its client can't dial a Unix socket, so it has TCP."""
+"""connectrpc: Connect over HTTP/1.1, with uvicorn. It uses TCP, because its client does not support Unix sockets."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -83,19 +83,19 @@ class _Application(ConnectASGIApplication):  # type: ignore[misc]  # see http.py
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves in uvicorn's loop, on a free port of the host."""
+    """Serve in uvicorn's loop on a free port of the host."""
     run_uvicorn(_Application(), ready, host=address.rpartition(":")[0], port=0)
 
 
 @asynccontextmanager
 async def connect_async(address: str) -> AsyncIterator[AsyncCalls]:
-    """A client that compresses nothing, as on one machine there is no bandwidth to save."""
+    """Create a client without compression, which saves no bandwidth on one machine."""
     async with ConnectClient(
         f"http://{address}",
         codec=google_protobuf_binary_codec(),
         send_compression=None,
         accept_compression=[],
-        http_client=Client(HTTPTransport()),  # by default all clients share their connections
+        http_client=Client(HTTPTransport()),  # by default, all clients share their connections
     ) as client:
         yield _ConnectCalls(client)
 
@@ -123,4 +123,4 @@ class _ConnectCalls:
         return int(response.aggregated_payload_size)
 
     async def bidirectional(self, body: bytes, count: int) -> int:
-        raise NotImplementedError("Connect has bidirectional streams over HTTP/2 alone")
+        raise NotImplementedError("Connect supports bidirectional streams only over HTTP/2")

@@ -10,7 +10,7 @@ from bench.calls import Calls, Ready
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves each connection in a thread of its own."""
+    """Serve each connection in its own thread."""
     with Listener(address, "AF_UNIX", backlog=1024) as listener:
         ready(address)
         while True:
@@ -37,7 +37,7 @@ def _answer(connection: "Connection[Any, Any]") -> None:
 
 @contextmanager
 def connect(address: str) -> Iterator[Calls]:
-    """A client with a connection for each caller, as replies come in the order of requests."""
+    """Create a client with a connection for each caller, because replies have the order of the requests."""
     yield _ConnectionCalls(address)
 
 

@@ -1,4 +1,4 @@
-"""Arrow Flight: C++ gRPC below Python, with Arrow's record batches for messages."""
+"""Arrow Flight: gRPC in C++ with a Python API. Its messages are Arrow record batches."""
 
 import json
 import threading
@@ -34,17 +34,17 @@ class _Server(pyarrow.flight.FlightServerBase):  # type: ignore[misc]  # see htt
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves in C++'s threads."""
+    """Serve in threads of C++."""
     server = _Server(_location(address))
     ready(address)
-    # It takes its own threads; this one may not hold the interpreter meanwhile.
+    # The server has its own threads. This thread only has to release the interpreter.
     threading.Event().wait()
     server.shutdown()
 
 
 @contextmanager
 def connect(address: str) -> Iterator[Calls]:
-    """A client with one channel."""
+    """Create a client with one channel."""
     with pyarrow.flight.FlightClient(_location(address)) as client:
         yield _FlightCalls(client)
 

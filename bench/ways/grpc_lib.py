@@ -1,4 +1,4 @@
-"""grpclib as it comes: pure Python, in an event loop."""
+"""grpclib with its defaults: pure Python, in an event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ class _Service(testing_grpc.TestServiceBase):
 
 
 async def serve_async(address: str, ready: Ready) -> None:
-    """Serves in an event loop."""
+    """Serve in an event loop."""
     server = grpclib.server.Server([_Service()])
     await server.start(path=address)
     ready(address)
@@ -52,7 +52,7 @@ async def serve_async(address: str, ready: Ready) -> None:
 
 @asynccontextmanager
 async def connect_async(address: str) -> AsyncIterator[AsyncCalls]:
-    """A client with one channel."""
+    """Create a client with one channel."""
     async with grpclib.client.Channel(path=address) as channel:
         yield _GrpclibCalls(testing_grpc.TestServiceStub(channel))
 

@@ -1,4 +1,4 @@
-"""Plain grpcio as its own examples have it, over a Unix socket or TCP."""
+"""Plain grpcio as in its own examples, over a Unix socket or TCP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +12,7 @@ from bench.service import MAX_MESSAGE_BYTES, AsyncGrpcCalls, AsyncService, GrpcC
 from samehost.interop import testing_pb2_grpc
 
 _WORKERS = 10
-"""As in grpc's examples; more callers than these wait for each other."""
+"""As in grpc's examples. More callers wait for each other."""
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -22,7 +22,7 @@ _OPTIONS = [
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves in threads."""
+    """Serve in threads."""
     server = grpc.server(futures.ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
     testing_pb2_grpc.add_TestServiceServicer_to_server(Service(), server)  # type: ignore[abstract]  # see samehost.py
     port = server.add_insecure_port(_target(address))
@@ -33,13 +33,13 @@ def serve(address: str, ready: Ready) -> None:
 
 @contextmanager
 def connect(address: str) -> Iterator[Calls]:
-    """A client with one channel."""
+    """Create a client with one channel."""
     with grpc.insecure_channel(_target(address), _OPTIONS) as channel:
         yield GrpcCalls(channel)
 
 
 async def serve_async(address: str, ready: Ready) -> None:
-    """Serves in an event loop."""
+    """Serve in an event loop."""
     server = grpc.aio.server(options=_OPTIONS)
     testing_pb2_grpc.add_TestServiceServicer_to_server(AsyncService(), server)  # type: ignore[abstract]  # the same
     port = server.add_insecure_port(_target(address))
@@ -50,7 +50,7 @@ async def serve_async(address: str, ready: Ready) -> None:
 
 @asynccontextmanager
 async def connect_async(address: str) -> AsyncIterator[AsyncCalls]:
-    """A client with one channel."""
+    """Create a client with one channel."""
     async with grpc.aio.insecure_channel(_target(address), _OPTIONS) as channel:
         yield AsyncGrpcCalls(channel)
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a Unix socket: uvicorn serves, http.client calls."""
+"""HTTP/1.1 over a Unix socket, with uvicorn as the server and http.client as the client."""
 
 import http.client
 import socket
@@ -17,7 +17,7 @@ _CHUNK = 64 * 1024
 async def _application(
     scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """Answers POST /unary, /server_stream/SIZE/COUNT and /client_stream (ASGI 3)."""
+    """Answer POST /unary, /server_stream/SIZE/COUNT and /client_stream (ASGI 3)."""
     _, kind, *numbers = scope["path"].split("/")
     parts = []
     more = True
@@ -39,10 +39,10 @@ async def _application(
 
 
 _KEEP_ALIVE_SECONDS = 3600
-"""Beyond any pause between two turns; after uvicorn's 5 s, http.client and connectrpc would fail."""
+"""Longer than any pause between two turns. With uvicorn's 5 s, http.client and connectrpc would fail."""
 
 
-class _Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is in the bench's own lock, not where types are checked
+class _Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is only in the lock of the bench, not in that of mypy
     def __init__(self, config: object, ready: Ready) -> None:
         super().__init__(config)
         self._ready = ready
@@ -57,19 +57,19 @@ class _Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is in the bench'
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves in uvicorn's loop, with what it prefers where it is installed: uvloop and httptools."""
+    """Serve in uvicorn's loop, with uvloop and httptools."""
     run_uvicorn(_application, ready, uds=address)
 
 
 def run_uvicorn(application: object, ready: Ready, **options: object) -> None:
-    """Serves an ASGI application until the process is ended."""
+    """Serve an ASGI application until the process is killed."""
     quiet = {"log_level": "warning", "access_log": False, "timeout_keep_alive": _KEEP_ALIVE_SECONDS}
     _Server(uvicorn.Config(application, **quiet, **options), ready).run()
 
 
 @contextmanager
 def connect(address: str) -> Iterator[Calls]:
-    """A client with a connection for each caller, as HTTP/1.1 has it."""
+    """Create a client with a connection for each caller, as HTTP/1.1 requires."""
     yield _HttpCalls(address)
 
 
@@ -102,7 +102,7 @@ class _HttpCalls:
         return int(self._post("/client_stream", iter([body] * count)).read())
 
     def bidirectional(self, body: bytes, count: int) -> int:
-        raise NotImplementedError("HTTP/1.1 answers when the request has ended")
+        raise NotImplementedError("HTTP/1.1 answers only after the end of the request")
 
     def _post(self, path: str, body: bytes | Iterator[bytes]) -> http.client.HTTPResponse:
         if not hasattr(self._own, "connection"):

@@ -1,4 +1,4 @@
-"""Blocking send and receive on a Unix socket: the floor that every ratio is taken of."""
+"""Blocking send and receive on a Unix socket, the baseline of every ratio."""
 
 import socket
 import struct
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from bench.calls import Calls, Ready
 
 _HEAD = struct.Struct("!BIQ")
-"""Kind of call, size of a body, number of bodies."""
+"""The kind of call, the size of a body, and the number of bodies."""
 
 _TOTAL = struct.Struct("!Q")
 _UNARY, _SERVER_STREAM, _CLIENT_STREAM, _BIDIRECTIONAL = range(4)
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves each connection in a thread of its own."""
+    """Serve each connection in its own thread."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(1024)
@@ -50,18 +50,18 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _receive(connection: socket.socket, body: bytearray) -> int:
-    """Fills a buffer; an empty one is full."""
+    """Fill a buffer, which may be empty."""
     if not body:
         return 0
     received = connection.recv_into(body, len(body), socket.MSG_WAITALL)
     if received < len(body):
-        raise ConnectionError("the other end has gone")
+        raise ConnectionError("the peer closed the connection")
     return received
 
 
 @contextmanager
 def connect(address: str) -> Iterator[Calls]:
-    """A client with a connection for each caller, as replies come in the order of requests."""
+    """Create a client with a connection for each caller, because replies have the order of the requests."""
     yield _RawCalls(address)
 
 

@@ -1,4 +1,4 @@
-"""Ours: samehost_server and samehost_client, as they are by default, but for the age of connections."""
+"""samehost_server and samehost_client with their defaults, except for the age of connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -11,19 +11,19 @@ from bench.calls import AsyncCalls, Calls, Ready
 from bench.service import MAX_MESSAGE_BYTES, AsyncGrpcCalls, AsyncService, GrpcCalls, Service
 
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
-"""Otherwise all channels of a process to one address share a connection, and a thousand idle ones would be one."""
+"""Gives each channel its own connection. Otherwise a thousand idle channels to one address would share one."""
 
 _SERVER_OPTIONS: dict[str, Any] = {
     "max_message_bytes": MAX_MESSAGE_BYTES,
-    # Every turn would else begin with a new connection, as the last one's second is over, where a program that is not
-    # paused has one in a thousand calls.
+    # With the default of 1 s, every turn would start with a new connection after the pause. A program that is not paused
+    # reconnects once in a thousand calls.
     "max_connection_age": 3600,
 }
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves in threads."""
-    service = Service()  # type: ignore[abstract]  # what it lacks is not called
+    """Serve in threads."""
+    service = Service()  # type: ignore[abstract]  # the other methods are not called
     with samehost_server.Server(address, [service], **_SERVER_OPTIONS) as server:
         ready(address)
         server.wait()
@@ -31,14 +31,14 @@ def serve(address: str, ready: Ready) -> None:
 
 @contextmanager
 def connect(address: str, options: Sequence[tuple[str, int]] = ()) -> Iterator[Calls]:
-    """A client with one channel."""
+    """Create a client with one channel."""
     options = [*_OWN_CONNECTION, *options]
     with samehost_client.connect(address, max_message_bytes=MAX_MESSAGE_BYTES, options=options) as channel:
         yield GrpcCalls(channel)
 
 
 async def serve_async(address: str, ready: Ready) -> None:
-    """Serves in an event loop."""
+    """Serve in an event loop."""
     service = AsyncService()  # type: ignore[abstract]  # the same
     async with samehost_server.aio.Server(address, [service], **_SERVER_OPTIONS):
         ready(address)
@@ -47,7 +47,7 @@ async def serve_async(address: str, ready: Ready) -> None:
 
 @asynccontextmanager
 async def connect_async(address: str) -> AsyncIterator[AsyncCalls]:
-    """A client with one channel."""
+    """Create a client with one channel."""
     async with await samehost_client.aio.connect(
         address, max_message_bytes=MAX_MESSAGE_BYTES, options=_OWN_CONNECTION
     ) as channel:

@@ -1,4 +1,4 @@
-"""Ours with samehost_common.tuning.stream_options: the thread that takes a stream's messages reads them itself."""
+"""samehost with samehost_common.tuning.stream_options: the thread that iterates over a stream reads it itself."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""ZeroMQ: REQ on the client, ROUTER on the server, and a message of many parts for a stream."""
+"""ZeroMQ: DEALER in the client and ROUTER in the server. A stream is one message of many parts."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from bench.calls import Calls, Ready
 
 
 def serve(address: str, ready: Ready) -> None:
-    """Serves all clients in one thread."""
+    """Serve all clients in one thread."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.bind(f"ipc://{address}")
         ready(address)
@@ -30,7 +30,7 @@ def serve(address: str, ready: Ready) -> None:
 
 @contextmanager
 def connect(address: str) -> Iterator[Calls]:
-    """A client with a connection for each caller, as a socket belongs to one thread."""
+    """Create a client with a connection for each caller, because a socket belongs to one thread."""
     with zmq.Context() as context:
         calls = _ZeroMqCalls(context, address)
         yield calls
@@ -38,7 +38,7 @@ def connect(address: str) -> Iterator[Calls]:
 
 
 class _ZeroMqCalls:
-    """A DEALER, as REQ adds an empty part to each message that a ROUTER hands back."""
+    """Uses DEALER, because REQ adds an empty part to each message of the ROUTER."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
         self._context = context
