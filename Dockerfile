@@ -8,7 +8,7 @@ COPY python-common python-common
 COPY python-server python-server
 COPY python-client python-client
 COPY python-demo python-demo
-# The lock constrains: versions and hashes are its own, tools for development are left out.
+# The lock is used as constraints: it sets the versions, and development tools are not installed.
 RUN uv venv /opt/samehost \
  && uv pip install --no-cache --python /opt/samehost --constraint requirements.lock --compile-bytecode \
       ./python-common ./python-server ./python-client ./python-demo

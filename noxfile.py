@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["nox[uv]>=2025.5.1"]
 # ///
-"""What can be done with this repository; `nox --list` shows it, `nox -s NAME` does it."""
+"""Tasks of this repository: `nox --list` lists them, `nox -s NAME` runs one."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ NATIVE = "python-native"
 NATIVE_LOCK = f"{NATIVE}/requirements.lock"
 PUBLISHED = ["python-common", "python-server", "python-client", "python-demo"]
 PACKAGES = [*PUBLISHED, "interop/python", "interop/python-grpclib", "interop/harness"]
-# The tests that are not of the published packages, but of the repository around them.
+# Tests of the repository, not of the published packages.
 NOT_OF_LIBRARIES = [
     "bench",
     "compose",
@@ -37,11 +37,11 @@ NOT_OF_LIBRARIES = [
 ]
 GROUPS = ["build", "lint", "proto", "test", "typecheck"]
 
-# The plugins of protoc that make the stubs of a library; grpclib's stubs use the messages that are made with grpcio's.
+# The protoc plugins for the stubs of each library. grpclib's stubs use the messages that are generated with grpcio's.
 GRPCIO = ("python", "grpc_python", "mypy", "mypy_grpc")
 GRPCLIB = ("grpclib_python",)
 
-# Where the stubs of each part of the contract are committed: a source root, so that they import as they are.
+# The source root with the committed stubs of each part of the contract.
 STUBS = [
     ("proto/samehost/greeter/v1", "python-demo/src", GRPCIO),
     ("proto/samehost/interop", "interop/python/src", GRPCIO),
@@ -52,34 +52,35 @@ STUBS = [
 @nox.session
 def demo(session: nox.Session) -> None:
     """Show one server, one client, and all four kinds of call over a socket in a private folder."""
-    # The lock as constraints: no tools are installed that a user of the libraries does not need.
+    # The lock is used as constraints, so that only packages for users are installed, and no development tools.
     session.install("--constraint", LOCK, *(f"./{package}" for package in PUBLISHED))
     session.run("python", "examples/demo.py")
 
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run the tests: of the libraries, the commands, the peers, and of Compose where Docker is there."""
+    """Run the tests of the libraries, the commands and the peers, and those of Compose if Docker is available."""
     install_workspace(session)
     has_native = install_native(session)
     session.run("pytest", "--numprocesses=2", *session.posargs)
     if not session.posargs:
-        # In a process of its own: grpclib and grpcio-health-checking each register the messages of grpc.health.v1.
+        # In a separate process, because grpclib and grpcio-health-checking both register messages of grpc.health.v1.
         session.run("pytest", "--numprocesses=2", "interop/python-grpclib/tests")
         if has_native:
-            with session.chdir(NATIVE):  # where its settings are
+            with session.chdir(NATIVE):  # this folder has its settings
                 session.run("pytest", "--numprocesses=2")
-        # What the peers' own tests (native) and the matrix (interop) would leave out on this machine, and why.
+        # Print what the peers' own tests (native) and the matrix (interop) leave out on this machine, and why.
         session.run("python", "-m", "samehost_interop.native", "needs")
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """Run the tests of the libraries, as wheels, with the oldest dependencies that the packages allow."""
+    """Run the tests of the libraries, installed from wheels, with the oldest dependencies that the packages allow."""
     session.install("uv")
     oldest, environment = Path(session.create_tmp(), "oldest.txt"), Path(session.create_tmp(), "environment.txt")
     compile_lock(session, str(oldest), [], "--all-extras", "--resolution=lowest-direct", packages=PUBLISHED)
-    # Only what users install is old: pytest and the like are locked, as pip compile keeps what its output has already.
+    # Only the dependencies of users are old. Tools such as pytest keep their locked versions, because pip compile keeps
+    # the versions that its output file already has.
     shutil.copy(LOCK, environment)
     compile_lock(session, str(environment), ["build", "test"], "--all-extras", f"--constraint={oldest}")
     install_workspace(session, str(environment), editable=False)
@@ -89,7 +90,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Run every official interop case, client by server: `interop -- --client python --case 'cancel_*'`."""
+    """Run every official interop case with every client and server: `interop -- --client python --case 'cancel_*'`."""
     install_workspace(session)
     install_native(session)
     session.run("python", "-m", "samehost_interop", *session.posargs)
@@ -97,7 +98,7 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def native(session: nox.Session) -> None:
-    """Run the tests of peers and libraries, each with its language's tool: `native -- go dotnet`."""
+    """Run the tests of peers and libraries with the tools of their languages: `native -- go dotnet`."""
     install_workspace(session)
     session.run("python", "-m", "samehost_interop.native", "test", *session.posargs)
 
@@ -118,7 +119,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what calls cost, ours and everyone's, in 15 minutes: `bench -- --quick`, `bench -- --check`."""
+    """Measure what calls cost, with samehost and with alternatives: `bench -- --quick`, `bench -- --check`."""
     install_workspace(session, BENCH_LOCK)
     install_native(session)
     session.run("python", "-m", "bench", *session.posargs)
@@ -126,14 +127,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation in build/site and check its links; `docs -- serve` shows it while you write."""
+    """Build the documentation in build/site and check its links; `docs -- serve` shows a live preview."""
     install_workspace(session, DOCS_LOCK)
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the style of Python, contract, peers, libraries and examples; `lint -- --fix` mends Python."""
+    """Check the style of Python, contract, peers, libraries and examples; `lint -- --fix` fixes Python."""
     install_workspace(session)
     fix = "--fix" in session.posargs
     session.run("ruff", "format", *([] if fix else ["--check"]), ".")
@@ -145,7 +146,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    """Check the types of everything, strictly."""
+    """Check all types with mypy's strict mode."""
     install_workspace(session)
     session.run(
         "mypy",
@@ -165,7 +166,7 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def proto(session: nox.Session) -> None:
-    """Generate the Python stubs from the contract; `proto -- --check` fails where they differ."""
+    """Generate the Python stubs from the contract; `proto -- --check` fails if they differ."""
     install_workspace(session)
     if "--check" not in session.posargs:
         for contract, target, plugins in STUBS:
@@ -185,7 +186,7 @@ def lock(session: nox.Session) -> None:
     """Lock the newest versions that the packages allow, with hashes: requirements.lock, and those of bench and docs."""
     session.install("uv")
     compile_lock(session, LOCK, GROUPS, "--upgrade")
-    # Its contenders are heavy, and none of the product's; what both locks have is the same in both.
+    # The contenders of the bench are large and not part of the product. Common packages have the same versions.
     compile_lock(session, BENCH_LOCK, ["build", "bench"], "--upgrade", f"--constraint={LOCK}")
     compile_lock(session, DOCS_LOCK, ["build", "docs"], "--upgrade", f"--constraint={LOCK}")
     compile_lock(session, NATIVE_LOCK, ["native"], "--upgrade", packages=[])
@@ -194,7 +195,7 @@ def lock(session: nox.Session) -> None:
 def compile_lock(
     session: nox.Session, file: str, groups: Iterable[str], *options: str, packages: Iterable[str] = PACKAGES
 ) -> None:
-    """Lock what the packages and these groups need."""
+    """Lock the dependencies of the packages and of these groups."""
     session.run(
         *("uv", "pip", "compile", "--universal", "--generate-hashes", "--python-version=3.11", *options),
         *("--quiet", "--no-header", f"--output-file={file}"),
@@ -205,16 +206,16 @@ def compile_lock(
 
 
 def install_workspace(session: nox.Session, lock: str = LOCK, *, editable: bool = True) -> None:
-    """Install what is locked, by hash, then the workspace itself, built with nothing that is not locked."""
+    """Install the locked packages by hash, and then build and install the workspace with only locked packages."""
     session.install("--require-hashes", "--requirement", lock)
     packages = [argument for package in PACKAGES for argument in (*["--editable"] * editable, f"./{package}")]
     session.install("--no-deps", "--no-build-isolation", "--reinstall", *packages)
 
 
 def install_native(session: nox.Session) -> bool:
-    """Build and install the native engine; without Rust, say what is left out and return False."""
+    """Build and install the native engine. Without Rust, log what is left out and return False."""
     if not shutil.which("cargo"):
-        session.log("left out, because there is no cargo: samehost-native, its tests and its peers in the matrix")
+        session.log("left out, because cargo is not on PATH: samehost-native, its tests and its peers in the matrix")
         return False
     session.install("--require-hashes", "--requirement", NATIVE_LOCK)
     session.install("--no-deps", "--no-build-isolation", "--reinstall", f"./{NATIVE}")
@@ -222,11 +223,11 @@ def install_native(session: nox.Session) -> bool:
 
 
 def generate(session: nox.Session, contract: str, target: Path, plugins: Iterable[str]) -> None:
-    """Generate the stubs of one part of the contract, with types, into a source root."""
+    """Generate the stubs of one part of the contract, with types, in a source root."""
     outputs = [f"--{plugin}_out={target}" for plugin in plugins]
     files = sorted(str(file) for file in Path(contract).rglob("*.proto"))
-    # Stubs refuse a grpcio or protobuf older than their compiler, so it is that of the oldest grpcio that the packages
-    # allow, in an environment of its own. The other plugins are this session's.
+    # Stubs reject a grpcio or protobuf that is older than their compiler. So the compiler comes from the oldest grpcio
+    # that the packages allow, in an environment of its own. The other plugins come from this session.
     (oldest,) = re.findall(r'"grpcio>=([\d.]+)"', Path("python-demo/pyproject.toml").read_text())
     compiler = (
         "uv",
@@ -242,18 +243,18 @@ def generate(session: nox.Session, contract: str, target: Path, plugins: Iterabl
 
 
 def differences(fresh: Path, committed: Path) -> list[str]:
-    """Name the stubs that are missing, left over or different."""
-    # Nothing but stubs is in the folder that the contract's own names begin with.
+    """Return the stubs that are missing, superfluous or different."""
+    # The folders under samehost/ in a source root contain only stubs.
     names = {file.relative_to(root) for root in (fresh, committed) for file in root.glob("samehost/**/*.py*")}
     names = {name for name in names if "__pycache__" not in name.parts}
     return sorted(str(name) for name in names if read(fresh / name) != read(committed / name))
 
 
 def read(file: Path) -> bytes | None:
-    """Read a file that may not be there."""
+    """Read a file, or return None if it does not exist."""
     return file.read_bytes() if file.exists() else None
 
 
 def workspace_names() -> list[str]:
-    """Name the packages of the workspace."""
+    """Return the names of the packages in the workspace."""
     return [tomllib.loads(Path(package, "pyproject.toml").read_text())["project"]["name"] for package in PACKAGES]

@@ -19,7 +19,7 @@ _CALLS = 1
 """The minimum number of calls of each caller."""
 
 _WARM_UP_SECONDS = 0.03
-"""How long each caller makes calls before the measurement, because the processes were paused and may have to reconnect."""
+"""How long each caller makes calls before the measurement, because a paused process may have to reconnect."""
 
 
 class KindsOfCall(Protocol[_Answer_co]):
@@ -156,7 +156,7 @@ class _Clock:
         )
 
     def _spent(self) -> float:
-        # proc(5): the fields after the name of the command, which may have spaces. utime is the 14th field, stime the 15th.
+        # proc(5): the fields after the name of the command, which may have spaces. utime is field 14, stime field 15.
         fields = Path(f"/proc/{self._server_pid}/stat").read_text().rpartition(")")[2].split()
         return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,7 +1,7 @@
 """Runs a client or a server, and prints its results on stdout as lines of JSON.
 
-`python -m bench.end serve END ADDRESS` or `call END SERVER_PID COMMANDS`. END is bench.contenders.End in JSON. COMMANDS is
-a file with commands for the client. The first command has the address of the server.
+`python -m bench.end serve END ADDRESS` or `call END SERVER_PID COMMANDS`. END is bench.contenders.End in JSON. COMMANDS
+is a file with commands for the client. The first command has the address of the server.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ def _each(commands: Path) -> Iterator[dict[str, Any]]:
 
 
 def _loop_runner(end: End) -> Callable[[Any], None]:
-    """Return the function that runs a coroutine: in uvloop if the switch is set, otherwise in asyncio's default loop."""
+    """Return the function that runs a coroutine: in uvloop if the switch is set, otherwise in asyncio's own loop."""
     return run_in_loop if "uvloop" in end.switches else asyncio.run
 
 

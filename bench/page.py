@@ -1,4 +1,4 @@
-"""Writes the tables of bench/README.md between its two marks. Only a full run does, so that all figures are of one run."""
+"""Writes the tables of bench/README.md between its two marks after a full run, so that all figures are of one run."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def _tables(report: dict[str, Any]) -> list[str]:
         _by_work(rows),
         "Effect of each switch of the tuning: messages per second, relative to plain grpcio in the same mode:",
         _grid(rows, [*(each for each in PYTHON if each.name == "samehost"), *ABLATION], MAIN, "ratio_to_grpcio"),
-        "Milliseconds from the start of both processes to the first call, and memory of the server with idle connections:",
+        "Milliseconds from the start of both processes to the first call, and server memory with idle connections:",
         _starts(report),
     ]
 

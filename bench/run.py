@@ -1,9 +1,9 @@
 """Runs the contenders in turns, in a new random order for each turn of each work.
 
 Turns are short, and all other contenders are paused. The speed of a virtual machine changes within seconds, so two
-contenders can only be compared within the same seconds. Each work starts new processes, because earlier work changes how
-the allocator of a process behaves. It does so at least twice, because the memory layout of a program differs each time.
-Only servers that compile at run time keep running from work to work.
+contenders can only be compared within the same seconds. Each work starts new processes, because earlier work changes
+how the allocator of a process behaves. It does so at least twice, because the memory layout of a program differs each
+time. Only servers that compile at run time keep running from work to work.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""One server and one client in one process: the smallest whole use of both libraries."""
+"""Runs one server and one client in one process, the smallest complete use of both libraries."""
 
 import tempfile
 from pathlib import Path

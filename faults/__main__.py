@@ -1,4 +1,4 @@
-"""Replaces, kills and attacks Python servers, and writes a report: `python -m faults [--seconds 60] [--inputs 10000]`."""
+"""Replaces, kills and attacks Python servers, and reports: `python -m faults [--seconds 60] [--inputs 10000]`."""
 
 import json
 import secrets
@@ -17,9 +17,9 @@ from faults.servers import FaultError
 REPORT = Path("build/reports/faults.json")
 
 MOST_CUT = 0.001
-"""The share of all calls in the takeover runs that may fail while their connection is renewed. This is a known failure of
-C-core, described in README.md under "What it cannot do". It was 7 in 617,000 calls. When it happens, up to 5 calls fail,
-and the two takeover runs make 11,000 calls in 10 s each."""
+"""The share of all calls in the takeover runs that may fail while their connection is renewed. This is a known failure
+of C-core, described in README.md under "What it cannot do". It was 7 in 617,000 calls. When it happens, up to 5 calls
+fail, and the two takeover runs make 11,000 calls in 10 s each."""
 
 RECOVERY_SECONDS = 10.0
 """Ten times as long as the slowest recovery, for busy machines. The report has the measured time."""
@@ -118,7 +118,11 @@ def _judge_fuzz(outcome: dict[str, Any]) -> list[str]:
 
 
 def _judge_client(outcome: dict[str, Any]) -> list[str]:
-    return [f"delay after the deadline: expected at most 1 s, got {outcome['late_by_s']}"] if outcome["latest_s"] > 1 else []
+    return (
+        [f"delay after the deadline: expected at most 1 s, got {outcome['late_by_s']}"]
+        if outcome["latest_s"] > 1
+        else []
+    )
 
 
 def _leaks(outcome: dict[str, Any]) -> list[str]:

@@ -26,8 +26,8 @@ CALL_SECONDS = 30.0
 _HANG_SECONDS = CALL_SECONDS + 5
 
 _CUT = "Broken pipe"
-"""C-core's details if its client writes to a connection that the server has closed. The client then drops what the server
-has sent before: that it never started the call, or even the answer."""
+"""C-core's details if its client writes to a connection that the server has closed. The client then drops what the
+server has sent before: that it never started the call, or even the answer."""
 
 
 @dataclass

@@ -14,7 +14,7 @@ import grpc
 from samehost.interop import testing_pb2, testing_pb2_grpc
 
 JOURNAL = "SAMEHOST_FAULTS_JOURNAL"
-"""The environment variable with the journal, a file to which every server of a run appends the ids of its unary calls."""
+"""The environment variable with the journal, a file to which each server of a run appends the ids of its calls."""
 
 ID_BYTES = 16
 

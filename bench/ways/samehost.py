@@ -15,8 +15,8 @@ _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 _SERVER_OPTIONS: dict[str, Any] = {
     "max_message_bytes": MAX_MESSAGE_BYTES,
-    # With the default of 1 s, every turn would start with a new connection after the pause. A program that is not paused
-    # reconnects once in a thousand calls.
+    # With the default of 1 s, every turn would start with a new connection after the pause. A program that is not
+    # paused reconnects once in a thousand calls.
     "max_connection_age": 3600,
 }
 

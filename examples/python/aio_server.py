@@ -10,7 +10,7 @@ from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceServicer, add_Gre
 
 
 class Greeter(GreeterServiceServicer):
-    """Greets people by name."""
+    """A service that greets people by name."""
 
     async def Greet(
         self, request: GreetRequest, context: grpc.aio.ServicerContext[GreetRequest, GreetResponse]
@@ -24,7 +24,7 @@ async def main() -> None:
     path = sys.argv[1] if len(sys.argv) > 1 else "/tmp/greeter.sock"
     server = grpc.aio.server()
     add_GreeterServiceServicer_to_server(Greeter(), server)
-    server.add_insecure_port(f"unix:{path}")  # gRPC removes a socket file that is already there
+    server.add_insecure_port(f"unix:{path}")  # gRPC removes an existing socket file
     await server.start()
     print(f"listening on {path}", flush=True)
     await server.wait_for_termination()

@@ -11,7 +11,7 @@ from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceStub
 def main() -> None:
     """Greet one person, and print the answer."""
     path, name = sys.argv[1:]
-    # Without this option gRPC sends the path as :authority, which servers in C# and Rust refuse.
+    # Without this option, gRPC sends the path as :authority, which servers in C# and Rust reject.
     options = [("grpc.default_authority", "localhost")]
     with grpc.insecure_channel(f"unix:{path}", options) as channel:
         response = GreeterServiceStub(channel).Greet(GreetRequest(name=name), timeout=5)

@@ -10,7 +10,7 @@ from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceServicer, add_Gre
 
 
 class Greeter(GreeterServiceServicer):
-    """Greets people by name."""
+    """A service that greets people by name."""
 
     def Greet(self, request: GreetRequest, context: grpc.ServicerContext) -> GreetResponse:
         """Greet one person."""
@@ -22,7 +22,7 @@ def main() -> None:
     path = sys.argv[1] if len(sys.argv) > 1 else "/tmp/greeter.sock"
     server = grpc.server(ThreadPoolExecutor())
     add_GreeterServiceServicer_to_server(Greeter(), server)
-    server.add_insecure_port(f"unix:{path}")  # gRPC removes a socket file that is already there
+    server.add_insecure_port(f"unix:{path}")  # gRPC removes an existing socket file
     server.start()
     print(f"listening on {path}", flush=True)
     server.wait_for_termination()

@@ -88,7 +88,7 @@ def test_a_reader_that_pauses_blocks_the_writer(path: Path) -> None:
     with server(path, read_later), bridging(path) as address, socket.create_connection(address) as client:
         client.setblocking(False)
         sent = 0
-        # Send until a send blocks for a second: the buffers of both sockets and the bridge are full, a few MiB in total.
+        # Send until a send blocks for a second. The buffers of both sockets and the bridge, a few MiB, are full then.
         client.settimeout(1)
         with contextlib.suppress(TimeoutError):
             while sent < 256 << 20:

@@ -117,9 +117,7 @@ async def test_a_call_that_ends_within_a_message_has_its_status(address: SocketA
     assert caught.value.status is Status.DEADLINE_EXCEEDED
 
 
-async def test_a_call_with_a_deadline_that_is_over_at_once_has_its_status(
-    serve: Serve, address: SocketAddress
-) -> None:
+async def test_a_call_with_a_deadline_that_is_over_at_once_has_its_status(serve: Serve, address: SocketAddress) -> None:
     client = H2Connection()
     client.initiate_connection()
     client.send_headers(1, [*headers_of("/grpc.health.v1.Health/Watch"), ("grpc-timeout", "1n")])

@@ -18,7 +18,7 @@ _MAX_LINE_BYTES = 1 << 20
 """Lines of the protocol have some hundred bytes. Without a limit, a program that never ends its line fills memory."""
 
 _TAIL_BYTES = 4000
-"""About the last fifty lines of a log: enough for a stack trace, and short enough for the report of every failed cell."""
+"""About the last fifty lines of a log: enough for a stack trace, and short enough for a report of many failed cells."""
 
 
 _EXIT_SECONDS = 1
@@ -58,8 +58,8 @@ class ChildProcess:
             ) from error
         assert self._process.stdout is not None  # noqa: S101 - stdout=PIPE
         self._stdout = self._process.stdout
-        # Popen.wait polls, but a pidfd can be waited on. It does not reap the process, so no other process group can get
-        # the same number before __exit__ kills this one.
+        # Popen.wait polls, but a pidfd can be waited on. It does not reap the process, so no other process group can
+        # get the same number before __exit__ kills this one.
         self._pidfd = os.pidfd_open(self._process.pid)
         self._buffer = b""
 

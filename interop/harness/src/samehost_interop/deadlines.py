@@ -8,8 +8,8 @@ class Deadlines:
     """The deadlines in seconds. Each has an option of its name, such as `--case-seconds 20`."""
 
     build: float = 1800
-    """A first build compiles every dependency, which takes a few minutes in C++ and Rust on two cores. The deadline stops
-    a build that hangs."""
+    """A first build compiles every dependency, which takes a few minutes in C++ and Rust on two cores. The deadline
+    stops a build that hangs."""
 
     ready: float = 30
     """A server on a JVM or a similar runtime is ready in 1 to 3 s. Another worker may keep all cores busy."""
@@ -18,7 +18,7 @@ class Deadlines:
     """The slowest case takes a few seconds. grpc's own runner allows 180 s, including the start of a container."""
 
     pair: float = 300
-    """All cases of a client with a server take 5 to 20 s. A client that hangs in every case costs minutes, not an hour."""
+    """All cases of a pair take 5 to 20 s. With this limit, a client that hangs in every case costs minutes, not an hour."""
 
     stop: float = 10
     """The time between SIGTERM and SIGKILL of `docker stop`, which PROTOCOL.md uses too."""

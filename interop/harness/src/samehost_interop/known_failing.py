@@ -50,7 +50,9 @@ def _entry(file: Path, number: int, content: object, complete_matrix: Sequence[C
     if not known.cells:
         raise table.error("cells", "no glob; write at least one, or remove the entry")
     if not known.link.startswith("https://"):
-        raise table.error("link", f"{known.link!r} is not an https address; link the upstream issue or documented limit")
+        raise table.error(
+            "link", f"{known.link!r} is not an https address; link the upstream issue or documented limit"
+        )
     ids = [str(cell) for cell in complete_matrix]
     for glob in known.cells:
         if not any(fnmatchcase(cell_id, glob) for cell_id in ids):

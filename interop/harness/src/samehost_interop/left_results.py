@@ -1,4 +1,4 @@
-"""Reads results from a volume, which is all that the containers share: CASE.code after the end of a case, and CASE.log."""
+"""Reads the results that containers leave in a shared volume: CASE.code after the end of a case, and CASE.log."""
 
 import threading
 import time

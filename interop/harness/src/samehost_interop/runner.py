@@ -14,7 +14,9 @@ from samehost_interop.server import RunningServer, serving
 
 
 class Runner:
-    """Return the result of one cell at a time. The first cell of a server starts it; the first of a pair runs all cases.
+    """Return the result of one cell at a time.
+
+    The first cell of a server starts the server, and the first cell of a pair runs all cases of the pair.
 
     Args:
         peers: all peers by name.

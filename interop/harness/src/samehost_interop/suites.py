@@ -206,7 +206,10 @@ class OfficialSuite(Suite):
         return list(self.official)
 
     def servers(self, globs: Sequence[str]) -> Sequence[str]:
-        """Return the servers that match one of the globs; `all` matches every server. Without a glob, return the references."""
+        """Return the servers that match one of the globs, or the reference servers without a glob.
+
+        `all` matches every server.
+        """
         return (
             self.references
             if not globs

@@ -38,7 +38,9 @@ def _group(_context: click.Context, _parameter: click.Parameter, value: str | No
     try:
         return grp.getgrnam(value).gr_gid
     except KeyError as error:
-        raise click.BadParameter(f"invalid group {value!r}: no group has this name; create it or use its number") from error
+        raise click.BadParameter(
+            f"invalid group {value!r}: no group has this name; create it or use its number"
+        ) from error
 
 
 @click.group()

@@ -52,8 +52,8 @@ async def large_unary(peer: Peer) -> None:
 
 
 async def cacheable_unary(peer: Peer) -> None:
-    # grpclib sends only POST, which no proxy caches. The responses are equal because the server answers the same request
-    # with the same payload.
+    # grpclib sends only POST, which no proxy caches. The responses are equal because the server answers the same
+    # request with the same payload.
     request = requests.cacheable()
     first, second = [
         await peer.stub.CacheableUnaryCall(request, metadata=[requests.USER_IP], timeout=DEADLINE) for _ in range(2)

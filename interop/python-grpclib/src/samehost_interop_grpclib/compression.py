@@ -46,7 +46,7 @@ def compressing() -> Iterator[None]:
 
 
 def current() -> "MessageStream":
-    """Return the current call: in a handler the call that it answers, elsewhere the last call that this task started."""
+    """Return the current call: in a handler the call that it answers, elsewhere the last call that this task made."""
     return _current.get()
 
 

@@ -11,8 +11,8 @@ from samehost_common.probe import PathState, describe_permissions, path_state
 _HANDSHAKE_SECONDS = 1.0
 """How long a server may take to send its first frame. On one machine it takes less than a millisecond."""
 
-# The client's preface with an empty SETTINGS frame, and the position of the type in a frame's header (RFC 9113, sections
-# 3.4 and 4.1).
+# The client's preface with an empty SETTINGS frame, and the position of the type in a frame's header (RFC 9113,
+# sections 3.4 and 4.1).
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _HEADER_BYTES = 9
 _TYPE_OFFSET = 3

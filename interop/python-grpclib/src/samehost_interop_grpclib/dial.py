@@ -48,8 +48,8 @@ class Channel(grpclib.client.Channel):
             protocol.processor.close()
 
     def _get_authority(self, host: str, port: int) -> str:
-        # PROTOCOL.md requires `localhost`. For a path, grpclib sends 127.0.0.1:50051, its default host and port, and has
-        # no option for it.
+        # PROTOCOL.md requires `localhost`. For a path, grpclib sends 127.0.0.1:50051, its default host and port, and
+        # has no option for it.
         del host, port
         return "localhost"
 

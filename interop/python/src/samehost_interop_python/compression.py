@@ -23,8 +23,8 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest message that is accepted, after decompression. This is gRPC's default."""
 
 # The first bytes of gzip (RFC 1952), and of gRPC's deflate (RFC 1950) with zlib's default window of 32 KiB. No
-# uncompressed message of the contract starts like this: 1f would be field 3 with a wire type that does not exist, and 78
-# a varint in field 15, which no message of these programs has.
+# uncompressed message of the contract starts like this: 1f would be field 3 with a wire type that does not exist, and
+# 78 a varint in field 15, which no message of these programs has.
 _COMPRESSED = (b"\x1f\x8b", b"\x78")
 
 # zlib.decompressobj: the largest window, and +32 to detect gzip or deflate from the header.

@@ -13,8 +13,8 @@ TRAILER = "endpoint-load-metrics-bin"
 """The trailer with the serialized report of one call (gRFC A51)."""
 
 MIN_INTERVAL_SECONDS = 0.1
-"""The shortest interval between reports. gRFC A51 sets 30 s for production and allows less in tests. The interop servers
-of Go and Java use 1 s. With 0.1 s a case ends sooner, and ten small messages per second cost nothing."""
+"""The shortest interval between reports. gRFC A51 sets 30 s for production and allows less in tests. The interop
+servers of Go and Java use 1 s. With 0.1 s a case ends sooner, and ten small messages per second cost nothing."""
 
 
 def load_report(report: testing_pb2.TestOrcaReport) -> orca_load_report_pb2.OrcaLoadReport:

@@ -13,8 +13,8 @@ from samehost_interop.report import MOST_FLAKY
 from samehost_interop.suites import CellRunner
 from samehost_interop.turns import Turns
 
-# The first cell of a pair runs all cells of the pair, and perhaps a build. A project's timeout per test is too short for
-# that. The deadlines of the harness apply instead.
+# The first cell of a pair runs all cells of the pair, and perhaps a build. A project's timeout per test is too short
+# for that. The deadlines of the harness apply instead.
 pytestmark = pytest.mark.timeout(0)
 
 

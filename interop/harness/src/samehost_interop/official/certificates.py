@@ -1,4 +1,4 @@
-"""Provides the certificates of servers with TLS: created for the run, or gRPC's test certificates in a client's image."""
+"""Provides certificates for servers with TLS: created for the run, or gRPC's test certificates in a client's image."""
 
 import re
 import shutil

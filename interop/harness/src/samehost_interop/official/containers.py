@@ -40,7 +40,7 @@ class NotAvailableError(PeerError):
 
 @dataclass(frozen=True)
 class Image:
-    """A local image. `identity` is its digest, or its id if it was built here; `version` is that of the client in it."""
+    """A local image. `identity` is its digest, or its id if it was built here. `version` is that of its client."""
 
     reference: str
     identity: str

@@ -1,4 +1,4 @@
-"""Cases for what Unix sockets add to gRPC: the file, its permissions, the end of its server, and the clients' errors."""
+"""Cases for what Unix sockets add to gRPC: the file, its permissions, the end of its server, and clients' errors."""
 
 from samehost_interop.socket_suite import client_cases, connection_cases, folder_cases, server_cases, takeover_cases
 

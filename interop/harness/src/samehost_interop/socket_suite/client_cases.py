@@ -28,8 +28,8 @@ _BROKEN_CALLS = ["large_unary", "client_streaming", "server_streaming", "ping_po
 """Calls of all four kinds, of up to 272 KB from the client."""
 
 _BREAKS = [0, 9, 24, 40, 80, 150, 300, 1000, 3000, 10_000, 27_000, 30_000, 50_000, 75_000, 150_000, 270_000] * 5
-"""The number of bytes from the client after which a connection breaks: from the preface (24) and SETTINGS to the end of a
-call."""
+"""The number of bytes from the client after which a connection breaks: from the preface (24) and SETTINGS to the end of
+a call."""
 
 
 def waits_for_server(pair: Pair) -> None:

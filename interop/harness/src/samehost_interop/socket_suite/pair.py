@@ -1,4 +1,4 @@
-"""The client and the server of a socket case: starts their programs in a folder of their own, and checks the results."""
+"""The client and the server of a socket case: starts their programs in a folder of their own, and checks results."""
 
 import itertools
 import os

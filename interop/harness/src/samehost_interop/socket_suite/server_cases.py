@@ -94,7 +94,7 @@ def refuses_regular_file(pair: Pair) -> None:
 
 
 def refuses_foreign_lock(pair: Pair) -> None:
-    """A server refuses a lock that another process holds, and a lock file with data. It holds a lock while it serves."""
+    """A server refuses a lock that another process holds, and a lock file with data. A running server holds a lock."""
     lock = lock_of(pair.socket)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
