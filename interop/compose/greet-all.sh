@@ -1,6 +1,6 @@
 #!/bin/sh
-# greet-all.sh CLIENT PROGRAM...: greets every server of SERVERS with a client, each within TIMEOUT seconds, and leaves what
-# came of it in /results/CLIENT: a file .log with what was said and, once it is whole, a file .code with the exit code.
+# greet-all.sh CLIENT PROGRAM...: greets every server of SERVERS with a client, each within TIMEOUT seconds. It writes the
+# results to /results/CLIENT: a file .log with the output and then, when this is complete, a file .code with the exit code.
 set -u
 client=$1
 shift
@@ -14,7 +14,7 @@ for server in $SERVERS; do
 done
 echo "$client has greeted all servers"
 
-# With --exit-code-from, Compose stops everything as soon as any container exits: this one must not be the first.
+# With --exit-code-from, Compose stops everything when the first container exits. That must not be this one.
 trap 'exit 0' TERM INT
 sleep infinity &
 wait

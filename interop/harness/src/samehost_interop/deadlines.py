@@ -18,7 +18,7 @@ class Deadlines:
     """The slowest case takes a few seconds. grpc's own runner allows 180 s, including the start of a container."""
 
     pair: float = 300
-    """All cases of a pair take 5 to 20 s. With this limit, a client that hangs in every case costs minutes, not an hour."""
+    """All cases of a pair take 5 to 20 s. The limit matters for a client that hangs in every case."""
 
     stop: float = 10
     """The time between SIGTERM and SIGKILL of `docker stop`, which PROTOCOL.md uses too."""

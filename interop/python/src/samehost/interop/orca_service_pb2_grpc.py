@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class OpenRcaServiceStub(object):
-    """Gives the load reports of a server whether or not calls are made to it.
+    """Provides the load reports of a server, independent of calls.
     """
 
     def __init__(self, channel):
@@ -44,11 +44,11 @@ class OpenRcaServiceStub(object):
 
 
 class OpenRcaServiceServicer(object):
-    """Gives the load reports of a server whether or not calls are made to it.
+    """Provides the load reports of a server, independent of calls.
     """
 
     def StreamCoreMetrics(self, request, context):
-        """Sends the server's load report at once, then once in each interval, until the caller cancels.
+        """Sends the server's load report at once, and then once per interval until the client cancels.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +71,7 @@ def add_OpenRcaServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OpenRcaService(object):
-    """Gives the load reports of a server whether or not calls are made to it.
+    """Provides the load reports of a server, independent of calls.
     """
 
     @staticmethod

@@ -89,22 +89,22 @@ class TestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UnaryCall(self, request, context):
-        """Answers one request with one response of the size that the request asks for.
+        """Answers one request with one response of the requested size.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CacheableUnaryCall(self, request, context):
-        """The same for a request that a proxy may answer from its cache: the response depends on nothing
-        but the request, and its initial metadata says so (`cache-control`).
+        """The same for a request that a proxy may answer from its cache. The response depends only on the
+        request, and has `cache-control` in its initial metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamingOutputCall(self, request, context):
-        """Answers one request with the sequence of responses that it asks for.
+        """Answers one request with the requested sequence of responses.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,21 +118,21 @@ class TestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FullDuplexCall(self, request_iterator, context):
-        """Answers each request, as it comes, with the responses that it asks for.
+        """Answers each request, as it arrives, with the requested responses.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HalfDuplexCall(self, request_iterator, context):
-        """Takes all requests first, then answers them in their order.
+        """Reads all requests, and then answers them in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnimplementedCall(self, request, context):
-        """No server implements this method: calling it gives UNIMPLEMENTED.
+        """No server implements this method. It returns UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -411,7 +411,7 @@ class TestService(object):
 
 
 class UnimplementedServiceStub(object):
-    """No server serves this service: calling it gives UNIMPLEMENTED.
+    """No server implements this service.
     """
 
     def __init__(self, channel):
@@ -428,11 +428,11 @@ class UnimplementedServiceStub(object):
 
 
 class UnimplementedServiceServicer(object):
-    """No server serves this service: calling it gives UNIMPLEMENTED.
+    """No server implements this service.
     """
 
     def UnimplementedCall(self, request, context):
-        """Calling it gives UNIMPLEMENTED.
+        """Returns UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -455,7 +455,7 @@ def add_UnimplementedServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UnimplementedService(object):
-    """No server serves this service: calling it gives UNIMPLEMENTED.
+    """No server implements this service.
     """
 
     @staticmethod
@@ -520,7 +520,7 @@ class ReconnectServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Stop(self, request, context):
-        """Ends the test and says how the client did.
+        """Ends the test and returns the result of the client.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,7 +25,7 @@ class GreetRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Who is greeted: 1 to 256 characters. Default: none; an absent or empty name is refused."""
+    """The person to greet: 1 to 256 characters. Required."""
     def __init__(
         self,
         *,
@@ -67,16 +67,16 @@ class GreetInLanguagesRequest(_message.Message):
     LANGUAGES_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Who is greeted: 1 to 256 characters. Default: none; an absent or empty name is refused."""
+    """The person to greet: 1 to 256 characters. Required."""
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which languages, as BCP 47 tags, in the order in which they are wanted. The server knows `de`,
-        `en`, `es`, `fr` and `ja`; any other is refused. Default, and absent: all five, in that order.
+        """The languages as BCP 47 tags, in the order of the responses. The server supports `de`, `en`,
+        `es`, `fr` and `ja`, and rejects any other. Default: all five, in that order.
         """
 
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """The pause before each greeting but the first, 0 to 60 seconds. Default, and absent: none."""
+        """The pause before each greeting except the first, 0 to 60 seconds. Default: no pause."""
 
     def __init__(
         self,
@@ -123,8 +123,8 @@ class GreetTogetherRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Who joins the party: 1 to 256 characters. Default: none; an absent or empty name is refused.
-    A stream without a single request is refused too.
+    """A person to greet: 1 to 256 characters. Required. The server also rejects a stream without a
+    request.
     """
     def __init__(
         self,
@@ -146,9 +146,9 @@ class GreetTogetherResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     message: _builtins.str
-    """One greeting, in English, for all names in the order in which they came. Never empty."""
+    """One greeting, in English, for all names in the order of the requests. Never empty."""
     count: _builtins.int
-    """How many names came, a count of at least 1."""
+    """The number of names, at least 1."""
     def __init__(
         self,
         *,
@@ -169,8 +169,8 @@ class ConverseRequest(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """What the caller says: 0 to 4096 characters. Default, and absent: it says nothing, which is
-    answered all the same.
+    """The text of the client: 0 to 4096 characters. The server also answers an empty text. Default:
+    empty.
     """
     def __init__(
         self,
@@ -192,9 +192,9 @@ class ConverseResponse(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """What the server answers. Never empty."""
+    """The answer of the server. Never empty."""
     turn: _builtins.int
-    """Which answer of this call it is, counted from 1."""
+    """The number of this answer in the call, starting at 1."""
     def __init__(
         self,
         *,

@@ -26,11 +26,11 @@ if _version_not_supported:
 
 
 class GreeterServiceStub(object):
-    """GreeterService is the example that every samehost server serves and every samehost client calls.
-    It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
+    """GreeterService is the example service of every samehost server and client. It has one method of
+    each of gRPC's four kinds, and the comment on each method explains why it has that kind.
 
-    All strings are UTF-8. A request that breaks a rule below is answered with INVALID_ARGUMENT
-    and a message that names the field.
+    All strings are UTF-8. The server answers an invalid request with INVALID_ARGUMENT and a message
+    that names the field.
     """
 
     def __init__(self, channel):
@@ -62,39 +62,39 @@ class GreeterServiceStub(object):
 
 
 class GreeterServiceServicer(object):
-    """GreeterService is the example that every samehost server serves and every samehost client calls.
-    It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
+    """GreeterService is the example service of every samehost server and client. It has one method of
+    each of gRPC's four kinds, and the comment on each method explains why it has that kind.
 
-    All strings are UTF-8. A request that breaks a rule below is answered with INVALID_ARGUMENT
-    and a message that names the field.
+    All strings are UTF-8. The server answers an invalid request with INVALID_ARGUMENT and a message
+    that names the field.
     """
 
     def Greet(self, request, context):
-        """Greets one person. Unary: one question has one answer.
+        """Greets one person. Unary: one request has one response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GreetInLanguages(self, request, context):
-        """Greets one person in several languages. A server stream: the answers come one by one, and the
-        caller reads each as soon as it is there, or cancels when it has heard enough.
+        """Greets one person in several languages. Server stream: the responses arrive one by one. The
+        client reads each one as soon as it arrives, and can cancel the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GreetTogether(self, request_iterator, context):
-        """Greets a whole party at once. A client stream: the caller need not know all names before it
-        starts to send them, and there is nothing to say until the last one is known.
+        """Greets several people in one response. Client stream: the client can send names before it knows
+        all of them, and the server answers after the last one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Converse(self, request_iterator, context):
-        """Talks. A bidirectional stream: what the caller says next depends on what it has just heard, so
-        each message is answered before the next one is sent, over one call.
+        """Holds a conversation. Bidirectional stream: each request may depend on the previous response, so
+        the server answers each one before the client sends the next, in one call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,11 +132,11 @@ def add_GreeterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GreeterService(object):
-    """GreeterService is the example that every samehost server serves and every samehost client calls.
-    It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
+    """GreeterService is the example service of every samehost server and client. It has one method of
+    each of gRPC's four kinds, and the comment on each method explains why it has that kind.
 
-    All strings are UTF-8. A request that breaks a rule below is answered with INVALID_ARGUMENT
-    and a message that names the field.
+    All strings are UTF-8. The server answers an invalid request with INVALID_ARGUMENT and a message
+    that names the field.
     """
 
     @staticmethod

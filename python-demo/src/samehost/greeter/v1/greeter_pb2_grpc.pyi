@@ -27,11 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GreeterServiceStub:
-    """GreeterService is the example that every samehost server serves and every samehost client calls.
-    It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
+    """GreeterService is the example service of every samehost server and client. It has one method of
+    each of gRPC's four kinds, and the comment on each method explains why it has that kind.
 
-    All strings are UTF-8. A request that breaks a rule below is answered with INVALID_ARGUMENT
-    and a message that names the field.
+    All strings are UTF-8. The server answers an invalid request with INVALID_ARGUMENT and a message
+    that names the field.
     """
 
     @_typing.overload
@@ -39,51 +39,51 @@ class GreeterServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GreeterServiceAsyncStub: ...
     Greet: _grpc.UnaryUnaryMultiCallable[_greeter_pb2.GreetRequest, _greeter_pb2.GreetResponse]
-    """Greets one person. Unary: one question has one answer."""
+    """Greets one person. Unary: one request has one response."""
     GreetInLanguages: _grpc.UnaryStreamMultiCallable[_greeter_pb2.GreetInLanguagesRequest, _greeter_pb2.GreetInLanguagesResponse]
-    """Greets one person in several languages. A server stream: the answers come one by one, and the
-    caller reads each as soon as it is there, or cancels when it has heard enough.
+    """Greets one person in several languages. Server stream: the responses arrive one by one. The
+    client reads each one as soon as it arrives, and can cancel the rest.
     """
     GreetTogether: _grpc.StreamUnaryMultiCallable[_greeter_pb2.GreetTogetherRequest, _greeter_pb2.GreetTogetherResponse]
-    """Greets a whole party at once. A client stream: the caller need not know all names before it
-    starts to send them, and there is nothing to say until the last one is known.
+    """Greets several people in one response. Client stream: the client can send names before it knows
+    all of them, and the server answers after the last one.
     """
     Converse: _grpc.StreamStreamMultiCallable[_greeter_pb2.ConverseRequest, _greeter_pb2.ConverseResponse]
-    """Talks. A bidirectional stream: what the caller says next depends on what it has just heard, so
-    each message is answered before the next one is sent, over one call.
+    """Holds a conversation. Bidirectional stream: each request may depend on the previous response, so
+    the server answers each one before the client sends the next, in one call.
     """
 
 @_typing.type_check_only
 class GreeterServiceAsyncStub(GreeterServiceStub):
-    """GreeterService is the example that every samehost server serves and every samehost client calls.
-    It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
+    """GreeterService is the example service of every samehost server and client. It has one method of
+    each of gRPC's four kinds, and the comment on each method explains why it has that kind.
 
-    All strings are UTF-8. A request that breaks a rule below is answered with INVALID_ARGUMENT
-    and a message that names the field.
+    All strings are UTF-8. The server answers an invalid request with INVALID_ARGUMENT and a message
+    that names the field.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Greet: _aio.UnaryUnaryMultiCallable[_greeter_pb2.GreetRequest, _greeter_pb2.GreetResponse]  # type: ignore[assignment]
-    """Greets one person. Unary: one question has one answer."""
+    """Greets one person. Unary: one request has one response."""
     GreetInLanguages: _aio.UnaryStreamMultiCallable[_greeter_pb2.GreetInLanguagesRequest, _greeter_pb2.GreetInLanguagesResponse]  # type: ignore[assignment]
-    """Greets one person in several languages. A server stream: the answers come one by one, and the
-    caller reads each as soon as it is there, or cancels when it has heard enough.
+    """Greets one person in several languages. Server stream: the responses arrive one by one. The
+    client reads each one as soon as it arrives, and can cancel the rest.
     """
     GreetTogether: _aio.StreamUnaryMultiCallable[_greeter_pb2.GreetTogetherRequest, _greeter_pb2.GreetTogetherResponse]  # type: ignore[assignment]
-    """Greets a whole party at once. A client stream: the caller need not know all names before it
-    starts to send them, and there is nothing to say until the last one is known.
+    """Greets several people in one response. Client stream: the client can send names before it knows
+    all of them, and the server answers after the last one.
     """
     Converse: _aio.StreamStreamMultiCallable[_greeter_pb2.ConverseRequest, _greeter_pb2.ConverseResponse]  # type: ignore[assignment]
-    """Talks. A bidirectional stream: what the caller says next depends on what it has just heard, so
-    each message is answered before the next one is sent, over one call.
+    """Holds a conversation. Bidirectional stream: each request may depend on the previous response, so
+    the server answers each one before the client sends the next, in one call.
     """
 
 class GreeterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """GreeterService is the example that every samehost server serves and every samehost client calls.
-    It has one method of each of gRPC's four kinds, and each method says why it is of that kind.
+    """GreeterService is the example service of every samehost server and client. It has one method of
+    each of gRPC's four kinds, and the comment on each method explains why it has that kind.
 
-    All strings are UTF-8. A request that breaks a rule below is answered with INVALID_ARGUMENT
-    and a message that names the field.
+    All strings are UTF-8. The server answers an invalid request with INVALID_ARGUMENT and a message
+    that names the field.
     """
 
     @_abc_1.abstractmethod
@@ -92,7 +92,7 @@ class GreeterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _greeter_pb2.GreetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_greeter_pb2.GreetResponse, _abc.Awaitable[_greeter_pb2.GreetResponse]]:
-        """Greets one person. Unary: one question has one answer."""
+        """Greets one person. Unary: one request has one response."""
 
     @_abc_1.abstractmethod
     def GreetInLanguages(
@@ -100,8 +100,8 @@ class GreeterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _greeter_pb2.GreetInLanguagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_greeter_pb2.GreetInLanguagesResponse], _abc.AsyncIterator[_greeter_pb2.GreetInLanguagesResponse]]:
-        """Greets one person in several languages. A server stream: the answers come one by one, and the
-        caller reads each as soon as it is there, or cancels when it has heard enough.
+        """Greets one person in several languages. Server stream: the responses arrive one by one. The
+        client reads each one as soon as it arrives, and can cancel the rest.
         """
 
     @_abc_1.abstractmethod
@@ -110,8 +110,8 @@ class GreeterServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_greeter_pb2.GreetTogetherRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_greeter_pb2.GreetTogetherResponse, _abc.Awaitable[_greeter_pb2.GreetTogetherResponse]]:
-        """Greets a whole party at once. A client stream: the caller need not know all names before it
-        starts to send them, and there is nothing to say until the last one is known.
+        """Greets several people in one response. Client stream: the client can send names before it knows
+        all of them, and the server answers after the last one.
         """
 
     @_abc_1.abstractmethod
@@ -120,8 +120,8 @@ class GreeterServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_greeter_pb2.ConverseRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_greeter_pb2.ConverseResponse], _abc.AsyncIterator[_greeter_pb2.ConverseResponse]]:
-        """Talks. A bidirectional stream: what the caller says next depends on what it has just heard, so
-        each message is answered before the next one is sent, over one call.
+        """Holds a conversation. Bidirectional stream: each request may depend on the previous response, so
+        the server answers each one before the client sends the next, in one call.
         """
 
 def add_GreeterServiceServicer_to_server(servicer: GreeterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
