@@ -34,7 +34,7 @@ public final class Diagnosis {
   static SamehostException notReady(SocketPath socket, Duration wait) throws SamehostException {
     check(socket);
     return new SamehostException(
-        "a server answers at %s and was not ready within %s s; wait longer, or see its log"
+        "cannot connect to %s: the server was not ready within %s s; wait longer, or check its log"
             .formatted(socket.path(), wait.toMillis() / 1000.0));
   }
 
@@ -44,23 +44,27 @@ public final class Diagnosis {
       case ABSENT ->
           throw new NoServerException(
               Files.isDirectory(path.getParent())
-                  ? "no socket at %s: start its server, or mount the folder that it serves in"
+                  ? ("cannot connect to %s: no socket exists there;"
+                          + " start the server, or mount the folder that it uses")
                       .formatted(path)
-                  : "no socket at %s: there is no folder %s; create it or mount it here"
+                  : "cannot connect to %s: the folder %s does not exist; create it or mount it"
                       .formatted(path, path.getParent()));
       case STALE ->
           throw new NoServerException(
-              "nobody listens on %s: its server is gone; start it again and it replaces the file"
+              ("cannot connect to %s: no server listens on it;"
+                      + " start the server again, which replaces the file")
                   .formatted(path));
       case FORBIDDEN ->
           throw new SamehostException(
-              ("no permission to connect to %s: %s; connecting takes write permission:"
-                      + " run in that group, or give the socket another group or mode")
+              ("cannot connect to %s: permission denied: %s;"
+                      + " join that group, or change the group or mode of the socket")
                   .formatted(path, Reasons.permissions(path)),
               new AccessDeniedException(path.toString()));
       case NOT_A_SOCKET ->
           throw new NotSocketException(
-              path + " is not a socket; give the path that the server was started with");
+              ("cannot connect to %s: it is not a socket;"
+                      + " use the path that the server was started with")
+                  .formatted(path));
       case LIVE -> Handshake.check(socket);
     }
   }

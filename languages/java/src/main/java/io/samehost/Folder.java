@@ -64,23 +64,26 @@ final class Folder implements Closeable {
       folder = open(path);
     } catch (NoSuchFileException e) {
       throw new SamehostException(
-          "no folder %s for the socket %s; create it or mount it".formatted(path, socket.path()),
+          "cannot listen on %s: the folder %s does not exist; create it or mount it"
+              .formatted(socket.path(), path),
           e);
     } catch (IOException e) {
       throw new SamehostException(
-          "cannot open the folder of %s: %s; %s; give a folder that this process may read"
+          ("cannot listen on %s: cannot open its folder: %s: %s;"
+                  + " give this process search permission, and read permission for the JDK")
               .formatted(socket.path(), Reasons.of(e), Reasons.permissions(path)),
           e);
     }
     if (folder.status.letsEveryoneReplace()) {
       String fault =
-          "every user can replace the socket %s: %s has mode %04o"
-              .formatted(socket.path(), path, folder.status.permissions());
+          "every user can replace the socket, because %s has mode %04o"
+              .formatted(path, folder.status.permissions());
       if (!trusted) {
         folder.close();
-        throw new UnsafeFolderException("%s; run chmod o-w %s".formatted(fault, path));
+        throw new UnsafeFolderException(
+            "cannot listen on %s: %s; run chmod o-w %s".formatted(socket.path(), fault, path));
       }
-      LOG.warning(fault);
+      LOG.warning("listening on %s, although %s".formatted(socket.path(), fault));
     }
     return folder;
   }

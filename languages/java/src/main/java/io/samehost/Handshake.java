@@ -50,14 +50,14 @@ final class Handshake {
       check(first.received.get(PATIENCE.toMillis(), TimeUnit.MILLISECONDS), socket);
     } catch (TimeoutException e) {
       throw new NotGrpcException(
-          ("what listens on %s did not speak within %d s;"
-                  + " see whether it is a gRPC server, and whether it hangs")
+          ("cannot connect to %s: the server sent nothing within %d s;"
+                  + " check that it is a gRPC server and that it is not blocked")
               .formatted(socket.path(), PATIENCE.toSeconds()));
     } catch (ExecutionException e) {
-      throw hungUp(socket, e.getCause().getMessage());
+      throw closed(socket, ": " + Reasons.of(e.getCause()));
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw hungUp(socket, "interrupted");
+      throw closed(socket, ": interrupted");
     } finally {
       dialling.channel().close();
     }
@@ -65,21 +65,21 @@ final class Handshake {
 
   private static void check(byte[] answer, SocketPath socket) throws NotGrpcException {
     if (answer.length == 0) {
-      throw hungUp(socket, "it said nothing");
+      throw closed(socket, "");
     }
     if (answer.length == FRAME_HEADER_BYTES && answer[TYPE_OFFSET] == SETTINGS) {
       return;
     }
     throw new NotGrpcException(
-        ("what listens on %s does not speak HTTP/2: it began with '%s';"
-                + " give the path of a gRPC server without TLS")
+        ("cannot connect to %s: the server does not speak HTTP/2, its answer starts with '%s';"
+                + " use the path of a gRPC server")
             .formatted(
                 socket.path(), new String(answer, ISO_8859_1).replaceAll("\\p{Cntrl}", ".")));
   }
 
-  private static NotGrpcException hungUp(SocketPath socket, String reason) {
+  private static NotGrpcException closed(SocketPath socket, String reason) {
     return new NotGrpcException(
-        "what listens on %s hung up: %s; see whether it is a gRPC server"
+        "cannot connect to %s: the server closed the connection%s; check that it is a gRPC server"
             .formatted(socket.path(), reason));
   }
 

@@ -52,7 +52,7 @@ enum PathState {
       return look.take();
     } catch (IOException e) {
       throw new SamehostException(
-          "cannot look at %s: %s; check the folder it is in"
+          "cannot read the status of %s: %s; check the folders above it"
               .formatted(socket.path(), Reasons.of(e)),
           e);
     }

@@ -4,7 +4,6 @@ import com.google.gson.JsonElement;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
-import java.io.FileNotFoundException;
 import java.nio.file.Path;
 import java.time.Duration;
 
@@ -30,7 +29,8 @@ final class Predecessor implements AutoCloseable {
     Path control = Takeover.controlPath(socket);
     if (control == null) {
       throw new SocketInUseException(
-          "%s can't be taken over: its name leaves no room for .takeover; stop its server"
+          ("cannot take over %s: its name leaves no room for .takeover;"
+                  + " stop its server and start this one")
               .formatted(socket.path()));
     }
     Predecessor predecessor = new Predecessor(socket);
@@ -42,10 +42,7 @@ final class Predecessor implements AutoCloseable {
             .connect(folder.dialled(control.getFileName().toString()))
             .awaitUninterruptibly(); // which takes no time
     if (!dialled.isSuccess()) {
-      Throwable cause = dialled.cause();
-      throw predecessor.doesNotAnswer(
-          // Netty's exception has no message there.
-          cause instanceof FileNotFoundException ? "no such file" : cause.getMessage());
+      throw predecessor.doesNotAnswer(Reasons.of(dialled.cause()));
     }
     return predecessor;
   }
@@ -58,7 +55,8 @@ final class Predecessor implements AutoCloseable {
     }
     if (!answer.equals(ControlConnection.RELEASED)) {
       throw new SocketInUseException(
-          "%s can't be taken over: its server goes, or another takes over; try again"
+          ("cannot take over %s: its server is stopping, or another server is taking over;"
+                  + " try again")
               .formatted(socket.path()));
     }
   }
@@ -77,7 +75,7 @@ final class Predecessor implements AutoCloseable {
 
   private SocketInUseException doesNotAnswer(String reason) {
     return new SocketInUseException(
-        "%s can't be taken over: nobody answers at %s: %s; stop its server"
+        "cannot take over %s: no server answers on %s: %s; stop its server and start this one"
             .formatted(socket.path(), Takeover.controlPath(socket), reason));
   }
 }

@@ -1,31 +1,48 @@
 package io.samehost;
 
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
-/** What the system's refusals are put down to, in error messages. */
+/** Describes errors of the system in error messages. */
 final class Reasons {
+
+  /** Netty's message is "bind(..) failed with error(-13): Permission denied", or longer. */
+  private static final Pattern NETTY = Pattern.compile("failed with error\\(-\\d+\\): ([^:]+)");
+
   private Reasons() {}
 
-  /** Why the system refused something; the JDK's own messages begin with the path, or are it. */
-  static String of(IOException refusal) {
-    if (refusal instanceof AccessDeniedException) {
-      return "Permission denied";
+  /** Returns the system's text, such as "permission denied". The JDK and Netty add more to it. */
+  static String of(Throwable error) {
+    String text = textOf(error);
+    return text.substring(0, 1).toLowerCase(Locale.ROOT) + text.substring(1);
+  }
+
+  private static String textOf(Throwable error) {
+    if (error instanceof AccessDeniedException) {
+      return "permission denied";
     }
-    if (refusal instanceof NoSuchFileException) {
-      return "No such file or directory";
+    if (error instanceof NoSuchFileException || error instanceof FileNotFoundException) {
+      return "no such file or directory";
     }
-    if (refusal instanceof FileAlreadyExistsException) {
-      return "File exists";
+    if (error instanceof FileAlreadyExistsException) {
+      return "file exists";
     }
-    if (refusal instanceof FileSystemException e && e.getReason() != null) {
+    if (error instanceof FileSystemException e && e.getReason() != null) {
       return e.getReason();
     }
-    return String.valueOf(refusal.getMessage());
+    if (error.getMessage() == null || error.getMessage().isEmpty()) {
+      return error.toString();
+    }
+    Matcher netty = NETTY.matcher(error.getMessage());
+    return netty.find() ? netty.group(1) : error.getMessage();
   }
 
   /** Whose the path is (or, where it can't be seen, the folder above), its mode, and who asks. */

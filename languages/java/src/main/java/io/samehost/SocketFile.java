@@ -76,26 +76,57 @@ final class SocketFile {
 
   /** Gives the bound socket its group and mode, and renames it; from now on it is found. */
   synchronized void publish(int mode, GroupPrincipal group) throws SamehostException {
+    setGroup(group);
+    setMode(mode);
     try {
-      if (group != null) {
-        Files.setAttribute(bound, "posix:group", group);
-      }
-      Files.setAttribute(bound, "unix:mode", mode);
       takeover.listen(randomPath(), names, this::release, this::retake);
       refuseWhatHasComeSince();
       names.give(bound, socket.name());
-    } catch (SocketInUseException e) {
+    } catch (SamehostException e) {
       throw e;
     } catch (IOException e) {
       throw new SamehostException(
-          ("cannot publish %s with mode %04o and group %s: %s; %s;"
-                  + " only a group that this process is in can be given")
-              .formatted(
-                  socket.path(), mode, group, Reasons.of(e), Reasons.permissions(socket.path())),
+          ("cannot listen on %s: cannot move the socket there: %s: %s;"
+                  + " give this process write permission")
+              .formatted(socket.path(), Reasons.of(e), Reasons.permissions(socket.path())),
           e);
     }
     privateFolder.close();
     takeover.published();
+  }
+
+  static SamehostException cannotBind(SocketPath socket, IOException cause) {
+    return new SamehostException(
+        ("cannot listen on %s: cannot bind a socket: %s;"
+                + " use a file system that has sockets and space")
+            .formatted(socket.path(), Reasons.of(cause)),
+        cause);
+  }
+
+  private void setGroup(GroupPrincipal group) throws SamehostException {
+    if (group == null) {
+      return;
+    }
+    try {
+      Files.setAttribute(bound, "posix:group", group);
+    } catch (IOException e) {
+      throw new SamehostException(
+          "cannot listen on %s: cannot set the group %s: %s; use a group of this process"
+              .formatted(socket.path(), group, Reasons.of(e)),
+          e);
+    }
+  }
+
+  private void setMode(int mode) throws SamehostException {
+    try {
+      Files.setAttribute(bound, "unix:mode", mode);
+    } catch (IOException e) {
+      throw new SamehostException(
+          ("cannot listen on %s: cannot set the mode %04o: %s;"
+                  + " use a file system that has permissions")
+              .formatted(socket.path(), mode, Reasons.of(e)),
+          e);
+    }
   }
 
   /** Completes, in another thread, when a successor has taken the path over. */
@@ -152,8 +183,8 @@ final class SocketFile {
 
   private void lost() {
     LOG.warning(
-        ("someone has removed %s, or put another in its place: no new client finds this server;"
-                + " start it again, and leave the file alone")
+        ("the socket %s was removed or replaced, and new clients cannot connect;"
+                + " start the server again")
             .formatted(socket.path()));
     removed.complete(null);
   }
@@ -208,19 +239,20 @@ final class SocketFile {
     switch (PathState.of(socket, folder)) {
       case NOT_A_SOCKET ->
           throw new NotSocketException(
-              path + " exists and is not a socket; move it away or choose another path");
+              "cannot listen on %s: it exists and is not a socket; move it or use another path"
+                  .formatted(path));
       case LIVE -> {
         if (!takeover.hasPredecessor()) {
           throw new SocketInUseException(
-              ("%s has a server already: someone answers there without holding %s.lock;"
-                      + " stop that server or choose another path")
+              ("cannot listen on %s: a server that does not hold %s.lock answers there;"
+                      + " stop that server or use another path")
                   .formatted(path, path));
         }
       }
       case FORBIDDEN ->
           throw new SocketInUseException(
-              ("%s may have a server: this process is not allowed to ask; %s;"
-                      + " remove the file if nobody serves there")
+              ("cannot listen on %s: cannot check for a running server: permission denied: %s;"
+                      + " remove the socket if no server uses it")
                   .formatted(path, Reasons.permissions(path)));
       case ABSENT, STALE -> {}
     }
@@ -229,8 +261,8 @@ final class SocketFile {
   private void refuseWhatHasComeSince() throws SocketInUseException {
     if (!Objects.equals(FileStatus.revisionAt(folder.resolve(socket.name())), replaced)) {
       throw new SocketInUseException(
-          ("someone put another file at %s while this server started; it is kept:"
-                  + " move it away or choose another path")
+          ("cannot listen on %s: another file appeared there during the start;"
+                  + " move it or use another path")
               .formatted(socket.path()));
     }
   }
@@ -244,7 +276,8 @@ final class SocketFile {
       privateFolder = PrivateFolder.create(folder, prefix);
     } catch (IOException e) {
       throw new SamehostException(
-          "cannot create a private folder beside %s: %s; %s; let this process write there"
+          ("cannot listen on %s: cannot create a private folder beside it: %s: %s;"
+                  + " give this process write permission, and the file system space")
               .formatted(
                   socket.path(), Reasons.of(e), Reasons.permissions(socket.path().getParent())),
           e);

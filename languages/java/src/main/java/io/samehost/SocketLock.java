@@ -70,7 +70,7 @@ final class SocketLock implements AutoCloseable {
     }
     SocketLock lock = null;
     try {
-      lock = new SocketLock(socket, path, held, open(name, path));
+      lock = new SocketLock(socket, path, held, open(name, socket, path));
       lock.refuseWhatOthersMayLock(name, folder.status().uid());
       lock.lock();
       lock.write(owner);
@@ -99,7 +99,8 @@ final class SocketLock implements AutoCloseable {
   /**
    * Someone may have put a FIFO there, for which the system does not wait: it is opened for both.
    */
-  private static FileChannel open(Path name, Path path) throws LockFileException {
+  private static FileChannel open(Path name, SocketPath socket, Path path)
+      throws LockFileException {
     try {
       return FileChannel.open(
           name,
@@ -110,10 +111,15 @@ final class SocketLock implements AutoCloseable {
               LinkOption.NOFOLLOW_LINKS),
           PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
     } catch (IOException e) {
-      throw new LockFileException(
-          "cannot open the lock file %s: %s; %s; let this process write there"
-              .formatted(path, Reasons.of(e), Reasons.permissions(path)),
-          e);
+      throw isOtherThanRegularFile(name) ? notRegular(socket, path) : cannotOpen(socket, path, e);
+    }
+  }
+
+  private static boolean isOtherThanRegularFile(Path name) {
+    try {
+      return !FileStatus.of(name, LinkOption.NOFOLLOW_LINKS).isRegularFile();
+    } catch (IOException e) {
+      return false;
     }
   }
 
@@ -130,14 +136,23 @@ final class SocketLock implements AutoCloseable {
       FileStatus found = FileStatus.of(opened);
       refuseUnlessLockFile(found, owners);
       if (found.permissions() != MODE) { // whatever the umask is, and whoever has widened it
-        Files.setAttribute(opened, "unix:mode", MODE);
+        narrow(opened, found.permissions());
       }
     } catch (LockFileException e) {
       throw e;
     } catch (IOException e) {
+      throw cannotOpen(socket, path, e);
+    }
+  }
+
+  private void narrow(Path opened, int permissions) throws LockFileException {
+    try {
+      Files.setAttribute(opened, "unix:mode", MODE);
+    } catch (IOException e) {
       throw new LockFileException(
-          "cannot keep others from holding the lock file %s: %s; run chmod %04o %s"
-              .formatted(path, Reasons.of(e), MODE, path),
+          ("cannot listen on %s: %s has mode %04o, so that other users could lock it: %s;"
+                  + " run chmod %o %s")
+              .formatted(socket.path(), path, permissions, Reasons.of(e), MODE, path),
           e);
     }
   }
@@ -145,16 +160,13 @@ final class SocketLock implements AutoCloseable {
   private void refuseUnlessLockFile(FileStatus found, List<Integer> owners)
       throws LockFileException {
     if (!found.isRegularFile() || found.links() != 1) {
-      throw new LockFileException(
-          ("%s is needed as a lock file and is no regular file with one name;"
-                  + " remove it, or choose another name for the socket")
-              .formatted(path));
+      throw notRegular(socket, path);
     }
     if (!owners.contains(found.uid())) {
       throw new LockFileException(
-          ("the lock file %s belongs to uid %s, who could keep this server from starting;"
-                  + " remove it, or choose a folder that only this user may write to")
-              .formatted(path, Integer.toUnsignedString(found.uid())));
+          ("cannot listen on %s: %s belongs to uid %s, who could block this server;"
+                  + " remove it or use a folder that only this user can write to")
+              .formatted(socket.path(), path, Integer.toUnsignedString(found.uid())));
     }
   }
 
@@ -166,12 +178,12 @@ final class SocketLock implements AutoCloseable {
       throw inUse(socket, path, "this process");
     } catch (IOException e) {
       throw new LockFileException(
-          "cannot lock %s: %s; choose a folder on a file system that has locks"
-              .formatted(path, Reasons.of(e)),
+          "cannot listen on %s: cannot lock %s: %s; use a file system that has locks"
+              .formatted(socket.path(), path, Reasons.of(e)),
           e);
     }
     if (lock == null) {
-      throw inUse(socket, path, ownerOrSomeone());
+      throw inUse(socket, path, ownerOrAnother());
     }
   }
 
@@ -179,9 +191,9 @@ final class SocketLock implements AutoCloseable {
     try {
       if (file.size() > 0 && owner() == null) {
         throw new LockFileException(
-            ("%s is needed as a lock file and holds something else;"
-                    + " choose another name for the socket, or move that file away")
-                .formatted(path));
+            ("cannot listen on %s: %s holds the data of another program;"
+                    + " move it or use another path")
+                .formatted(socket.path(), path));
       }
       JsonObject record = new JsonObject();
       record.addProperty("pid", ProcessHandle.current().pid());
@@ -193,17 +205,18 @@ final class SocketLock implements AutoCloseable {
       throw e;
     } catch (IOException e) {
       throw new LockFileException(
-          "cannot write the lock file %s: %s; check the space there".formatted(path, Reasons.of(e)),
+          "cannot listen on %s: cannot write %s: %s; free space on its file system"
+              .formatted(socket.path(), path, Reasons.of(e)),
           e);
     }
   }
 
-  private String ownerOrSomeone() {
+  private String ownerOrAnother() {
     try {
       String owner = owner();
-      return owner == null ? "someone" : owner;
+      return owner == null ? "another process" : owner;
     } catch (IOException e) {
-      return "someone";
+      return "another process";
     }
   }
 
@@ -231,7 +244,22 @@ final class SocketLock implements AutoCloseable {
 
   private static SocketInUseException inUse(SocketPath socket, Path path, String owner) {
     return new SocketInUseException(
-        "%s has a server already: %s holds %s; stop that server or choose another path"
+        "cannot listen on %s: %s holds %s; stop that server or use another path"
             .formatted(socket.path(), owner, path));
+  }
+
+  private static LockFileException cannotOpen(SocketPath socket, Path path, IOException cause) {
+    return new LockFileException(
+        ("cannot listen on %s: cannot open %s: %s: %s;"
+                + " give this process write permission, and the file system space")
+            .formatted(socket.path(), path, Reasons.of(cause), Reasons.permissions(path)),
+        cause);
+  }
+
+  private static LockFileException notRegular(SocketPath socket, Path path) {
+    return new LockFileException(
+        ("cannot listen on %s: %s is not a regular file with one name;"
+                + " remove it or use another path")
+            .formatted(socket.path(), path));
   }
 }

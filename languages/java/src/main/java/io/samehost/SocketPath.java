@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.OptionalInt;
 
 /**
  * Where a server listens, an absolute path of 107 bytes at most.
@@ -49,42 +50,49 @@ public record SocketPath(Path path) {
       return new SocketPath(Path.of(path));
     } catch (InvalidPathException e) {
       throw new IllegalArgumentException(
-          "bad socket address '%s': this locale can't write it; set LC_ALL=C.UTF-8"
-              .formatted(address),
-          e);
+          message(address, "this locale cannot encode the path; set LC_ALL=C.UTF-8"), e);
     }
   }
 
   private static void check(String path, String address) {
     String fault = fault(path);
     if (fault != null) {
-      throw new IllegalArgumentException("bad socket address '%s': %s".formatted(address, fault));
+      throw new IllegalArgumentException(message(address, fault));
     }
+  }
+
+  private static String message(String address, String fault) {
+    return "invalid socket address '%s': %s".formatted(address, fault);
   }
 
   private static String fault(String path) {
     if (path.isEmpty()) {
-      return "the path is empty; write unix:/absolute/path";
+      return "the path is empty; use unix:/absolute/path";
     }
     if (path.startsWith("//")) {
-      return "two slashes make the next word a host;"
-          + " write unix:/absolute/path or unix:///absolute/path";
+      return "a host follows two slashes; use unix:/absolute/path or unix:///absolute/path";
     }
     if (!path.startsWith("/")) {
-      return "the path is not absolute; write unix:/absolute/path";
+      return "the path is not absolute; use unix:/absolute/path";
     }
     if (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..")) {
       return "the path names a folder; add the name of the socket, as in unix:/run/app/app.sock";
     }
-    if (path.chars().anyMatch(c -> RESERVED.indexOf(c) >= 0 || Character.isISOControl(c))) {
-      return "the path contains one of %?#, or a control character, which gRPC libraries do not all"
-          + " read alike; choose a path without it";
+    OptionalInt reserved = path.chars().filter(SocketPath::isReserved).findFirst();
+    if (reserved.isPresent()) {
+      int character = reserved.getAsInt();
+      return "gRPC libraries read %s in a path differently; use a path without it"
+          .formatted((Character.isISOControl(character) ? "U+%04X" : "'%c'").formatted(character));
     }
     if (!fits(path)) {
-      return "the path has %d bytes and a Unix socket's may have %d; choose a shorter one"
+      return "the path has %d bytes, and a socket can have %d; use a shorter path"
           .formatted(path.getBytes(UTF_8).length, MAX_BYTES);
     }
     return null;
+  }
+
+  private static boolean isReserved(int character) {
+    return RESERVED.indexOf(character) >= 0 || Character.isISOControl(character);
   }
 
   /** Tells whether a socket may have this path. */

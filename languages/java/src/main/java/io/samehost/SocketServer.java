@@ -81,7 +81,7 @@ public final class SocketServer implements AutoCloseable {
     public Builder mode(int mode) {
       if ((mode & ~0777) != 0) {
         throw new IllegalArgumentException(
-            "invalid mode %04o: give one from 0000 to 0777".formatted(mode));
+            "invalid mode %04o: use 0000 to 0777".formatted(mode));
       }
       this.mode = mode;
       return this;
@@ -197,13 +197,8 @@ public final class SocketServer implements AutoCloseable {
     try {
       server.start();
     } catch (IOException e) {
-      throw new SamehostException(
-          ("the system refused a socket beside %s: %s;"
-                  + " check that its folder is on a file system with sockets and has space")
-              .formatted(
-                  // grpc-java's own message names the private path.
-                  socket.path(), (e.getCause() == null ? e : e.getCause()).getMessage()),
-          e);
+      // The message of grpc-java names the private path.
+      throw SocketFile.cannotBind(socket, e.getCause() instanceof IOException cause ? cause : e);
     }
   }
 

@@ -80,7 +80,7 @@ final class Successors implements AutoCloseable {
             .bind(new DomainSocketAddress(bound.toString()))
             .awaitUninterruptibly();
     if (!listening.isSuccess()) {
-      throw new IOException(listening.cause().getMessage(), listening.cause());
+      throw listening.cause() instanceof IOException e ? e : new IOException(listening.cause());
     }
     listener = listening.channel();
   }

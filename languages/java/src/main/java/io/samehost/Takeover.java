@@ -86,9 +86,8 @@ final class Takeover implements AutoCloseable {
       return; // nothing is there, or what stops this process from looking stops it from renaming
     }
     throw new NotSocketException(
-        ("%s is needed to hand %s over and is not a socket;"
-                + " move it away or choose another path")
-            .formatted(control, socket.path()));
+        "cannot listen on %s: %s exists and is not a socket; move it or use another path"
+            .formatted(socket.path(), control));
   }
 
   /**
@@ -104,7 +103,11 @@ final class Takeover implements AutoCloseable {
     if (control == null) {
       return;
     }
-    successors = new Successors(socket, bound, release, retake, () -> done.complete(null));
+    try {
+      successors = new Successors(socket, bound, release, retake, () -> done.complete(null));
+    } catch (IOException e) {
+      throw SocketFile.cannotBind(socket, e);
+    }
     Files.setAttribute(bound, "unix:mode", 0600);
     names.give(bound, name());
   }

@@ -51,7 +51,7 @@ public class FolderTest {
   public void whatIsNoFolderIsRefused() throws Exception {
     Path file = Files.createFile(path.resolve("a"));
     IOException refusal = assertThrows(IOException.class, () -> Folder.open(file));
-    assertEquals("Not a directory", Reasons.of(refusal));
+    assertEquals("not a directory", Reasons.of(refusal));
   }
 
   @Test

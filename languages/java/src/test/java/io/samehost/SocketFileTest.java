@@ -63,7 +63,7 @@ public class SocketFileTest {
   @Test
   public void aLiveSocketIsRefused() throws Exception {
     try (ServerSocketChannel other = listen(path)) {
-      assertRefused(SocketInUseException.class, "has a server already");
+      assertRefused(SocketInUseException.class, "does not hold");
       assertTrue(other.isOpen() && Files.exists(path));
     }
   }
@@ -79,7 +79,7 @@ public class SocketFileTest {
   public void aLockFileThatIsSomebodysDataIsRefused() throws Exception {
     Path lock = Path.of(path + ".lock");
     Files.writeString(lock, "versions = 1\n");
-    assertRefused(LockFileException.class, "holds something else");
+    assertRefused(LockFileException.class, "another program");
     assertEquals("versions = 1\n", Files.readString(lock));
   }
 
@@ -216,7 +216,7 @@ public class SocketFileTest {
     listen(path).close();
     SamehostException refusal =
         assertThrows(SocketInUseException.class, () -> file.publish(0660, null));
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains("someone put another file"));
+    assertTrue(refusal.getMessage(), refusal.getMessage().contains("another file appeared"));
     file.withdraw();
     assertEquals(List.of("a.sock", "a.sock.lock"), names());
   }

@@ -44,19 +44,19 @@ public class SocketLockTest {
   @Test
   public void aLinkIsRefused() throws Exception {
     Files.createSymbolicLink(path, data);
-    assertRefused("cannot open");
+    assertRefused("not a regular file");
   }
 
   @Test
   public void aSecondNameOfAFileIsRefused() throws Exception {
     Files.createLink(path, data);
-    assertRefused("no regular file with one name");
+    assertRefused("not a regular file");
   }
 
   @Test
   public void aFifoIsRefusedAtOnce() throws Exception {
     assertEquals(0, new ProcessBuilder("mkfifo", path.toString()).start().waitFor());
-    assertRefused("no regular file with one name");
+    assertRefused("not a regular file");
   }
 
   private SocketLock take() throws SamehostException {

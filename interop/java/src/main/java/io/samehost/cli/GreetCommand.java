@@ -57,10 +57,12 @@ final class GreetCommand implements Callable<Integer> {
     }
     if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
       return new IOException(
-          "no answer from %s before the deadline: %s; give it more time, or see what keeps it"
+          ("cannot call %s: no answer before the deadline: %s;"
+                  + " use a longer --timeout, or check what blocks the server")
               .formatted(socket, details));
     }
-    return new IOException("%s answered %s: %s".formatted(socket, status.getCode(), details));
+    return new IOException(
+        "cannot call %s: the server answered %s: %s".formatted(socket, status.getCode(), details));
   }
 
   private static void print(GreeterClient.Exchange exchange) {

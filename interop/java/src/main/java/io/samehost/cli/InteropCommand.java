@@ -39,7 +39,8 @@ final class InteropCommand implements Callable<Integer> {
     public String convert(String name) {
       if (!InteropClient.isCase(name)) {
         throw new TypeConversionException(
-            "no case is named '%s'; see grpc/grpc doc/interop-test-descriptions.md"
+            ("invalid case '%s': no such case;"
+                    + " use a name of grpc/grpc doc/interop-test-descriptions.md")
                 .formatted(name));
       }
       return name;

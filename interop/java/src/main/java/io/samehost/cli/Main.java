@@ -59,7 +59,10 @@ public final class Main {
         .setOut(new java.io.PrintWriter(OUT, true))
         .setErr(new java.io.PrintWriter(ERR, true))
         .setExecutionStrategy(Main::execute)
-        .setParameterExceptionHandler((e, arguments) -> fail(e, EXIT_USAGE))
+        .setParameterExceptionHandler(
+            // Picocli puts the name of the option before the message of a converter.
+            (e, arguments) ->
+                fail(e.getCause() instanceof TypeConversionException cause ? cause : e, EXIT_USAGE))
         .setExecutionExceptionHandler(
             (e, command, parsed) -> {
               if (e instanceof IOException) {
@@ -74,7 +77,7 @@ public final class Main {
     if (!Epoll.isAvailable()) {
       return fail(
           new IOException(
-              "Netty's native library can't be loaded (%s); run on Linux on x86-64 or AArch64"
+              "cannot load Netty's native library: %s; run on Linux on x86-64 or AArch64"
                   .formatted(Epoll.unavailabilityCause())),
           EXIT_FAILED);
     }

@@ -18,11 +18,11 @@ final class Seconds {
       seconds = Double.parseDouble(text);
     } catch (NumberFormatException e) {
       throw new TypeConversionException(
-          "%s '%s' is not a number of seconds; write it as in 5".formatted(what, text));
+          "invalid %s '%s': use a number of seconds, such as 5".formatted(what, text));
     }
     if (!(seconds >= least && seconds <= MOST)) { // NaN is neither
       throw new TypeConversionException(
-          "%s is %s and must be from %s to %.0f seconds".formatted(what, text, least, MOST));
+          "invalid %s '%s': use %s to %.0f seconds".formatted(what, text, least, MOST));
     }
     return Duration.ofNanos((long) (seconds * 1e9));
   }

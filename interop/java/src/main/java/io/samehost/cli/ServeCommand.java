@@ -126,8 +126,7 @@ final class ServeCommand implements Callable<Integer> {
           .takeOver(takeover)
           .start();
     } catch (UnsafeFolderException e) {
-      throw new IOException(
-          e.getMessage() + ", or --trust-folder if you trust everyone who can reach it", e);
+      throw new IOException(e.getMessage() + ", or use --trust-folder", e);
     }
   }
 
@@ -136,12 +135,12 @@ final class ServeCommand implements Callable<Integer> {
     public Integer convert(String text) {
       if (!text.matches("(0o)?[0-7]+")) {
         throw new TypeConversionException(
-            "mode '%s' is not octal; write it as in 0660".formatted(text));
+            "invalid mode '%s': use octal digits, such as 0660".formatted(text));
       }
       String digits = text.replaceFirst("^(0o)?0*(?=.)", "");
       if (digits.length() > 3) {
         throw new TypeConversionException(
-            "mode %s is none a socket can have; give one from 0000 to 0777".formatted(text));
+            "invalid mode '%s': use 0000 to 0777".formatted(text));
       }
       return Integer.valueOf(digits, 8);
     }
@@ -157,7 +156,7 @@ final class ServeCommand implements Callable<Integer> {
             .lookupPrincipalByGroupName(text);
       } catch (IOException e) {
         throw new TypeConversionException(
-            "no group is named '%s' on this machine; create it, or give its number"
+            "invalid group '%s': no such group on this machine; create it, or use its number"
                 .formatted(text));
       }
     }
@@ -171,7 +170,7 @@ final class ServeCommand implements Callable<Integer> {
         case "stop" -> OnRemoved.STOP;
         default ->
             throw new TypeConversionException(
-                "on-removed is '%s'; give serve or stop".formatted(text));
+                "invalid on-removed '%s': use serve or stop".formatted(text));
       };
     }
   }

@@ -210,13 +210,13 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
 
   private static void checkType(int type) {
     if (type != PayloadType.COMPRESSABLE_VALUE) {
-      throw refusal("response_type is %d; 0 is the one there is".formatted(type));
+      throw refusal("response_type is %d; use 0, the only type".formatted(type));
     }
   }
 
   private static void checkSize(int size) {
     if (size < 0 || size > MAX_MESSAGE_BYTES) {
-      throw refusal("a size is %d bytes; ask for 0 to %d".formatted(size, MAX_MESSAGE_BYTES));
+      throw refusal("a size is %d bytes; use 0 to %d".formatted(size, MAX_MESSAGE_BYTES));
     }
   }
 
