@@ -21,7 +21,7 @@ public final class GreeterClient {
             .channelType(EpollDomainSocketChannel.class, DomainSocketAddress.class)
             .eventLoopGroup(threads)
             .usePlaintext()
-            // Without it the path is sent as :authority, which servers in C# and Rust refuse.
+            // By default the path is sent as :authority, which servers in C# and Rust refuse.
             .overrideAuthority("localhost")
             .build();
     try {

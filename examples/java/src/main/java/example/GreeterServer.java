@@ -24,7 +24,7 @@ public final class GreeterServer extends GreeterServiceImplBase {
 
   public static void main(String[] args) throws Exception {
     String path = args.length > 0 ? args[0] : "/tmp/greeter.sock";
-    Files.deleteIfExists(Path.of(path)); // what a killed server has left
+    Files.deleteIfExists(Path.of(path)); // left by a killed server
     var threads = new MultiThreadIoEventLoopGroup(EpollIoHandler.newFactory());
     Server server =
         NettyServerBuilder.forAddress(new DomainSocketAddress(path))

@@ -12,12 +12,12 @@ import io.grpc.Status;
 import java.nio.channels.ClosedChannelException;
 
 /**
- * Says UNAVAILABLE of a call whose connection broke, as gRPC's other libraries do.
+ * Reports UNAVAILABLE for a call whose connection broke, as the other gRPC libraries do.
  *
- * <p>grpc-java says UNKNOWN where Netty had closed before the call could be written: "channel
- * closed", or "Channel closed but for unknown reason" (grpc/grpc-java 10120). Whoever calls again
- * when a server is gone should not have to do so for every UNKNOWN, which handlers answer that
- * throw.
+ * <p>grpc-java reports UNKNOWN if Netty closed the connection before the call was written: "channel
+ * closed", or "Channel closed but for unknown reason" (grpc/grpc-java 10120). A handler that throws
+ * also ends its call with UNKNOWN. A client that retries when its server is gone should not have to
+ * retry those calls.
  */
 final class BrokenConnections implements ClientInterceptor {
 
@@ -39,7 +39,7 @@ final class BrokenConnections implements ClientInterceptor {
     };
   }
 
-  /** A status that came from the server has no cause. */
+  /** Returns false for a status that the server sent, because it has no cause. */
   private static boolean isBroken(Status status) {
     return status.getCode() == Status.Code.UNKNOWN
         && status.getCause() instanceof ClosedChannelException;

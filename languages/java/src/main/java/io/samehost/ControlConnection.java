@@ -22,34 +22,34 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * What a server and its successor talk over: says lines of JSON, and hears one. A connection that
- * ends says that the other one is gone.
+ * The connection between a server and its successor. It sends lines of JSON and receives one. It
+ * ends when the other process ends.
  */
 final class ControlConnection extends SimpleChannelInboundHandler<ByteBuf>
     implements AutoCloseable {
   static final JsonObject RELEASED = event("released");
   static final JsonObject PUBLISHED = event("published");
 
-  /** Said by nobody, and stands for all that is none of the messages. */
-  private static final JsonElement FAILED = JsonNull.INSTANCE;
+  /** Stands for the end of the connection, and for input that is not a message. */
+  private static final JsonElement INVALID = JsonNull.INSTANCE;
 
   private static final int MAX_LINE_BYTES = 4096;
 
-  private final CompletableFuture<JsonElement> heard = new CompletableFuture<>();
+  private final CompletableFuture<JsonElement> received = new CompletableFuture<>();
   private Channel channel;
 
-  void say(JsonObject event) {
+  void send(JsonObject event) {
     channel.writeAndFlush(Unpooled.copiedBuffer(event + "\n", UTF_8)).awaitUninterruptibly();
   }
 
-  /** What the other one has said first; null where it has said nothing within the patience. */
-  JsonElement hear(Duration patience) throws InterruptedException {
+  /** Waits for the first message, and returns null if none arrives within the timeout. */
+  JsonElement receive(Duration timeout) throws InterruptedException {
     try {
-      return heard.get(patience.toMillis(), TimeUnit.MILLISECONDS);
+      return received.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
     } catch (TimeoutException e) {
       return null;
     } catch (ExecutionException e) {
-      throw new AssertionError("it never completes with an exception", e);
+      throw new AssertionError("the future never completes with an exception", e);
     }
   }
 
@@ -71,21 +71,21 @@ final class ControlConnection extends SimpleChannelInboundHandler<ByteBuf>
   @Override
   protected void channelRead0(ChannelHandlerContext context, ByteBuf line) {
     try {
-      CharBuffer text = UTF_8.newDecoder().decode(line.nioBuffer()); // which refuses other bytes
-      heard.complete(JsonParser.parseString(text.toString()));
+      CharBuffer text = UTF_8.newDecoder().decode(line.nioBuffer()); // rejects invalid UTF-8
+      received.complete(JsonParser.parseString(text.toString()));
     } catch (CharacterCodingException | JsonParseException e) {
-      heard.complete(FAILED);
+      received.complete(INVALID);
     }
   }
 
   @Override
   public void channelInactive(ChannelHandlerContext context) {
-    heard.complete(FAILED);
+    received.complete(INVALID);
   }
 
   @Override
   public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
-    heard.complete(FAILED);
+    received.complete(INVALID);
   }
 
   private static JsonObject event(String name) {

@@ -10,27 +10,27 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 
-/** The descriptors of this process, whose numbers the JDK does not tell. */
+/** Finds the descriptors of this process, because the JDK does not expose their numbers. */
 final class Descriptors {
   private static final Path NUMBERS = Path.of("/proc/self/fd");
 
-  /** What the system knows of each descriptor; a file begins with the position, proc(5). */
+  /** The state of each descriptor. Each file starts with the position (proc(5)). */
   private static final Path DETAILS = Path.of("/proc/self/fdinfo");
 
   private Descriptors() {}
 
   /**
-   * Finds a path that leads to what a channel has open, whatever is done to its name, until the
-   * channel is closed.
+   * Finds a path to the open file of a channel. The path stays valid until the channel is closed,
+   * even if the file is renamed.
    *
-   * <p>The channel gets a random position, and the descriptor that has it is the channel's. Device
-   * and inode would not tell it from another descriptor of the same file, which somebody else may
-   * close.
+   * <p>The channel gets a random position, and the descriptor with this position belongs to the
+   * channel. Device and inode cannot identify it, because the process may have another descriptor
+   * of the same file, and its owner may close it.
    *
-   * @param channel of a file or a folder; its position is lost
-   * @param path what it was opened with, which is returned where the system doesn't show positions,
-   *     as gVisor does not
-   * @throws IOException if the channel has no position, as a FIFO
+   * @param channel a file or a folder; its position changes
+   * @param path the path that was opened; returned if the system does not show positions, as gVisor
+   *     does not
+   * @throws IOException if the channel has no position, as with a FIFO
    */
   static Path pathTo(FileChannel channel, Path path) throws IOException {
     long mark = 1L + new SecureRandom().nextInt(Integer.MAX_VALUE);
@@ -43,14 +43,14 @@ final class Descriptors {
         }
       }
     } catch (NoSuchFileException e) {
-      // There is no /proc.
+      // The system has no /proc.
     } catch (DirectoryIteratorException e) {
       throw e.getCause();
     }
     return path;
   }
 
-  /** Null where the descriptor was closed meanwhile. */
+  /** Returns null if the descriptor was closed in the meantime. */
   private static String firstLine(Path details) {
     try (BufferedReader lines = Files.newBufferedReader(details)) {
       return lines.readLine();

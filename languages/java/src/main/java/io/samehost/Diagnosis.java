@@ -5,26 +5,26 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 
-/** Finds out why a server cannot be reached, where gRPC says UNAVAILABLE and nothing more. */
+/** Finds out why a server cannot be reached, because gRPC only reports UNAVAILABLE. */
 public final class Diagnosis {
   private Diagnosis() {}
 
   /**
-   * Looks at a path and dials it; returns where a gRPC server without TLS answers. Takes a second
-   * at most.
+   * Checks a socket and connects to it. Returns if a gRPC server without TLS answers. Takes at most
+   * 1 s.
    *
-   * @throws NoServerException if there is no socket, or nobody listens on it
-   * @throws NotSocketException if another kind of file is at the path
-   * @throws NotGrpcException if whoever listens does not speak HTTP/2
-   * @throws SamehostException if this process may not connect, because of an {@link
-   *     AccessDeniedException}, or cannot look
+   * @throws NoServerException if the socket does not exist, or no server listens on it
+   * @throws NotSocketException if the path names another kind of file
+   * @throws NotGrpcException if the server does not speak HTTP/2 without TLS
+   * @throws SamehostException if this process may not connect, with an {@link
+   *     AccessDeniedException} as its cause, or if the status of the path cannot be read
    */
   public static void check(SocketPath socket) throws SamehostException {
     check(socket, PathState.of(socket));
   }
 
-  /** Fails where a server that starts later would not help either. */
-  static void refuseWhatWaitingCannotCure(SocketPath socket) throws SamehostException {
+  /** Throws if a server that starts later would not help either. */
+  static void checkThatWaitingHelps(SocketPath socket) throws SamehostException {
     PathState state = PathState.of(socket);
     if (state == PathState.NOT_A_SOCKET || state == PathState.FORBIDDEN) {
       check(socket, state);

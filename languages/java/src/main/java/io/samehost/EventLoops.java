@@ -6,11 +6,11 @@ import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 
 /**
- * The threads in which Netty reads and writes, shared by all servers and channels of this process.
+ * The threads of Netty, shared by all servers and channels of this process.
  *
- * <p>They are Netty's epoll ones, of native code, because the JDK's own Unix domain sockets take no
- * path of more than 106 bytes, one less than Linux does ({@code MAX_UNIX_DOMAIN_PATH_LEN} in the
- * JDK's UnixDomainSockets.c), and grpc-java has no other transport for them.
+ * <p>They use the native epoll transport, because grpc-java has no other transport for Unix domain
+ * sockets. The JDK's own sockets also accept at most 106 bytes of path, one less than Linux ({@code
+ * MAX_UNIX_DOMAIN_PATH_LEN} in the JDK's UnixDomainSockets.c).
  */
 final class EventLoops {
   static final EventLoopGroup SHARED =

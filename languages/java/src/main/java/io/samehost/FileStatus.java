@@ -7,9 +7,9 @@ import java.nio.file.Path;
 import java.util.Map;
 
 /**
- * What stat(2) tells of a file; the JDK has methods for a part of it only.
+ * The result of stat(2), because the JDK has methods only for a part of it.
  *
- * @param identity device and inode: another file of the same name has another one
+ * @param identity device and inode; a new file with the same name has another identity
  */
 record FileStatus(Object identity, int mode, int uid, int gid, int links) {
 
@@ -34,7 +34,7 @@ record FileStatus(Object identity, int mode, int uid, int gid, int links) {
         (Integer) found.get("nlink"));
   }
 
-  /** The identity of what has this name, be it a link; null where nothing can be seen. */
+  /** Returns the identity of a file or link; null if its status cannot be read. */
   static Object identityAt(Path path) {
     try {
       return of(path, LinkOption.NOFOLLOW_LINKS).identity;
@@ -43,7 +43,7 @@ record FileStatus(Object identity, int mode, int uid, int gid, int links) {
     }
   }
 
-  /** As {@link #identityAt}, and another one where a new file got the number of a removed one. */
+  /** Like {@link #identityAt}, but also differs if a new file got the inode of a removed one. */
   static Object revisionAt(Path path) {
     try {
       return Files.readAttributes(path, "unix:fileKey,lastModifiedTime", LinkOption.NOFOLLOW_LINKS);
@@ -64,12 +64,12 @@ record FileStatus(Object identity, int mode, int uid, int gid, int links) {
     return mode & ~S_IFMT;
   }
 
-  /** Whether every user may remove and rename what others have in this folder (unlink(2)). */
+  /** Whether every user may remove and rename the files of others in this folder (unlink(2)). */
   boolean letsEveryoneReplace() {
     return (mode & S_IWOTH) != 0 && (mode & S_ISVTX) == 0;
   }
 
-  /** Whether nobody but this user has any permission. */
+  /** Whether only this user has permissions. */
   boolean isPrivateTo(int user) {
     return uid == user && (mode & GROUP_AND_OTHERS) == 0;
   }

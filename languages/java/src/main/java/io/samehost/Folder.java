@@ -13,22 +13,22 @@ import java.util.logging.Logger;
 import java.util.stream.Stream;
 
 /**
- * A folder that is held open, so that nobody can put another in its place between two steps.
+ * A folder that is held open, so that nobody can replace it between two steps.
  *
- * <p>The JDK's {@code SecureDirectoryStream} would not do: it can't bind, link, create a folder, or
- * change the mode of a socket. So names are looked up in {@code /proc/self/fd/N}, which the system
- * resolves from the open descriptor, and which every method takes that takes a path.
+ * <p>The JDK's {@code SecureDirectoryStream} cannot bind, link, create a folder, or change the mode
+ * of a socket. Therefore all names are below {@code /proc/self/fd/N}. Every method accepts such a
+ * path, and the system resolves it from the open descriptor.
  */
 final class Folder implements Closeable {
   private static final Logger LOG = Logger.getLogger(Folder.class.getName());
 
-  /** The collector closes a channel that nobody refers to. */
+  /** Kept because the garbage collector closes a channel without references. */
   private final FileChannel channel;
 
-  /** What it was opened with. */
+  /** The path that was opened. */
   private final Path path;
 
-  /** Where it is, whatever is done to its name. */
+  /** A path to the folder that stays valid when the folder is renamed. */
   private final Path held;
 
   private final FileStatus status;
@@ -40,9 +40,9 @@ final class Folder implements Closeable {
     this.status = FileStatus.of(held);
   }
 
-  /** Opens a folder, for which it must be readable: the JDK has no O_PATH. */
+  /** Opens a folder. It must be readable, because the JDK has no O_PATH. */
   static Folder open(Path path) throws IOException {
-    // The dot refuses what is no folder at once: to open a FIFO would wait for whoever writes.
+    // The dot fails at once if this is not a folder. Opening a FIFO would wait for a writer.
     FileChannel channel = FileChannel.open(path.resolve("."), StandardOpenOption.READ);
     try {
       return new Folder(channel, path);
@@ -55,7 +55,7 @@ final class Folder implements Closeable {
   /**
    * Opens the folder of a socket.
    *
-   * @param trusted whether a folder that every user may write to is accepted, with a warning
+   * @param trusted whether to accept, with a warning, a folder that every user may write to
    */
   static Folder of(SocketPath socket, boolean trusted) throws SamehostException {
     Path path = socket.path().getParent();
@@ -88,23 +88,23 @@ final class Folder implements Closeable {
     return folder;
   }
 
-  /** A path to what has this name in the folder, wherever the folder is renamed to. */
+  /** Returns a path to a file in the folder, which stays valid when the folder is renamed. */
   Path resolve(String name) {
     return held.resolve(name);
   }
 
   /**
-   * Where to dial what has this name in the folder. A path through the descriptor may be longer
-   * than the one that the user gave, and than a socket's may be. The user's is as good then, as to
-   * dial is only to look.
+   * Returns the address for connecting to a socket in the folder. The path through the descriptor
+   * may be longer than the user's path, and too long for a socket. Then the address has the user's
+   * path, which is safe because connecting changes no file.
    */
-  DomainSocketAddress dialled(String name) {
-    Path steady = resolve(name);
-    Path fitting = SocketPath.fits(steady.toString()) ? steady : path.resolve(name);
-    return new DomainSocketAddress(fitting.toString());
+  DomainSocketAddress addressOf(String name) {
+    Path stable = resolve(name);
+    Path address = SocketPath.fits(stable.toString()) ? stable : path.resolve(name);
+    return new DomainSocketAddress(address.toString());
   }
 
-  /** Of the folder itself, as it was opened. */
+  /** Returns the status that the folder had when it was opened. */
   FileStatus status() {
     return status;
   }
@@ -119,7 +119,7 @@ final class Folder implements Closeable {
     return channel.isOpen();
   }
 
-  /** May be repeated. */
+  /** Closes the folder. May be called again. */
   @Override
   public void close() {
     try {

@@ -15,11 +15,11 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** Asks whoever listens on a socket whether they speak HTTP/2. */
+/** Checks whether the server on a socket speaks HTTP/2. */
 final class Handshake {
 
-  /** How long a server may take for its first frame; on one machine it takes milliseconds. */
-  private static final Duration PATIENCE = Duration.ofSeconds(1);
+  /** How long to wait for the first frame. On one machine it takes milliseconds. */
+  private static final Duration TIMEOUT = Duration.ofSeconds(1);
 
   /** RFC 9113, 3.4 and 4.1: the client's preface and an empty SETTINGS frame. */
   private static final byte[] PREFACE =
@@ -31,35 +31,35 @@ final class Handshake {
 
   private Handshake() {}
 
-  /** Fails unless whoever listens speaks HTTP/2. */
+  /** Throws unless the server speaks HTTP/2. */
   static void check(SocketPath socket) throws NotGrpcException {
     FirstBytes first = new FirstBytes();
-    ChannelFuture dialling =
+    ChannelFuture connecting =
         new Bootstrap()
             .group(EventLoops.SHARED)
             .channel(EpollDomainSocketChannel.class)
             .handler(first)
             .connect(socket.address());
-    dialling.addListener(
-        dialled -> {
-          if (!dialled.isSuccess()) {
-            first.received.completeExceptionally(dialled.cause());
+    connecting.addListener(
+        connected -> {
+          if (!connected.isSuccess()) {
+            first.received.completeExceptionally(connected.cause());
           }
         });
     try {
-      check(first.received.get(PATIENCE.toMillis(), TimeUnit.MILLISECONDS), socket);
+      check(first.received.get(TIMEOUT.toMillis(), TimeUnit.MILLISECONDS), socket);
     } catch (TimeoutException e) {
       throw new NotGrpcException(
           ("cannot connect to %s: the server sent nothing within %d s;"
                   + " check that it is a gRPC server and that it is not blocked")
-              .formatted(socket.path(), PATIENCE.toSeconds()));
+              .formatted(socket.path(), TIMEOUT.toSeconds()));
     } catch (ExecutionException e) {
       throw closed(socket, ": " + Reasons.of(e.getCause()));
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw closed(socket, ": interrupted");
     } finally {
-      dialling.channel().close();
+      connecting.channel().close();
     }
   }
 
@@ -83,7 +83,7 @@ final class Handshake {
             .formatted(socket.path(), reason));
   }
 
-  /** Sends the preface, and completes with what comes back first, or with less at the end. */
+  /** Sends the preface, and completes with the first bytes of the answer. */
   private static final class FirstBytes extends SimpleChannelInboundHandler<ByteBuf> {
     final CompletableFuture<byte[]> received = new CompletableFuture<>();
     private final ByteBuf answer = Unpooled.buffer();

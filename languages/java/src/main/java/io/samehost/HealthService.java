@@ -14,10 +14,11 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * grpc.health.v1.Health (grpc/grpc doc/health-checking.md), whose watches end when the server does.
+ * Serves grpc.health.v1.Health (grpc/grpc doc/health-checking.md). Its watches end when the server
+ * stops.
  *
- * <p>With {@code HealthStatusManager} of grpc-services each watch would last until the grace is
- * over: its {@code enterTerminalState} says NOT_SERVING and leaves the streams open.
+ * <p>With {@code HealthStatusManager} of grpc-services, each watch would last until the end of the
+ * grace period, because {@code enterTerminalState} reports NOT_SERVING and leaves the streams open.
  */
 final class HealthService extends HealthGrpc.HealthImplBase {
   private final Set<String> services = new HashSet<>();
@@ -25,7 +26,7 @@ final class HealthService extends HealthGrpc.HealthImplBase {
       new HashMap<>();
   private boolean ended;
 
-  /** Says SERVING of a server's services; the empty name is the server as a whole. */
+  /** Reports SERVING for a server's services, and for the empty name, which means the server. */
   synchronized void serve(Server server) {
     services.add("");
     server.getServices().forEach(each -> services.add(each.getServiceDescriptor().getName()));
@@ -37,7 +38,7 @@ final class HealthService extends HealthGrpc.HealthImplBase {
     if (!services.contains(request.getService())) {
       observer.onError(
           Status.NOT_FOUND
-              .withDescription("no service '%s' is served here".formatted(request.getService()))
+              .withDescription("unknown service '%s'".formatted(request.getService()))
               .asRuntimeException());
       return;
     }
@@ -58,7 +59,7 @@ final class HealthService extends HealthGrpc.HealthImplBase {
     }
   }
 
-  /** Says NOT_SERVING of everything for good, and ends all watches. */
+  /** Reports NOT_SERVING for all services from now on, and ends all watches. */
   synchronized void end() {
     ended = true;
     watches.forEach(

@@ -1,6 +1,6 @@
 package io.samehost;
 
-/** No server listens: there is no socket, or its server is gone. */
+/** No server listens: the socket does not exist, or its server is gone. */
 public final class NoServerException extends SamehostException {
   private static final long serialVersionUID = 1;
 

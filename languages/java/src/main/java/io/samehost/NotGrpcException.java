@@ -1,6 +1,6 @@
 package io.samehost;
 
-/** A server listens that does not speak HTTP/2 without TLS. */
+/** The server on the socket does not speak HTTP/2 without TLS. */
 public final class NotGrpcException extends SamehostException {
   private static final long serialVersionUID = 1;
 

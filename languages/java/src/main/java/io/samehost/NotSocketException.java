@@ -1,6 +1,6 @@
 package io.samehost;
 
-/** Something at the path is not a socket. */
+/** The file at the path is not a socket. */
 public final class NotSocketException extends SamehostException {
   private static final long serialVersionUID = 1;
 

@@ -14,42 +14,41 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
-/** What is at the path of a socket, found out by looking and dialling. */
+/** The kind of file at the path of a socket, found by reading its status and connecting. */
 enum PathState {
   ABSENT,
   NOT_A_SOCKET,
-  /** A socket is there and nobody listens on it. */
+  /** A socket exists, and no server listens on it. */
   STALE,
-  /** A socket is there, or may be, and this process may not connect to it. */
+  /** A socket exists or may exist, and this process may not connect to it. */
   FORBIDDEN,
-  /** A socket is there and someone listens on it. */
+  /** A socket exists, and a server listens on it. */
   LIVE;
 
   /**
-   * Looks, and dials where there is a socket; changes nothing and never waits for an answer.
+   * Reads the status of the path, and connects if it is a socket. Changes no file and does not wait
+   * for an answer.
    *
-   * <p>A socket that is bound and does not listen yet looks stale, as connect(2) gives ECONNREFUSED
-   * for both. So servers are kept apart by a lock, not by this.
+   * <p>A socket that is bound but does not listen yet looks stale, because connect(2) returns
+   * ECONNREFUSED for both. Therefore only a lock can keep two servers apart.
    */
   static PathState of(SocketPath socket) throws SamehostException {
     return of(socket, () -> at(socket.path(), socket.address()));
   }
 
-  /**
-   * Looks at the name of the socket in its folder, which is held open; see {@link #of(SocketPath)}.
-   */
+  /** Like {@link #of(SocketPath)}, in the open folder of the socket. */
   static PathState of(SocketPath socket, Folder folder) throws SamehostException {
     return of(socket, () -> at(folder, socket.name()));
   }
 
-  /** Looks at what has a name in a folder; see {@link #of(SocketPath)}. */
+  /** Like {@link #of(SocketPath)}, for any name in an open folder. */
   static PathState at(Folder folder, String name) throws IOException {
-    return at(folder.resolve(name), folder.dialled(name));
+    return at(folder.resolve(name), folder.addressOf(name));
   }
 
-  private static PathState of(SocketPath socket, Look look) throws SamehostException {
+  private static PathState of(SocketPath socket, Check check) throws SamehostException {
     try {
-      return look.take();
+      return check.run();
     } catch (IOException e) {
       throw new SamehostException(
           "cannot read the status of %s: %s; check the folders above it"
@@ -58,9 +57,9 @@ enum PathState {
     }
   }
 
-  private static PathState at(Path path, DomainSocketAddress dialled) throws IOException {
+  private static PathState at(Path path, DomainSocketAddress address) throws IOException {
     try {
-      return FileStatus.of(path).isSocket() ? dial(path, dialled) : NOT_A_SOCKET;
+      return FileStatus.of(path).isSocket() ? connect(path, address) : NOT_A_SOCKET;
     } catch (NoSuchFileException e) {
       return ABSENT;
     } catch (AccessDeniedException e) {
@@ -73,36 +72,36 @@ enum PathState {
     }
   }
 
-  private static PathState dial(Path path, DomainSocketAddress address) {
-    ChannelFuture dialled =
+  private static PathState connect(Path path, DomainSocketAddress address) {
+    ChannelFuture connected =
         new Bootstrap()
             .group(EventLoops.SHARED)
             .channel(EpollDomainSocketChannel.class)
-            .handler(new Silence())
+            .handler(new IgnoredErrors())
             .connect(address)
             .awaitUninterruptibly();
-    dialled.channel().close();
-    if (dialled.isSuccess()) {
+    connected.channel().close();
+    if (connected.isSuccess()) {
       return LIVE;
     }
-    if (dialled.cause() instanceof FileNotFoundException) {
+    if (connected.cause() instanceof FileNotFoundException) {
       return ABSENT;
     }
-    // Netty gives the number of the error in its message alone: "failed with error(-111)".
-    if (dialled.cause().getMessage().contains("(" + Errors.ERROR_ECONNREFUSED_NEGATIVE + ")")) {
+    // Netty has the number of the error only in its message: "failed with error(-111)".
+    if (connected.cause().getMessage().contains("(" + Errors.ERROR_ECONNREFUSED_NEGATIVE + ")")) {
       return STALE;
     }
-    // What is left besides EACCES is EAGAIN: someone listens, and the queue of callers is full.
+    // The other errors are EACCES, and EAGAIN if a server listens and its queue is full.
     return Files.isWritable(path) ? LIVE : FORBIDDEN;
   }
 
   @FunctionalInterface
-  private interface Look {
-    PathState take() throws IOException;
+  private interface Check {
+    PathState run() throws IOException;
   }
 
-  /** Whoever listens may hang up; otherwise Netty logs that with a stack trace. */
-  private static final class Silence extends ChannelInboundHandlerAdapter {
+  /** Netty would log a stack trace when the server closes the connection. */
+  private static final class IgnoredErrors extends ChannelInboundHandlerAdapter {
     @Override
     public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {}
   }

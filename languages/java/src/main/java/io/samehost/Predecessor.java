@@ -7,11 +7,11 @@ import io.netty.channel.epoll.EpollDomainSocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 
-/** The server that has the path, as its successor meets it. */
+/** The running server on the path, as its successor sees it. */
 final class Predecessor implements AutoCloseable {
 
-  /** How long a server may take to release its lock, which takes it less than a millisecond. */
-  private static final Duration PATIENCE = Duration.ofSeconds(5);
+  /** How long to wait until the server releases its lock. It takes less than a millisecond. */
+  private static final Duration TIMEOUT = Duration.ofSeconds(5);
 
   private final SocketPath socket;
   private final ControlConnection connection = new ControlConnection();
@@ -21,11 +21,11 @@ final class Predecessor implements AutoCloseable {
   }
 
   /**
-   * Dials it, and so asks it to release its lock.
+   * Connects to the server, which makes it release its lock.
    *
-   * @param folder of the socket
+   * @param folder the folder of the socket
    */
-  static Predecessor dial(SocketPath socket, Folder folder) throws SocketInUseException {
+  static Predecessor connect(SocketPath socket, Folder folder) throws SocketInUseException {
     Path control = Takeover.controlPath(socket);
     if (control == null) {
       throw new SocketInUseException(
@@ -34,24 +34,24 @@ final class Predecessor implements AutoCloseable {
               .formatted(socket.path()));
     }
     Predecessor predecessor = new Predecessor(socket);
-    ChannelFuture dialled =
+    ChannelFuture connected =
         new Bootstrap()
             .group(EventLoops.SHARED)
             .channel(EpollDomainSocketChannel.class)
             .handler(predecessor.connection)
-            .connect(folder.dialled(control.getFileName().toString()))
-            .awaitUninterruptibly(); // which takes no time
-    if (!dialled.isSuccess()) {
-      throw predecessor.doesNotAnswer(Reasons.of(dialled.cause()));
+            .connect(folder.addressOf(control.getFileName().toString()))
+            .awaitUninterruptibly(); // a Unix socket connects without delay
+    if (!connected.isSuccess()) {
+      throw predecessor.noAnswer(Reasons.of(connected.cause()));
     }
     return predecessor;
   }
 
-  /** Waits until it has released its lock. */
+  /** Waits until the server has released its lock. */
   void awaitRelease() throws SocketInUseException, InterruptedException {
-    JsonElement answer = connection.hear(PATIENCE);
+    JsonElement answer = connection.receive(TIMEOUT);
     if (answer == null) {
-      throw doesNotAnswer("timed out");
+      throw noAnswer("timed out");
     }
     if (!answer.equals(ControlConnection.RELEASED)) {
       throw new SocketInUseException(
@@ -61,19 +61,19 @@ final class Predecessor implements AutoCloseable {
     }
   }
 
-  /** Says that the path is its successor's now, so that it drains and goes. */
+  /** Tells the server that the path belongs to its successor, so that it drains and exits. */
   void tellPublished() {
-    connection.say(ControlConnection.PUBLISHED); // where that fails, it has gone already
+    connection.send(ControlConnection.PUBLISHED); // fails only if the server has exited
     connection.close();
   }
 
-  /** Hangs up; where it was not told to go, it takes its lock again and serves on. */
+  /** Closes the connection. An unfinished takeover fails, and the server locks its path again. */
   @Override
   public void close() {
     connection.close();
   }
 
-  private SocketInUseException doesNotAnswer(String reason) {
+  private SocketInUseException noAnswer(String reason) {
     return new SocketInUseException(
         "cannot take over %s: no server answers on %s: %s; stop its server and start this one"
             .formatted(socket.path(), Takeover.controlPath(socket), reason));

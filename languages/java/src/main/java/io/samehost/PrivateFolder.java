@@ -16,12 +16,12 @@ import java.security.SecureRandom;
 import java.util.HexFormat;
 import java.util.List;
 
-/** A folder for sockets in another one, which nobody but this user may enter. */
+/** A folder for sockets inside another folder. Only this user may enter it. */
 final class PrivateFolder implements Closeable {
   private static final int S_ISGID = 02000;
   private static final int OWNER = 0700;
 
-  /** Hexadecimal, so that two paths of one folder find each other's once in 4 billion. */
+  /** Hexadecimal digits. Two sockets of a folder share them with a probability of 1 : 4 billion. */
   private static final int DIGEST_DIGITS = 8;
 
   private final Folder parent;
@@ -34,7 +34,7 @@ final class PrivateFolder implements Closeable {
     this.folder = folder;
   }
 
-  /** How the names of a socket's private folders begin, which depends on its name alone. */
+  /** Returns the start of the names of a socket's private folders, a digest of its name. */
   static String prefix(SocketPath socket) {
     try {
       MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
@@ -46,9 +46,9 @@ final class PrivateFolder implements Closeable {
   }
 
   /**
-   * Creates one with a random name.
+   * Creates a private folder with a random name.
    *
-   * @param prefix how the name begins, so that {@link #sweep} finds it when its server was killed
+   * @param prefix the start of the name, so that {@link #sweep} finds the folder of a killed server
    */
   static PrivateFolder create(Folder parent, String prefix) throws IOException {
     String name = prefix + randomName();
@@ -58,14 +58,14 @@ final class PrivateFolder implements Closeable {
     PrivateFolder created;
     try {
       created = open(parent, name);
-    } catch (IOException e) { // the thread is interrupted, or no descriptor is left
+    } catch (IOException e) { // the thread was interrupted, or no descriptor is free
       Files.deleteIfExists(parent.resolve(name));
       throw e;
     }
     try {
       int mode = created.folder.status().permissions();
-      // The umask may have taken some. Otherwise the mode is left alone: chmod(2) may clear the bit
-      // by which a folder hands its group down.
+      // The umask may have removed permissions. Otherwise the mode stays as it is, because chmod(2)
+      // may clear the set-gid bit, which gives the folder's group to new files.
       if ((mode & OWNER) != OWNER) {
         Files.setAttribute(created.resolve("."), "unix:mode", mode & S_ISGID | OWNER);
       }
@@ -77,8 +77,8 @@ final class PrivateFolder implements Closeable {
   }
 
   /**
-   * Removes those that servers have left which were killed. The caller holds the lock of the path,
-   * and no predecessor keeps names in one.
+   * Removes the private folders of killed servers. The caller must hold the lock of the path, and
+   * no predecessor may keep names in such a folder.
    */
   static void sweep(Folder parent, String prefix) {
     for (String name : namesIn(parent)) {
@@ -86,13 +86,13 @@ final class PrivateFolder implements Closeable {
         try {
           open(parent, name).close();
         } catch (IOException e) {
-          // It is somebody else's, or no folder.
+          // It belongs to another user, or is not a folder.
         }
       }
     }
   }
 
-  /** Enough names that nobody can create all of them first: 8 hexadecimal digits. */
+  /** Returns 8 hexadecimal digits, too many names for another user to create all of them. */
   static String randomName() {
     return HexFormat.of().toHexDigits(new SecureRandom().nextInt());
   }
@@ -101,7 +101,7 @@ final class PrivateFolder implements Closeable {
     return folder.resolve(name);
   }
 
-  /** Removes the folder and the sockets in it; may be repeated. */
+  /** Removes the folder and the sockets in it. May be called again. */
   @Override
   public void close() {
     if (!folder.isOpen()) {
@@ -114,11 +114,11 @@ final class PrivateFolder implements Closeable {
         Files.delete(path);
       }
     } catch (IOException e) {
-      // The next server of this path sweeps it away.
+      // The next server on this path removes it.
     }
   }
 
-  /** Refuses what this user has not made, and a link wherever it leads to. */
+  /** Opens a folder that is private to this user, and does not follow a link. */
   private static PrivateFolder open(Folder parent, String name) throws IOException {
     Path path = parent.resolve(name);
     Object identity = FileStatus.of(path, LinkOption.NOFOLLOW_LINKS).identity();
@@ -126,7 +126,7 @@ final class PrivateFolder implements Closeable {
     try {
       FileStatus found = folder.status();
       if (!found.identity().equals(identity) || !found.isPrivateTo(ProcessIds.effective().uid())) {
-        throw new FileSystemException(name, null, "someone replaced " + name);
+        throw new FileSystemException(name, null, "another process replaced " + name);
       }
       return new PrivateFolder(parent, name, folder);
     } catch (IOException e) {
@@ -143,12 +143,12 @@ final class PrivateFolder implements Closeable {
           Files.delete(path);
         }
       } catch (IOException e) {
-        // It has gone already, or keeps the folder, which is left then.
+        // It is already gone, or it stays and so does the folder.
       }
     }
   }
 
-  /** Nothing where a folder may be written to, but not read. */
+  /** Returns no names if this process may not read the folder. */
   private static List<String> namesIn(Folder folder) {
     try {
       return folder.names();

@@ -10,7 +10,10 @@ import java.util.TreeSet;
 /** The user and the groups whose permissions this process has. */
 record ProcessIds(int uid, SortedSet<Long> gids) {
 
-  /** The JDK has no geteuid(); proc(5) has real, effective, saved and file system ids in a row. */
+  /**
+   * Reads the effective ids from {@code /proc}, because the JDK has no geteuid(). Each line has the
+   * real, effective, saved and file system id (proc(5)).
+   */
   static ProcessIds effective() throws IOException {
     int uid = 0;
     SortedSet<Long> gids = new TreeSet<>();

@@ -8,37 +8,37 @@ import java.nio.file.StandardCopyOption;
 import java.util.HashMap;
 import java.util.Map;
 
-/** The names by which others find a server's sockets, and may remove or replace them. */
+/** The public names of a server's sockets. Other processes may remove or replace the files. */
 final class PublicNames {
   private final Folder folder;
   private final String prefix;
   private final Map<String, Object> identities = new HashMap<>();
 
-  /** Where the sockets have further names while a successor has the lock; null otherwise. */
-  private PrivateFolder kept;
+  /** Holds hard links to the sockets while a successor has the lock; null otherwise. */
+  private PrivateFolder backup;
 
   /**
-   * None yet.
+   * Starts without names.
    *
-   * @param prefix how the names of private folders begin
+   * @param prefix the start of the names of private folders
    */
   PublicNames(Folder folder, String prefix) {
     this.folder = folder;
     this.prefix = prefix;
   }
 
-  /** Renames a socket, in the place of what has the name. */
-  void give(Path socket, String name) throws IOException {
+  /** Renames a socket to its public name, and replaces a file that has this name. */
+  void publish(Path socket, String name) throws IOException {
     identities.put(name, FileStatus.of(socket, LinkOption.NOFOLLOW_LINKS).identity());
     Files.move(socket, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
   }
 
-  /** Whether the socket with this name is at a path. */
+  /** Whether the file at a path is the socket that this server published with this name. */
   boolean isOwn(String name, Path path) {
     return identities.get(name).equals(FileStatus.identityAt(path));
   }
 
-  /** Removes what is still the server's own; only who holds the lock may. */
+  /** Removes the sockets that still belong to this server. The caller must hold the lock. */
   void remove() {
     for (String name : identities.keySet()) {
       try {
@@ -46,47 +46,47 @@ final class PublicNames {
           Files.delete(folder.resolve(name));
         }
       } catch (IOException e) {
-        // Someone has removed it.
+        // Another process removed it.
       }
     }
   }
 
   /**
-   * Gives the sockets further names, for {@link #restore}. Where the file system has no hard links,
-   * a server whose successor dies may not be found any more, which {@link RemovalWatch} notices.
+   * Creates hard links to the sockets for {@link #restore}. On a file system without hard links,
+   * clients may not find this server after its successor dies. {@link RemovalWatch} notices that.
    */
-  void keep() {
+  void backUp() {
     try {
-      kept = PrivateFolder.create(folder, prefix);
+      backup = PrivateFolder.create(folder, prefix);
       for (String name : identities.keySet()) {
         if (isOwn(name)) {
-          Files.createLink(kept.resolve(name), folder.resolve(name));
+          Files.createLink(backup.resolve(name), folder.resolve(name));
         }
       }
     } catch (IOException e) {
-      // See above.
+      // The file system has no hard links.
     }
   }
 
-  /** Gives the sockets their names again, where a successor has died that had taken them. */
+  /** Gives the sockets their public names again after a successor took them and died. */
   void restore() {
     for (String name : identities.keySet()) {
       try {
-        if (kept != null && !isOwn(name) && isFree(name)) {
-          Files.move(kept.resolve(name), folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
+        if (backup != null && !isOwn(name) && isFree(name)) {
+          Files.move(backup.resolve(name), folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
         }
       } catch (IOException e) {
-        // It was not kept, or someone hinders it.
+        // The socket has no hard link, or another process prevents the rename.
       }
     }
-    forgetKept();
+    removeBackup();
   }
 
-  /** Removes the further names; may be repeated. */
-  void forgetKept() {
-    if (kept != null) {
-      kept.close();
-      kept = null;
+  /** Removes the hard links. May be called again. */
+  void removeBackup() {
+    if (backup != null) {
+      backup.close();
+      backup = null;
     }
   }
 

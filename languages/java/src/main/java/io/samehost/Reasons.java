@@ -45,7 +45,7 @@ final class Reasons {
     return netty.find() ? netty.group(1) : error.getMessage();
   }
 
-  /** Whose the path is (or, where it can't be seen, the folder above), its mode, and who asks. */
+  /** Describes the ids and mode of the path, or of a visible folder above it, and our ids. */
   static String permissions(Path path) {
     for (Path visible = path; visible != null; visible = visible.getParent()) {
       try {
@@ -58,7 +58,7 @@ final class Reasons {
                 found.permissions(),
                 ProcessIds.effective());
       } catch (IOException e) {
-        // It can't be seen; the folder above decides about it.
+        // This process cannot see it. The folder above decides on access.
       }
     }
     return "nothing above " + path + " can be seen";

@@ -8,22 +8,22 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
 /**
- * Notices that someone has removed the file of a server that serves, or put another in its place.
+ * Notices that the socket file of a running server was removed or replaced.
  *
- * <p>A {@code WatchService} would do so at once, but takes one of the 128 inotify instances that a
- * user has, and hears nothing of what the other side of a network mount does (inotify(7)).
+ * <p>A {@code WatchService} would notice it at once. But it takes one of the 128 inotify instances
+ * of the user, and it does not see changes by other hosts on a network mount (inotify(7)).
  */
 final class RemovalWatch implements AutoCloseable {
 
-  /** Clients that wait for a server dial about as often, and a look takes some microseconds. */
-  private static final Duration PACE = Duration.ofSeconds(1);
+  /** Waiting clients connect about as often, and a check takes some microseconds. */
+  private static final Duration INTERVAL = Duration.ofSeconds(1);
 
-  /** Not an event loop: a look has to wait while the lock changes hands. */
+  /** Not an event loop, because a check waits while the lock changes hands. */
   private final ScheduledExecutorService timer =
       Executors.newSingleThreadScheduledExecutor(
           new DefaultThreadFactory("watch", /* daemon= */ true));
 
-  /** Looks again and again, until the file is lost, which is told once, or {@link #close}. */
+  /** Checks every second until {@link #close}, or until the file is lost, and runs {@code lost}. */
   RemovalWatch(BooleanSupplier isLost, Runnable lost) {
     timer.scheduleWithFixedDelay(
         () -> {
@@ -32,8 +32,8 @@ final class RemovalWatch implements AutoCloseable {
             lost.run();
           }
         },
-        PACE.toMillis(),
-        PACE.toMillis(),
+        INTERVAL.toMillis(),
+        INTERVAL.toMillis(),
         TimeUnit.MILLISECONDS);
   }
 

@@ -3,10 +3,10 @@ package io.samehost;
 import java.io.IOException;
 
 /**
- * A server cannot listen on a path, or a client cannot reach one there.
+ * A server cannot listen on a path, or a client cannot connect to it.
  *
- * <p>The message is one line, with the path, the cause and the remedy. Catch a subclass to handle
- * one cause. Where the system refused something, {@link #getCause} is its exception, such as {@link
+ * <p>The message is one line with the path, the cause and the remedy. Catch a subclass to handle
+ * one cause. If the system refused an operation, {@link #getCause} is its exception, such as {@link
  * java.nio.file.AccessDeniedException}.
  */
 public class SamehostException extends IOException {

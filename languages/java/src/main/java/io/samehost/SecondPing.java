@@ -12,22 +12,25 @@ import io.netty.handler.codec.http2.Http2Exception;
 import io.netty.handler.codec.http2.Http2FrameListenerDecorator;
 
 /**
- * Lets a server that drains hear of every call that was begun before its client knew.
+ * Lets a draining server receive every call that a client started before it knew of the drain.
  *
- * <p>grpc-java sends GOAWAY and a ping, and takes no more calls when that is acknowledged
- * (NettyServerHandler.GracefulShutdown). But C-core writes acknowledgements before all else, so the
- * first frames of a call may come just behind; Netty refuses such a call, and breaks the connection
- * with all others when its WINDOW_UPDATE comes (DefaultHttp2ConnectionDecoder.onWindowUpdateRead).
- * So we ping once more: whatever was behind the first acknowledgement is before the second.
+ * <p>grpc-java sends GOAWAY and a ping, and refuses calls after the acknowledgement of the ping
+ * (NettyServerHandler.GracefulShutdown). But C-core writes acknowledgements before all other
+ * frames, so the first frames of a call may follow the acknowledgement. Netty refuses such a call.
+ * When a WINDOW_UPDATE of the refused call arrives, Netty also breaks the connection with all other
+ * calls (DefaultHttp2ConnectionDecoder.onWindowUpdateRead).
+ *
+ * <p>Therefore this handler sends a second ping. All frames that followed the first acknowledgement
+ * arrive before the second one.
  */
 final class SecondPing extends ChannelInboundHandlerAdapter {
 
-  /** NettyServerHandler.GRACEFUL_SHUTDOWN_PING; keepalive's pings have another payload. */
+  /** NettyServerHandler.GRACEFUL_SHUTDOWN_PING. The pings of keepalive have another payload. */
   private static final long PAYLOAD = 0x97ACEF001L;
 
   private SecondPing() {}
 
-  /** A socket that listens, for {@link NettyServerBuilder#channelFactory}. */
+  /** Creates a listening socket for {@link NettyServerBuilder#channelFactory}. */
   static ServerChannel listener() {
     ServerChannel listener = new EpollServerDomainSocketChannel();
     listener
@@ -43,7 +46,7 @@ final class SecondPing extends ChannelInboundHandlerAdapter {
     return listener;
   }
 
-  /** The first bytes after gRPC's own handler has come, which with TLS is after the handshake. */
+  /** Waits for the first bytes after gRPC added its handler. With TLS the handshake is first. */
   @Override
   public void channelRead(ChannelHandlerContext context, Object bytes) {
     Http2ConnectionHandler http2 = context.pipeline().get(Http2ConnectionHandler.class);

@@ -13,21 +13,21 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
- * Builds channels to a server on a Unix domain socket: ordinary ones of grpc-java, which reconnect
- * within 100 ms.
+ * Builds channels to a server on a Unix domain socket. They are ordinary channels of grpc-java that
+ * reconnect within 100 ms.
  *
- * <p>Nothing is dialled before the first call. Without {@code withWaitForReady} a call fails at
- * once where there is no server; {@link Diagnosis} says why.
+ * <p>A channel connects with its first call. Without {@code withWaitForReady}, a call fails at once
+ * if no server listens; {@link Diagnosis} finds the reason.
  */
 public final class SocketChannelBuilder extends ForwardingChannelBuilder2<SocketChannelBuilder> {
 
-  /** Dialling a socket costs microseconds; grpc-java's own pauses are 1 s to 120 s. */
+  /** Connecting takes microseconds. The pauses of grpc-java itself are 1 s to 120 s. */
   private static final Duration RECONNECT = Duration.ofMillis(100);
 
   /**
-   * How much is kept to send a call again when the server says that it never began it (gRFC A6).
-   * Beyond the 1 MiB of a call and 16 MiB of a channel that grpc-java has, calls fail with
-   * UNAVAILABLE when a server moves its clients off their connections.
+   * The memory that keeps calls, to send them again when the server did not start them (gRFC A6).
+   * With the defaults of grpc-java, 1 MiB per call and 16 MiB per channel, larger calls fail with
+   * UNAVAILABLE when a server moves its clients to new connections.
    */
   private static final long RETRY_BYTES_OF_CALL = 8 * 1024 * 1024;
 
@@ -44,17 +44,17 @@ public final class SocketChannelBuilder extends ForwardingChannelBuilder2<Socket
             .eventLoopGroup(EventLoops.SHARED)
             .usePlaintext()
             .intercept(new BrokenConnections())
-            // Otherwise it is the path, which some servers refuse (grpc/grpc 34305, hyperium/h2
+            // The default is the path, which some servers refuse (grpc/grpc 34305, hyperium/h2
             // 442).
             .overrideAuthority("localhost")
-            // A fixed window, as the automatic one sends pings: see SocketServer.
+            // A fixed window, because the automatic one sends pings: see SocketServer.
             .flowControlWindow(NettyChannelBuilder.DEFAULT_FLOW_CONTROL_WINDOW)
-            // gRPC sets it, and Netty warns on each connection that such a socket has none.
+            // gRPC sets this option, which Unix sockets do not have, and Netty would warn.
             .withOption(ChannelOption.SO_KEEPALIVE, null)
-            // Otherwise Netty closes at the first write that fails, as one does when the server has
-            // just closed, and drops the responses that are there and were not read yet: with
-            // connections of 0.1 s and 1000 calls of 270 KB at once, 7 of 20 rounds lost some, then
-            // 0 of 50.
+            // By default, Netty closes the connection when a write fails, and drops the responses
+            // that it has not read yet. A write fails when the server has just closed. With
+            // connections of 0.1 s and 1000 calls of 270 KB at once, 7 of 20 rounds lost responses;
+            // with this setting, 0 of 50.
             .withOption(ChannelOption.AUTO_CLOSE, false)
             .perRpcBufferLimit(RETRY_BYTES_OF_CALL)
             .retryBufferSize(RETRY_BYTES_OF_CHANNEL);
@@ -65,7 +65,7 @@ public final class SocketChannelBuilder extends ForwardingChannelBuilder2<Socket
     return new SocketChannelBuilder(socket);
   }
 
-  /** Sets what only the builder for Netty has, such as TLS. */
+  /** Sets options that only the builder for Netty has, such as TLS. */
   public SocketChannelBuilder configure(Consumer<? super NettyChannelBuilder> setting) {
     setting.accept(netty);
     return this;
@@ -79,15 +79,16 @@ public final class SocketChannelBuilder extends ForwardingChannelBuilder2<Socket
   }
 
   /**
-   * Builds a channel and waits until a server is there; fails at once where waiting can't help.
+   * Builds a channel and waits until it is connected. Fails at once if waiting cannot help.
    *
-   * @throws NoServerException if there is none in time
-   * @throws NotSocketException if another kind of file is at the path
-   * @throws NotGrpcException if whoever listens does not speak HTTP/2
+   * @param wait how long to wait for a server
+   * @throws NoServerException if no server listens in time
+   * @throws NotSocketException if the path names another kind of file
+   * @throws NotGrpcException if the server does not speak HTTP/2
    * @throws SamehostException if this process may not connect, or the server is not ready in time
    */
   public ManagedChannel connect(Duration wait) throws SamehostException, InterruptedException {
-    Diagnosis.refuseWhatWaitingCannotCure(socket);
+    Diagnosis.checkThatWaitingHelps(socket);
     ManagedChannel channel = build();
     boolean ready = false;
     try {
@@ -109,8 +110,8 @@ public final class SocketChannelBuilder extends ForwardingChannelBuilder2<Socket
   }
 
   /**
-   * grpc-java has no public setting for its pauses between attempts, but lets one be cut short; and
-   * it stays in TRANSIENT_FAILURE until an attempt succeeds, so that is done again and again.
+   * Cuts short each pause between attempts, because grpc-java has no public setting for the pauses.
+   * A channel stays in TRANSIENT_FAILURE until an attempt succeeds, so this repeats.
    */
   private static void reconnectQuickly(ManagedChannel channel) {
     if (channel.isShutdown()) {

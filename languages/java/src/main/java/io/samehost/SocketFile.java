@@ -10,16 +10,15 @@ import java.util.concurrent.CompletionStage;
 import java.util.logging.Logger;
 
 /**
- * One server's hold on a path, as PROTOCOL.md has it: {@link #claim}, bind, {@link #publish},
- * serve, {@link #withdraw}.
+ * The socket file of one server, in the steps of PROTOCOL.md: {@link #claim}, bind, {@link
+ * #publish}, serve, {@link #withdraw}.
  *
- * <p>The socket is bound in a private folder beside the path, is given its mode and group there,
- * and is renamed onto the path when it serves. So whoever finds a file at the path finds one that
- * serves, and never one with a wider mode.
+ * <p>The socket is bound in a private folder beside the path and gets its mode and group there. It
+ * is renamed to the path when it accepts connections. Therefore clients never find a socket that
+ * does not accept connections yet, or that has a wider mode.
  *
- * <p>Everything is named relative to folders that are held open: another user who may write to the
- * folder can replace what he finds there, and still can't make the server change or remove a file
- * of somebody else.
+ * <p>All names are relative to folders that are held open. Another user who may write to the folder
+ * can replace files in it, but cannot make the server change or remove files of others.
  */
 final class SocketFile {
 
@@ -37,17 +36,17 @@ final class SocketFile {
   private RemovalWatch watch;
   private boolean withdrawn;
 
-  /** What was at the path when it was claimed; null where nothing was. */
+  /** The file at the path when it was claimed; null if there was no file. */
   private Object replaced;
 
-  /** Null while a successor may have it. */
+  /** Null while a successor may hold it. */
   private SocketLock lock;
 
   /**
-   * Touches nothing yet.
+   * Changes no file yet.
    *
-   * @param owner what the lock file says of this server
-   * @param trustFolder whether a folder that every user may write to is accepted
+   * @param owner the name of this server in the lock file
+   * @param trustFolder whether to accept a folder that every user may write to
    * @param allowTakeover whether a successor may take the path over
    */
   SocketFile(SocketPath socket, String owner, boolean trustFolder, boolean allowTakeover) {
@@ -58,30 +57,30 @@ final class SocketFile {
   }
 
   /**
-   * Locks the path and returns the private one to bind.
+   * Locks the path and returns the private path to bind.
    *
-   * @param takeOver whether a server that has the path is asked to hand it over
+   * @param takeOver whether to take the path over from a running server
    */
   synchronized Path claim(boolean takeOver) throws SamehostException, InterruptedException {
     folder = Folder.of(socket, trustFolder);
     names = new PublicNames(folder, PrivateFolder.prefix(socket));
     takeLock(takeOver);
     replaced = FileStatus.revisionAt(folder.resolve(socket.name()));
-    refuseWhatIsNotStale();
-    takeover.refuseForeignControl(folder);
+    checkThatPathIsFree();
+    takeover.checkControlPath(folder);
     makePrivateFolder();
     bound = randomPath();
     return bound;
   }
 
-  /** Gives the bound socket its group and mode, and renames it; from now on it is found. */
+  /** Sets the group and mode of the bound socket, and renames it so that clients find it. */
   synchronized void publish(int mode, GroupPrincipal group) throws SamehostException {
     setGroup(group);
     setMode(mode);
     try {
       takeover.listen(randomPath(), names, this::release, this::retake);
-      refuseWhatHasComeSince();
-      names.give(bound, socket.name());
+      checkThatPathIsUnchanged();
+      names.publish(bound, socket.name());
     } catch (SamehostException e) {
       throw e;
     } catch (IOException e) {
@@ -129,14 +128,14 @@ final class SocketFile {
     }
   }
 
-  /** Completes, in another thread, when a successor has taken the path over. */
+  /** Completes in another thread when a successor has taken the path over. */
   CompletionStage<Void> takenOver() {
     return takeover.done();
   }
 
   /**
-   * Completes, in another thread, when someone has removed the file or put another in its place;
-   * the first call begins to watch.
+   * Completes in another thread when the file was removed or replaced. The first call starts the
+   * watch.
    */
   synchronized CompletionStage<Void> removed() {
     if (watch == null && !withdrawn) {
@@ -145,15 +144,13 @@ final class SocketFile {
     return removed;
   }
 
-  /** Whether the file is not there any more; without the lock, a successor may have the path. */
+  /** Whether the file is gone. Without the lock, the path may belong to a successor. */
   synchronized boolean isLost() {
-    // Not relative to the folder, which may have been renamed: clients look here.
+    // Not relative to the folder, which may have been renamed: clients use the path.
     return lock != null && !names.isOwn(socket.name(), socket.path());
   }
 
-  /**
-   * Removes the path where it is still this server's own, and releases the lock; may be repeated.
-   */
+  /** Removes the socket if it is still this server's, and releases the lock. May be repeated. */
   synchronized void withdraw() {
     withdrawn = true;
     if (watch != null) {
@@ -170,11 +167,11 @@ final class SocketFile {
   }
 
   private void removeFiles() {
-    // Without the lock, a successor could put its own there between the look and the removal.
+    // Without the lock, a successor could replace the file between the check and the removal.
     if (lock != null) {
       names.remove();
     }
-    names.forgetKept();
+    names.removeBackup();
     if (privateFolder != null) {
       privateFolder.close();
     }
@@ -195,8 +192,8 @@ final class SocketFile {
       if (!takeOver || PathState.of(socket, folder) != PathState.LIVE) {
         return;
       }
-      // Its server has only a flock(2), which the JDK does not see, or its lock file was removed;
-      // or a takeover is under way, whose successor needs the lock.
+      // A server runs without this lock. It may hold only a flock(2), which the JDK does not see,
+      // its lock file may have been removed, or a successor that takes over needs the lock.
       lock.close();
       lock = null;
     } catch (SocketInUseException e) {
@@ -204,22 +201,23 @@ final class SocketFile {
         throw e;
       }
     }
-    lock = takeover.askForLock(folder, owner);
+    lock = takeover.requestLock(folder, owner);
   }
 
-  /** Lets a successor have the lock; false where this server goes. */
+  /** Releases the lock for a successor. Returns false if this server stops. */
   private synchronized boolean release() {
     if (lock == null) {
       return false;
     }
-    names.keep();
+    names.backUp();
     lock.close();
     lock = null;
     return true;
   }
 
   /**
-   * Tries to take the lock again when a successor gave up; true also where it is needed no more.
+   * Tries to take the lock again after a successor failed. Returns true also if this server stops
+   * and does not need the lock.
    */
   private synchronized boolean retake() {
     if (withdrawn) {
@@ -227,14 +225,14 @@ final class SocketFile {
     }
     try {
       lock = SocketLock.take(folder, socket, owner);
-    } catch (SamehostException e) { // another process holds it, or no descriptor is left
+    } catch (SamehostException e) { // another process holds it, or no descriptor is free
       return false;
     }
     names.restore();
     return true;
   }
 
-  private void refuseWhatIsNotStale() throws SamehostException {
+  private void checkThatPathIsFree() throws SamehostException {
     Path path = socket.path();
     switch (PathState.of(socket, folder)) {
       case NOT_A_SOCKET ->
@@ -258,7 +256,7 @@ final class SocketFile {
     }
   }
 
-  private void refuseWhatHasComeSince() throws SocketInUseException {
+  private void checkThatPathIsUnchanged() throws SocketInUseException {
     if (!Objects.equals(FileStatus.revisionAt(folder.resolve(socket.name())), replaced)) {
       throw new SocketInUseException(
           ("cannot listen on %s: another file appeared there during the start;"
@@ -269,7 +267,7 @@ final class SocketFile {
 
   private void makePrivateFolder() throws SamehostException {
     String prefix = PrivateFolder.prefix(socket);
-    if (!takeover.hasPredecessor()) { // which keeps names of its sockets in one
+    if (!takeover.hasPredecessor()) { // it keeps names of its sockets there
       PrivateFolder.sweep(folder, prefix);
     }
     try {
@@ -285,8 +283,8 @@ final class SocketFile {
   }
 
   /**
-   * Where to bind. Netty removes the name that it bound when it closes a socket, whatever is there
-   * by then; nothing else has this one.
+   * Returns a path to bind. When Netty closes a socket, it removes the file with the bound name,
+   * even if that is another file. Therefore the name is random, so that no other file has it.
    */
   private Path randomPath() {
     return privateFolder.resolve(PrivateFolder.randomName());

@@ -1,6 +1,6 @@
 package io.samehost;
 
-/** Another server has the path, or may have it. */
+/** Another server uses the path, or may use it. */
 public final class SocketInUseException extends SamehostException {
   private static final long serialVersionUID = 1;
 

@@ -20,20 +20,21 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * The exclusive lock on a file beside the socket, which keeps two servers off one path.
+ * The exclusive lock on a file beside the socket, which keeps two servers from one path.
  *
- * <p>It is a record lock of fcntl(2), the one kind that the JDK has: it neither sees nor stops a
- * flock(2), so servers in other languages take both. The system releases it when the process dies.
+ * <p>It is a record lock of fcntl(2), the only kind in the JDK. A record lock and a flock(2) do not
+ * see each other, so servers in other languages take both. The system releases the lock when the
+ * process dies.
  *
- * <p>The file stays: if it were removed, one server could lock the removed file while the next
- * locks a new one. What it says of its owner is only there to be read.
+ * <p>The file stays. If it were removed, one server could lock the removed file while the next
+ * server locks a new one. Its text about the owner is only for error messages.
  */
 final class SocketLock implements AutoCloseable {
 
   /**
-   * The folder and the name of each file that this process holds locked. Such a file must not even
-   * be opened a second time: when any descriptor of it is closed, the process loses the lock
-   * (fcntl(2), and {@link FileLock} under "Platform dependencies").
+   * The folder and name of each file that this process has locked. Such a file must not be opened
+   * again: the process loses the lock when it closes any descriptor of the file (fcntl(2), and
+   * {@link FileLock} under "Platform dependencies").
    */
   private static final Set<List<Object>> HELD = ConcurrentHashMap.newKeySet();
 
@@ -57,9 +58,9 @@ final class SocketLock implements AutoCloseable {
   /**
    * Takes the lock of a socket, without waiting.
    *
-   * @param folder of the socket
-   * @param owner what the file says of this server
-   * @throws SocketInUseException if someone else holds it
+   * @param folder the folder of the socket
+   * @param owner the name of this server in the file
+   * @throws SocketInUseException if another server holds the lock
    */
   static SocketLock take(Folder folder, SocketPath socket, String owner) throws SamehostException {
     Path path = Path.of(socket.path() + ".lock");
@@ -71,7 +72,7 @@ final class SocketLock implements AutoCloseable {
     SocketLock lock = null;
     try {
       lock = new SocketLock(socket, path, held, open(name, socket, path));
-      lock.refuseWhatOthersMayLock(name, folder.status().uid());
+      lock.keepOthersFromLocking(name, folder.status().uid());
       lock.lock();
       lock.write(owner);
       return lock;
@@ -85,20 +86,18 @@ final class SocketLock implements AutoCloseable {
     }
   }
 
-  /** Lets the next server have the path. */
+  /** Releases the lock. */
   @Override
   public void close() {
     try {
       file.close();
     } catch (IOException e) {
-      // The system releases the lock all the same.
+      // The system releases the lock anyway.
     }
     HELD.remove(held);
   }
 
-  /**
-   * Someone may have put a FIFO there, for which the system does not wait: it is opened for both.
-   */
+  /** Opens the file for reading and writing, because that does not block if it is a FIFO. */
   private static FileChannel open(Path name, SocketPath socket, Path path)
       throws LockFileException {
     try {
@@ -124,18 +123,18 @@ final class SocketLock implements AutoCloseable {
   }
 
   /**
-   * Refuses what is not this server's alone: whoever may open the file may lock it, and what has
-   * another name may be anybody's data.
+   * Ensures that no other user can lock the file, because every user who can open it can lock it.
+   * Refuses a file with a second name, because it may hold the data of another program.
    */
-  private void refuseWhatOthersMayLock(Path name, int folderOwner) throws LockFileException {
+  private void keepOthersFromLocking(Path name, int folderOwner) throws LockFileException {
     try {
       List<Integer> owners = List.of(ROOT, folderOwner, ProcessIds.effective().uid());
-      // First by its name, as a FIFO's descriptor can't be found; it may have been replaced since.
-      refuseUnlessLockFile(FileStatus.of(name, LinkOption.NOFOLLOW_LINKS), owners);
+      // By name first, because a FIFO's descriptor cannot be found. Then again, if it was replaced.
+      checkThatItIsOurs(FileStatus.of(name, LinkOption.NOFOLLOW_LINKS), owners);
       Path opened = Descriptors.pathTo(file, name);
       FileStatus found = FileStatus.of(opened);
-      refuseUnlessLockFile(found, owners);
-      if (found.permissions() != MODE) { // whatever the umask is, and whoever has widened it
+      checkThatItIsOurs(found, owners);
+      if (found.permissions() != MODE) { // because of the umask, or a chmod
         narrow(opened, found.permissions());
       }
     } catch (LockFileException e) {
@@ -157,7 +156,7 @@ final class SocketLock implements AutoCloseable {
     }
   }
 
-  private void refuseUnlessLockFile(FileStatus found, List<Integer> owners)
+  private void checkThatItIsOurs(FileStatus found, List<Integer> owners)
       throws LockFileException {
     if (!found.isRegularFile() || found.links() != 1) {
       throw notRegular(socket, path);
@@ -220,7 +219,7 @@ final class SocketLock implements AutoCloseable {
     }
   }
 
-  /** What the file says of its owner; null where it says nothing that a server wrote. */
+  /** Returns the owner that the file names; null if no server wrote it. */
   private String owner() throws IOException {
     ByteBuffer text = ByteBuffer.allocate(MAX_RECORD_BYTES);
     file.read(text, 0);
@@ -237,7 +236,7 @@ final class SocketLock implements AutoCloseable {
     }
   }
 
-  /** As gethostname(2) has it; the JDK's way asks the network, which may not be there. */
+  /** Returns the name of gethostname(2). The JDK's method needs a network. */
   private static String hostName() throws IOException {
     return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
   }

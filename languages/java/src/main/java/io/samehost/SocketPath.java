@@ -8,28 +8,28 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 
 /**
- * Where a server listens, an absolute path of 107 bytes at most.
+ * The absolute path of a socket, with at most 107 bytes.
  *
- * @param path without {@code %}, {@code ?}, {@code #}, {@code ,} and control characters, which gRPC
- *     libraries do not all read alike
+ * @param path a path without {@code %}, {@code ?}, {@code #}, {@code ,} and control characters,
+ *     because gRPC libraries read them differently
  */
 public record SocketPath(Path path) {
 
-  /** {@code sun_path} of Linux's unix(7) has 108 bytes, one of them the final NUL. */
+  /** {@code sun_path} of Linux (unix(7)) has 108 bytes, including the final NUL. */
   private static final int MAX_BYTES = 107;
 
   private static final String SCHEME = "unix:";
 
   /**
-   * gRPC reads an address as a URI, in which these begin an escape, a query, a fragment and the
-   * next of several addresses (grpc/grpc doc/naming.md); libraries differ in whether they undo it.
+   * gRPC reads an address as a URI, where these characters start an escape, a query, a fragment and
+   * another address (grpc/grpc doc/naming.md). Only some libraries decode them.
    */
   private static final String RESERVED = "%?#,";
 
   /**
-   * Checks a path.
+   * Checks the path.
    *
-   * @throws IllegalArgumentException if no socket can be there
+   * @throws IllegalArgumentException if the path is invalid
    */
   public SocketPath {
     check(path.toString(), path.toString());
@@ -38,14 +38,14 @@ public record SocketPath(Path path) {
   /**
    * Reads {@code unix:/absolute/path}, {@code unix:///absolute/path} or a plain absolute path.
    *
-   * @throws IllegalArgumentException if no socket can be there
+   * @throws IllegalArgumentException if the address is invalid
    */
   public static SocketPath of(String address) {
     String path = address.startsWith(SCHEME) ? address.substring(SCHEME.length()) : address;
     if (path.startsWith("///")) {
       path = path.substring(2);
     }
-    check(path, address); // before Path.of, which drops slashes
+    check(path, address); // before Path.of, which removes slashes
     try {
       return new SocketPath(Path.of(path));
     } catch (InvalidPathException e) {
@@ -95,7 +95,7 @@ public record SocketPath(Path path) {
     return RESERVED.indexOf(character) >= 0 || Character.isISOControl(character);
   }
 
-  /** Tells whether a socket may have this path. */
+  /** Returns whether the path is short enough for a socket. */
   static boolean fits(String path) {
     return path.getBytes(UTF_8).length <= MAX_BYTES;
   }
@@ -104,7 +104,7 @@ public record SocketPath(Path path) {
     return new DomainSocketAddress(path.toString());
   }
 
-  /** The last part of the path. */
+  /** Returns the last part of the path. */
   String name() {
     return path.getFileName().toString();
   }

@@ -30,7 +30,7 @@ import java.util.function.Consumer;
 public final class SocketServer implements AutoCloseable {
   private static final Duration DEFAULT_GRACE = Duration.ofSeconds(5);
 
-  /** How long connections have to close when their last call has been cut. */
+  /** How long connections may take to close after their calls were cancelled. */
   private static final Duration CUT = Duration.ofSeconds(1);
 
   private final SocketFile file;
@@ -43,7 +43,7 @@ public final class SocketServer implements AutoCloseable {
     this.server = server;
   }
 
-  /** Returns a builder of a server on this path. */
+  /** Returns a builder for a server on this path. */
   public static Builder builder(SocketPath socket) {
     return new Builder(socket);
   }
@@ -63,14 +63,14 @@ public final class SocketServer implements AutoCloseable {
       this.socket = Objects.requireNonNull(socket);
     }
 
-    /** Adds a service. One of the name {@code grpc.health.v1.Health} replaces the own one. */
+    /** Adds a service. {@code grpc.health.v1.Health} replaces the built-in health service. */
     public Builder addService(BindableService service) {
       return configure(netty -> netty.addService(service));
     }
 
     /**
-     * Sets more in the builder of gRPC, such as an executor, interceptors, message sizes or TLS.
-     * May be repeated; all of it is applied in turn at the start.
+     * Sets options of the gRPC builder, such as an executor, interceptors, message sizes or TLS.
+     * May be called several times; {@link #start} applies the settings in order.
      */
     public Builder configure(Consumer<? super NettyServerBuilder> setting) {
       settings.add(setting);
@@ -87,21 +87,21 @@ public final class SocketServer implements AutoCloseable {
       return this;
     }
 
-    /** Sets the group of the socket; null, the default, leaves that of a new file in the folder. */
+    /** Sets the group of the socket. By default (null) it is that of a new file in the folder. */
     public Builder group(GroupPrincipal group) {
       this.group = group;
       return this;
     }
 
-    /** Names this server in the error of a second one; {@code grpc-java} by default. */
+    /** Names this server in the error of a second server, {@code grpc-java} by default. */
     public Builder owner(String owner) {
       this.owner = Objects.requireNonNull(owner);
       return this;
     }
 
     /**
-     * Listens also, with a warning, in a folder where every user may replace the socket, as it has
-     * mode o+w and no sticky bit. False by default.
+     * Allows a folder where every user may replace the socket, because it has mode o+w and no
+     * sticky bit. The server then logs a warning. False by default.
      */
     public Builder trustFolder(boolean trustFolder) {
       this.trustFolder = trustFolder;
@@ -109,9 +109,9 @@ public final class SocketServer implements AutoCloseable {
     }
 
     /**
-     * Lets a successor take the path over without losing a call; {@link SocketServer#takenOver}
-     * tells when. False by default. The successor dials {@code <path>.takeover}, for which a path
-     * of more than 98 bytes leaves no room.
+     * Lets a successor take the path over without losing a call. {@link SocketServer#takenOver}
+     * completes then. False by default. The successor connects to {@code <path>.takeover}, so the
+     * path must have at most 98 bytes.
      */
     public Builder allowTakeover(boolean allowTakeover) {
       this.allowTakeover = allowTakeover;
@@ -119,7 +119,7 @@ public final class SocketServer implements AutoCloseable {
     }
 
     /**
-     * Replaces a running server, which then drains and exits. False by default; true also allows a
+     * Replaces a running server, which then drains and exits. False by default. True also allows a
      * takeover of this server.
      */
     public Builder takeOver(boolean takeOver) {
@@ -128,15 +128,15 @@ public final class SocketServer implements AutoCloseable {
     }
 
     /**
-     * Starts the server; when this returns, calls succeed. Replaces the file of a server that was
-     * killed. With {@link #takeOver} it may wait for 7 s.
+     * Starts the server and returns when calls succeed. Replaces the file of a killed server. With
+     * {@link #takeOver} it may wait for up to 7 s.
      *
-     * @throws SocketInUseException if a server has the path
+     * @throws SocketInUseException if another server uses the path
      * @throws UnsafeFolderException if every user can replace the socket
      * @throws LockFileException if the lock file cannot be used
-     * @throws NotSocketException if another kind of file is at the path
-     * @throws SamehostException if the system refuses something else
-     * @throws InterruptedException if the thread is interrupted; nothing is left behind
+     * @throws NotSocketException if the path names another kind of file
+     * @throws SamehostException if the system refuses another operation
+     * @throws InterruptedException if the thread is interrupted; no file is left behind
      */
     public SocketServer start() throws SamehostException, InterruptedException {
       return SocketServer.start(this);
@@ -162,7 +162,7 @@ public final class SocketServer implements AutoCloseable {
       started = true;
       return new SocketServer(file, health, server);
     } catch (SamehostException e) {
-      if (Thread.interrupted()) { // which closes files of the JDK, each with an error of its own
+      if (Thread.interrupted()) { // an interrupt closes files of the JDK, which causes errors
         throw (InterruptedException) new InterruptedException(e.getMessage()).initCause(e);
       }
       throw e;
@@ -182,11 +182,10 @@ public final class SocketServer implements AutoCloseable {
             .channelFactory(SecondPing::listener)
             .bossEventLoopGroup(EventLoops.SHARED)
             .workerEventLoopGroup(EventLoops.SHARED)
-            // gRPC sets it, and Netty warns on each connection that such a socket has none.
+            // gRPC sets this option, which Unix sockets do not have, and Netty would warn.
             .withChildOption(ChannelOption.SO_KEEPALIVE, null)
-            // A fixed window, as the automatic one sends pings to estimate a bandwidth: on one
-            // machine they are of no use, and can break a connection of C-core that is just being
-            // closed.
+            // A fixed window, because the automatic one sends pings to estimate the bandwidth. They
+            // are useless on one machine, and can break a connection that C-core is closing.
             .flowControlWindow(NettyServerBuilder.DEFAULT_FLOW_CONTROL_WINDOW)
             .addService(health);
     options.settings.forEach(setting -> setting.accept(netty));
@@ -202,31 +201,31 @@ public final class SocketServer implements AutoCloseable {
     }
   }
 
-  /** Completes when a successor has taken the path over: it is time to {@link #stop}. */
+  /** Completes when a successor has taken the path over. Call {@link #stop} then. */
   public CompletionStage<Void> takenOver() {
     return file.takenOver();
   }
 
   /**
-   * Completes when someone has removed the path, or put something else there, which is logged: no
-   * new client finds this server. The first call begins to watch, once a second.
+   * Completes when the socket was removed or replaced, so that new clients cannot connect. The
+   * server also logs a warning. The first call starts a check once per second.
    */
   public CompletionStage<Void> removed() {
     return file.removed();
   }
 
   /**
-   * Stops without refusing a call that was already sent: removes the path, so that a successor may
-   * start and nobody new comes; then moves clients off their connections, and lets calls in
-   * progress finish. May be repeated.
+   * Stops without refusing a call that was already sent. First removes the socket, so that no new
+   * client connects and another server may start. Then moves clients off their connections, and
+   * lets calls in progress finish. May be called again.
    *
-   * @param grace how long calls may take to finish; those that are left are cut, within 1 s more
+   * @param grace how long calls may take to finish; then the others are cancelled within 1 s
    */
   public void stop(Duration grace) throws InterruptedException {
     health.end();
     file.withdraw();
-    // It sends GOAWAY twice with a ping between them, and takes every call that was sent before the
-    // client read the first one (NettyServerHandler.GracefulShutdown, and SecondPing).
+    // This sends GOAWAY twice with a ping between them, and accepts every call that a client sent
+    // before it read the first GOAWAY (NettyServerHandler.GracefulShutdown, and SecondPing).
     server.shutdown();
     if (!server.awaitTermination(grace.toMillis(), TimeUnit.MILLISECONDS)) {
       server.shutdownNow();
@@ -234,7 +233,7 @@ public final class SocketServer implements AutoCloseable {
     }
   }
 
-  /** Stops with a grace of 5 s, and at once when the thread is interrupted. */
+  /** Stops with a grace period of 5 s, or at once if the thread is interrupted. */
   @Override
   public void close() {
     try {
@@ -245,7 +244,7 @@ public final class SocketServer implements AutoCloseable {
     }
   }
 
-  /** Removes the path and releases the lock, for a process that is about to end at once. */
+  /** Removes the socket and releases the lock, before a process exits without {@link #stop}. */
   public void withdraw() {
     file.withdraw();
   }

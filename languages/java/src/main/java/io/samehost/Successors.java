@@ -21,16 +21,16 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.logging.Logger;
 
-/** Listens for successors, and answers one at a time until one has published. */
+/** Accepts successors, and serves one at a time until one has published its socket. */
 final class Successors implements AutoCloseable {
 
-  /** How long a successor may be silent without the lock, for which it tries for 2 s. */
-  private static final Duration SILENCE = Duration.ofSeconds(5);
+  /** How long a successor may be silent without the lock. It tries to get the lock for 2 s. */
+  private static final Duration SILENCE_TIMEOUT = Duration.ofSeconds(5);
 
-  /** How often to try for the lock when a successor has failed. */
-  private static final Duration PACE = Duration.ofMillis(50);
+  /** How often to try to take the lock after a successor failed. */
+  private static final Duration RETRY_INTERVAL = Duration.ofMillis(50);
 
-  /** 2 s: a third server may hold the lock for a moment, while it finds the path live. */
+  /** 2 s, because a third server may hold the lock briefly, until it finds the path in use. */
   private static final int TRIES_BEFORE_WARNING = 40;
 
   private static final Logger LOG = Logger.getLogger(Successors.class.getName());
@@ -41,24 +41,24 @@ final class Successors implements AutoCloseable {
   private final Runnable handedOver;
   private final Channel listener;
 
-  /** Whoever comes after the end is hung up on. */
+  /** Closes connections that arrive after {@link #close}. */
   private final ChannelGroup connections =
       new DefaultChannelGroup(EventLoops.SHARED.next(), /* stayClosed= */ true);
 
-  /** Not an event loop: to take the lock again may take a while. */
-  private final ExecutorService turns =
+  /** Not an event loop, because waiting for the lock blocks. */
+  private final ExecutorService handovers =
       Executors.newSingleThreadExecutor(new DefaultThreadFactory("takeover", /* daemon= */ true));
 
   /**
-   * Binds and listens; nobody is answered yet.
+   * Binds and listens, but accepts no connection yet.
    *
-   * @param socket what is handed over, for the log
-   * @param bound a private name that is renamed to {@link Takeover#controlPath}; a random one, as
-   *     Netty removes what has it when this is closed
-   * @param release releases the lock; false where this server goes
-   * @param retake tries to take the lock again, when a successor has given up; true where it is
-   *     had, or needed no more
-   * @param handedOver is run when a successor has published
+   * @param socket the path of the server, for the log
+   * @param bound a private path that is renamed to {@link Takeover#controlPath}; its name is random
+   *     because Netty removes the file with this name at the end
+   * @param release releases the lock; false if this server stops
+   * @param retake tries to take the lock again after a successor failed; true if it succeeded, or
+   *     if the lock is no longer needed
+   * @param handedOver runs when a successor has published its socket
    */
   Successors(
       SocketPath socket,
@@ -85,17 +85,17 @@ final class Successors implements AutoCloseable {
     listener = listening.channel();
   }
 
-  /** From now on successors are answered. */
-  void answer() {
+  /** Starts to accept connections. */
+  void accept() {
     listener.config().setAutoRead(true);
   }
 
-  /** Listens no more, and hangs up on those that wait. */
+  /** Stops listening, and closes the connections of waiting successors. */
   @Override
   public void close() {
     listener.close();
     connections.close();
-    turns.shutdown();
+    handovers.shutdown();
   }
 
   private void handOver(ControlConnection successor) {
@@ -103,32 +103,33 @@ final class Successors implements AutoCloseable {
       if (!release.getAsBoolean()) {
         return;
       }
-      successor.say(ControlConnection.RELEASED);
-      JsonElement heard;
-      while ((heard = successor.hear(SILENCE)) == null) { // as it may take long to start
+      successor.send(ControlConnection.RELEASED);
+      JsonElement received;
+      while ((received = successor.receive(SILENCE_TIMEOUT)) == null) { // the start may take long
         if (retake.getAsBoolean()) {
           LOG.warning(
-              "a successor that wanted to take %s over said nothing more".formatted(socket.path()));
+              "the takeover of %s failed: the successor sent nothing".formatted(socket.path()));
           return;
         }
       }
-      if (heard.equals(ControlConnection.PUBLISHED)) {
+      if (received.equals(ControlConnection.PUBLISHED)) {
         handedOver.run();
       } else {
-        retakeHoweverLong();
+        retakeUntilItSucceeds();
       }
-    } catch (InterruptedException e) { // by nobody
+    } catch (InterruptedException e) { // never happens
       Thread.currentThread().interrupt();
     }
   }
 
-  private void retakeHoweverLong() {
+  private void retakeUntilItSucceeds() {
     for (int tries = 1; !retake.getAsBoolean(); tries++) {
       if (tries == TRIES_BEFORE_WARNING) {
         LOG.warning(
-            "a takeover of %s failed, and another process holds its lock".formatted(socket.path()));
+            "the takeover of %s failed, and another process holds its lock"
+                .formatted(socket.path()));
       }
-      LockSupport.parkNanos(PACE.toNanos());
+      LockSupport.parkNanos(RETRY_INTERVAL.toNanos());
     }
   }
 
@@ -139,8 +140,8 @@ final class Successors implements AutoCloseable {
       channel.pipeline().addLast(successor);
       connections.add(channel);
       try {
-        turns.execute(() -> handOver(successor));
-      } catch (RejectedExecutionException e) { // this server goes
+        handovers.execute(() -> handOver(successor));
+      } catch (RejectedExecutionException e) { // this server stops
         channel.close();
       }
     }

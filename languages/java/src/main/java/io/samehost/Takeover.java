@@ -10,34 +10,34 @@ import java.util.concurrent.CompletionStage;
 import java.util.function.BooleanSupplier;
 
 /**
- * One server's part in the takeovers of its path, as PROTOCOL.md has them: it takes the path from a
+ * The takeovers of one server, as PROTOCOL.md describes them. The server takes the path over from a
  * {@link Predecessor}, and hands it over to one of its {@link Successors}.
  *
- * <p>Both talk over a socket beside the path, which is its owner's alone to dial: whoever could
- * dial it could make the server go.
+ * <p>They use a control socket beside the path. Only its owner may connect to it, because a
+ * successor makes the server exit.
  */
 final class Takeover implements AutoCloseable {
 
   /**
-   * How long to try for a lock that was just released: a third server may hold it while it finds
-   * the path live.
+   * How long to try to take a lock that was just released. A third server may hold it until it
+   * finds the path in use.
    */
-  private static final Duration RELEASED_LOCK_PATIENCE = Duration.ofSeconds(2);
+  private static final Duration RELEASED_LOCK_TIMEOUT = Duration.ofSeconds(2);
 
-  /** How often to try: the JDK can wait for a lock, but not with an end. */
-  private static final Duration PACE = Duration.ofMillis(5);
+  /** How often to try, because the JDK can wait for a lock only without a timeout. */
+  private static final Duration RETRY_INTERVAL = Duration.ofMillis(5);
 
   private final SocketPath socket;
   private final CompletableFuture<Void> done = new CompletableFuture<>();
 
-  /** Where successors dial; null where there can be none. */
+  /** The control socket; null if this server cannot be taken over. */
   private final Path control;
 
   private Predecessor predecessor;
   private Successors successors;
 
   /**
-   * Does nothing yet.
+   * Changes no file yet.
    *
    * @param allowed whether a successor may take the path over
    */
@@ -46,44 +46,44 @@ final class Takeover implements AutoCloseable {
     this.control = allowed ? controlPath(socket) : null;
   }
 
-  /** Where a server listens for its successor; null where the name would be too long. */
+  /** Returns the path of the control socket; null if it would be too long. */
   static Path controlPath(SocketPath socket) {
     String path = socket.path() + ".takeover";
     return SocketPath.fits(path) ? Path.of(path) : null;
   }
 
-  /** Asks the server that has the path to release its lock, and takes it. */
-  SocketLock askForLock(Folder folder, String owner)
+  /** Makes the running server release its lock, and takes the lock. */
+  SocketLock requestLock(Folder folder, String owner)
       throws SamehostException, InterruptedException {
-    predecessor = Predecessor.dial(socket, folder);
+    predecessor = Predecessor.connect(socket, folder);
     predecessor.awaitRelease();
     long released = System.nanoTime();
     while (true) {
       try {
         return SocketLock.take(folder, socket, owner);
       } catch (SocketInUseException e) {
-        if (System.nanoTime() - released >= RELEASED_LOCK_PATIENCE.toNanos()) {
+        if (System.nanoTime() - released >= RELEASED_LOCK_TIMEOUT.toNanos()) {
           throw e;
         }
-        Thread.sleep(PACE.toMillis());
+        Thread.sleep(RETRY_INTERVAL.toMillis());
       }
     }
   }
 
-  /** Whether the path is taken from a server that serves until this one has published. */
+  /** Whether this server takes the path over from a running server. */
   boolean hasPredecessor() {
     return predecessor != null;
   }
 
-  /** Refuses to replace what is no socket of a server. */
-  void refuseForeignControl(Folder folder) throws NotSocketException {
+  /** Throws if the control path names a file that is not a socket. */
+  void checkControlPath(Folder folder) throws NotSocketException {
     try {
       if (control == null
           || FileStatus.of(folder.resolve(name()), LinkOption.NOFOLLOW_LINKS).isSocket()) {
         return;
       }
     } catch (IOException e) {
-      return; // nothing is there, or what stops this process from looking stops it from renaming
+      return; // no such file, or the rename will fail for the same reason
     }
     throw new NotSocketException(
         "cannot listen on %s: %s exists and is not a socket; move it or use another path"
@@ -91,12 +91,12 @@ final class Takeover implements AutoCloseable {
   }
 
   /**
-   * Listens for successors, where there can be any; nobody is answered yet.
+   * Listens for successors if takeovers are allowed, but accepts no connection yet.
    *
    * @param bound a private path to bind
-   * @param names get one for it
-   * @param release releases the lock; false where this server goes
-   * @param retake takes the lock again if it can; true also where it is needed no more
+   * @param names publishes the control socket
+   * @param release releases the lock; false if this server stops
+   * @param retake tries to take the lock again; true also if the lock is no longer needed
    */
   void listen(Path bound, PublicNames names, BooleanSupplier release, BooleanSupplier retake)
       throws IOException {
@@ -109,26 +109,26 @@ final class Takeover implements AutoCloseable {
       throw SocketFile.cannotBind(socket, e);
     }
     Files.setAttribute(bound, "unix:mode", 0600);
-    names.give(bound, name());
+    names.publish(bound, name());
   }
 
-  /** Tells the predecessor to go, and answers successors from now on. */
+  /** Makes the predecessor exit, and starts to accept successors. */
   void published() {
-    // Only now: whoever hears of it may remove or rename what is beside the path.
+    // Not earlier, because a predecessor or successor may remove or rename files at the path.
     if (predecessor != null) {
       predecessor.tellPublished();
     }
     if (successors != null) {
-      successors.answer();
+      successors.accept();
     }
   }
 
-  /** Completes, in another thread, when a successor has taken the path over. */
+  /** Completes in another thread when a successor has taken the path over. */
   CompletionStage<Void> done() {
     return done;
   }
 
-  /** Hangs up on the predecessor and on successors; may be repeated. */
+  /** Closes the connections to the predecessor and successors. May be called again. */
   @Override
   public void close() {
     if (successors != null) {

@@ -35,7 +35,7 @@ public class FolderTest {
   }
 
   @Test
-  public void itIsTheSameWhateverIsDoneToItsName() throws Exception {
+  public void staysTheSameFolderWhenItsNameIsReplaced() throws Exception {
     try (Folder folder = Folder.open(path);
         Folder twice = Folder.open(path)) {
       assertNotEquals(folder.resolve("a"), twice.resolve("a"));
@@ -48,26 +48,26 @@ public class FolderTest {
   }
 
   @Test
-  public void whatIsNoFolderIsRefused() throws Exception {
+  public void openRefusesAFile() throws Exception {
     Path file = Files.createFile(path.resolve("a"));
-    IOException refusal = assertThrows(IOException.class, () -> Folder.open(file));
-    assertEquals("not a directory", Reasons.of(refusal));
+    IOException error = assertThrows(IOException.class, () -> Folder.open(file));
+    assertEquals("not a directory", Reasons.of(error));
   }
 
   @Test
-  public void aFolderThatEveryUserMayWriteToIsRefusedUnlessItIsTrusted() throws Exception {
+  public void refusesAWorldWritableFolderUnlessTrusted() throws Exception {
     SocketPath socket = new SocketPath(path.resolve("a.sock"));
     Files.setAttribute(path, "unix:mode", 0777);
-    SamehostException refusal =
+    SamehostException error =
         assertThrows(UnsafeFolderException.class, () -> Folder.of(socket, /* trusted= */ false));
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains("has mode 0777"));
+    assertTrue(error.getMessage(), error.getMessage().contains("has mode 0777"));
     Folder.of(socket, /* trusted= */ true).close();
     Files.setAttribute(path, "unix:mode", 01777);
     Folder.of(socket, /* trusted= */ false).close();
   }
 
   @Test
-  public void aPrivateFolderGoesWithItsSockets() throws Exception {
+  public void closeRemovesAPrivateFolderAndItsSockets() throws Exception {
     try (Folder folder = Folder.open(path)) {
       PrivateFolder created = PrivateFolder.create(folder, PREFIX);
       bind(created.resolve("a"));
@@ -80,7 +80,7 @@ public class FolderTest {
   }
 
   @Test
-  public void aPrivateFolderHandsTheGroupDownThatASetGidFolderGives() throws Exception {
+  public void aPrivateFolderKeepsTheSetGidBit() throws Exception {
     Files.setAttribute(path, "unix:mode", 02700);
     try (Folder folder = Folder.open(path);
         PrivateFolder created = PrivateFolder.create(folder, PREFIX)) {
@@ -89,7 +89,7 @@ public class FolderTest {
   }
 
   @Test
-  public void aLinkInThePlaceOfAPrivateFolderLeadsNowhere() throws Exception {
+  public void doesNotFollowALinkThatReplacesAPrivateFolder() throws Exception {
     try (Folder folder = Folder.open(path)) {
       PrivateFolder created = PrivateFolder.create(folder, PREFIX);
       Path name = path.resolve(folder.names().get(0));
@@ -104,7 +104,7 @@ public class FolderTest {
   }
 
   @Test
-  public void nothingOfSomebodyElseIsSwept() throws Exception {
+  public void sweepRemovesOnlyOwnPrivateFolders() throws Exception {
     Files.createSymbolicLink(path.resolve(PREFIX + "0"), foreign);
     Files.createFile(path.resolve(PREFIX + "1"));
     Path open = Files.createDirectory(path.resolve(PREFIX + "2"));
@@ -123,15 +123,15 @@ public class FolderTest {
   }
 
   @Test
-  public void namesThatWereTakenAreGivenAgain() throws Exception {
+  public void restoreReplacesTheSocketOfADeadSuccessor() throws Exception {
     try (Folder folder = Folder.open(path)) {
       bind(path.resolve("bound"));
       Object identity = FileStatus.identityAt(path.resolve("bound"));
       PublicNames names = new PublicNames(folder, PREFIX);
-      names.give(path.resolve("bound"), "a.sock");
-      names.keep();
+      names.publish(path.resolve("bound"), "a.sock");
+      names.backUp();
       Files.delete(path.resolve("a.sock"));
-      bind(path.resolve("a.sock")); // a successor that has died
+      bind(path.resolve("a.sock")); // a successor that died
       names.restore();
       assertEquals(identity, FileStatus.identityAt(path.resolve("a.sock")));
       assertEquals(List.of("a.sock"), folder.names());
@@ -149,7 +149,7 @@ public class FolderTest {
     }
   }
 
-  /** Leaves a socket that nobody listens on. */
+  /** Creates a socket on which no server listens. */
   private static void bind(Path path) throws IOException {
     ServerSocketChannel.open(StandardProtocolFamily.UNIX)
         .bind(UnixDomainSocketAddress.of(path))

@@ -21,16 +21,16 @@ import org.junit.rules.TemporaryFolder;
 
 public class SocketChannelBuilderTest {
 
-  /** About one channel in twenty is told of the end when it writes, and not when it reads. */
+  /** About one channel in twenty notices the end when it writes, and not when it reads. */
   private static final int CHANNELS = 300;
 
   @Rule public final TemporaryFolder folder = new TemporaryFolder(new File("/tmp"));
 
   @Test
-  public void aConnectionThatBreaksIsUnavailable() throws Exception {
+  public void aBrokenConnectionIsUnavailable() throws Exception {
     Path path = folder.getRoot().toPath().resolve("a.sock");
     ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-    Thread server = new Thread(() -> hangUp(listener));
+    Thread server = new Thread(() -> closeConnections(listener));
     try (listener) {
       listener.bind(UnixDomainSocketAddress.of(path));
       server.start();
@@ -57,7 +57,7 @@ public class SocketChannelBuilderTest {
     }
   }
 
-  private static void hangUp(ServerSocketChannel listener) {
+  private static void closeConnections(ServerSocketChannel listener) {
     try {
       while (true) {
         listener.accept().close();

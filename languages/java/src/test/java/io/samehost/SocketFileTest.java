@@ -36,7 +36,7 @@ public class SocketFileTest {
   }
 
   @Test
-  public void nothingIsPublicBeforePublish() throws Exception {
+  public void onlyTheLockIsPublicBeforePublish() throws Exception {
     listen(file.claim(false)).close();
     assertEquals(
         List.of("a.sock.lock"), names().stream().filter(each -> !isPrivate(each)).toList());
@@ -52,7 +52,7 @@ public class SocketFileTest {
   }
 
   @Test
-  public void aStaleSocketIsReplaced() throws Exception {
+  public void replacesAStaleSocket() throws Exception {
     listen(path).close();
     listen(file.claim(false)).close();
     file.publish(0660, null);
@@ -61,7 +61,7 @@ public class SocketFileTest {
   }
 
   @Test
-  public void aLiveSocketIsRefused() throws Exception {
+  public void refusesASocketInUse() throws Exception {
     try (ServerSocketChannel other = listen(path)) {
       assertRefused(SocketInUseException.class, "does not hold");
       assertTrue(other.isOpen() && Files.exists(path));
@@ -69,14 +69,14 @@ public class SocketFileTest {
   }
 
   @Test
-  public void aRegularFileIsRefused() throws Exception {
+  public void refusesARegularFile() throws Exception {
     Files.writeString(path, "dear diary");
     assertRefused(NotSocketException.class, "is not a socket");
     assertEquals("dear diary", Files.readString(path));
   }
 
   @Test
-  public void aLockFileThatIsSomebodysDataIsRefused() throws Exception {
+  public void refusesALockFileWithOtherData() throws Exception {
     Path lock = Path.of(path + ".lock");
     Files.writeString(lock, "versions = 1\n");
     assertRefused(LockFileException.class, "another program");
@@ -84,21 +84,21 @@ public class SocketFileTest {
   }
 
   @Test
-  public void aSecondServerOfThisProcessIsRefusedAndTheLockIsKept() throws Exception {
+  public void refusesASecondServerInThisProcessAndKeepsTheLock() throws Exception {
     file.claim(false);
     SocketFile second = open(path);
     assertThrows(SocketInUseException.class, () -> second.claim(false));
     second.withdraw();
-    assertTrue("another process is refused", lockedForOthers(Path.of(path + ".lock")));
+    assertTrue("the file is locked for other processes", lockedForOthers(Path.of(path + ".lock")));
     file.withdraw();
   }
 
   @Test
-  public void whatTookItsPlaceIsKept() throws Exception {
+  public void withdrawKeepsAFileThatReplacedTheSocket() throws Exception {
     try (ServerSocketChannel server = listen(file.claim(false))) {
       file.publish(0660, null);
       Files.delete(path);
-      listen(path).close(); // while the server is open, the system does not give its inode again
+      listen(path).close(); // the system cannot reuse the inode while the server is open
       file.withdraw();
       assertTrue(server.isOpen());
     }
@@ -106,7 +106,7 @@ public class SocketFileTest {
   }
 
   @Test
-  public void thatItIsRemovedIsNoticed() throws Exception {
+  public void noticesThatTheSocketWasRemoved() throws Exception {
     listen(file.claim(false)).close();
     file.publish(0660, null);
     assertFalse(file.isLost());
@@ -116,7 +116,7 @@ public class SocketFileTest {
   }
 
   @Test
-  public void thatAnotherTookItsPlaceIsNoticed() throws Exception {
+  public void noticesThatTheSocketWasReplaced() throws Exception {
     try (ServerSocketChannel server = listen(file.claim(false))) {
       file.publish(0660, null);
       Files.delete(path);
@@ -128,14 +128,14 @@ public class SocketFileTest {
   }
 
   @Test
-  public void aRegularFileInTheWayOfSuccessorsIsRefused() throws Exception {
+  public void refusesARegularFileAtTheControlPath() throws Exception {
     Files.writeString(control, "dear diary");
     assertRefused(NotSocketException.class, "is not a socket");
     assertEquals("dear diary", Files.readString(control));
   }
 
   @Test
-  public void whereTheNameLeavesNoRoomNobodyTakesOver() throws Exception {
+  public void refusesATakeoverIfTheNameIsTooLong() throws Exception {
     String name = "a".repeat(99 - folder.getRoot().toString().length() - "/".length());
     path = folder.getRoot().toPath().resolve(name);
     assertEquals(99, path.toString().length());
@@ -144,16 +144,16 @@ public class SocketFileTest {
       file.publish(0660, null);
       assertEquals(List.of(name, name + ".lock"), names());
       SocketFile successor = open(path);
-      SamehostException refusal =
+      SamehostException error =
           assertThrows(SocketInUseException.class, () -> successor.claim(true));
-      assertTrue(refusal.getMessage(), refusal.getMessage().contains("leaves no room"));
+      assertTrue(error.getMessage(), error.getMessage().contains("leaves no room"));
       assertTrue(server.isOpen());
     }
     file.withdraw();
   }
 
   @Test
-  public void aNameThatIsTooLongThroughADescriptorIsTakenOver() throws Exception {
+  public void takesOverAPathThatIsTooLongThroughADescriptor() throws Exception {
     Path shortFolder = Files.createDirectory(Path.of("/tmp", PrivateFolder.randomName()));
     try {
       path = shortFolder.resolve("a".repeat(98 - shortFolder.toString().length() - "/".length()));
@@ -166,12 +166,12 @@ public class SocketFileTest {
         Object own = FileStatus.identityAt(path);
         second.claim(true);
         Files.delete(path);
-        listen(path).close(); // as the successor that dies leaves it
+        listen(path).close(); // as a dead successor leaves it
         second.withdraw();
         for (int tries = 0; tries < 1000 && !own.equals(FileStatus.identityAt(path)); tries++) {
           Thread.sleep(10);
         }
-        assertEquals("the name is given again", own, FileStatus.identityAt(path));
+        assertEquals("the socket has its public name again", own, FileStatus.identityAt(path));
         listen(third.claim(true)).close();
         third.publish(0660, null);
         file.takenOver().toCompletableFuture().get(10, TimeUnit.SECONDS);
@@ -190,7 +190,7 @@ public class SocketFileTest {
   }
 
   @Test
-  public void aSuccessorTakesOverAfterAnotherGaveUp() throws Exception {
+  public void aSuccessorTakesOverAfterAnotherFailed() throws Exception {
     SocketFile second = open(path);
     SocketFile third = open(path);
     try (ServerSocketChannel server = listen(file.claim(false))) {
@@ -211,29 +211,29 @@ public class SocketFileTest {
   }
 
   @Test
-  public void whatHasComeSinceItWasClaimedIsKept() throws Exception {
+  public void publishKeepsAFileThatAppearedAfterClaim() throws Exception {
     listen(file.claim(false)).close();
     listen(path).close();
-    SamehostException refusal =
+    SamehostException error =
         assertThrows(SocketInUseException.class, () -> file.publish(0660, null));
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains("another file appeared"));
+    assertTrue(error.getMessage(), error.getMessage().contains("another file appeared"));
     file.withdraw();
     assertEquals(List.of("a.sock", "a.sock.lock"), names());
   }
 
   @Test
-  public void whatHasReplacedAStaleSocketIsKept() throws Exception {
+  public void publishKeepsASocketThatReplacedAStaleOne() throws Exception {
     listen(path).close();
     listen(file.claim(false)).close();
     Files.delete(path);
-    listen(path).close(); // to which the system may give the inode of the other one
+    listen(path).close(); // the system may reuse the inode
     assertThrows(SocketInUseException.class, () -> file.publish(0660, null));
     file.withdraw();
     assertEquals(List.of("a.sock", "a.sock.lock"), names());
   }
 
   @Test
-  public void whatAKilledServerHasLeftIsRemoved() throws Exception {
+  public void removesThePrivateFolderOfAKilledServer() throws Exception {
     listen(file.claim(false)).close();
     String left = names().stream().filter(each -> isPrivate(each)).findAny().orElseThrow();
     file.withdraw();
@@ -255,9 +255,9 @@ public class SocketFileTest {
   }
 
   private void assertRefused(Class<? extends SamehostException> kind, String reason) {
-    SamehostException refusal = assertThrows(kind, () -> file.claim(false));
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains(reason));
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains(path.toString()));
+    SamehostException error = assertThrows(kind, () -> file.claim(false));
+    assertTrue(error.getMessage(), error.getMessage().contains(reason));
+    assertTrue(error.getMessage(), error.getMessage().contains(path.toString()));
     file.withdraw();
   }
 
@@ -267,13 +267,13 @@ public class SocketFileTest {
     }
   }
 
-  /** The JDK's sockets will do here; unlike Netty's they leave their file when they are closed. */
+  /** Uses a socket of the JDK, because its file stays when it is closed. */
   private static ServerSocketChannel listen(Path path) throws IOException {
     return ServerSocketChannel.open(StandardProtocolFamily.UNIX)
         .bind(UnixDomainSocketAddress.of(path));
   }
 
-  /** The kernel's list of locks has them by inode, as in {@code 00:1f:4711}. */
+  /** Reads the kernel's list of locks, which has inodes such as {@code 00:1f:4711}. */
   private static boolean lockedForOthers(Path lock) throws IOException {
     Object inode = Files.getAttribute(lock, "unix:ino");
     return Files.readAllLines(Path.of("/proc/locks")).stream()

@@ -34,7 +34,7 @@ public class SocketLockTest {
   }
 
   @Test
-  public void whoeverCouldOpenItCanNotAnyMore() throws Exception {
+  public void removesThePermissionsOfOtherUsers() throws Exception {
     Files.createFile(path);
     Files.setAttribute(path, "unix:mode", 0666);
     take().close();
@@ -42,19 +42,19 @@ public class SocketLockTest {
   }
 
   @Test
-  public void aLinkIsRefused() throws Exception {
+  public void refusesALink() throws Exception {
     Files.createSymbolicLink(path, data);
     assertRefused("not a regular file");
   }
 
   @Test
-  public void aSecondNameOfAFileIsRefused() throws Exception {
+  public void refusesAFileWithASecondName() throws Exception {
     Files.createLink(path, data);
     assertRefused("not a regular file");
   }
 
   @Test
-  public void aFifoIsRefusedAtOnce() throws Exception {
+  public void refusesAFifoWithoutBlocking() throws Exception {
     assertEquals(0, new ProcessBuilder("mkfifo", path.toString()).start().waitFor());
     assertRefused("not a regular file");
   }
@@ -65,9 +65,9 @@ public class SocketLockTest {
   }
 
   private void assertRefused(String reason) throws Exception {
-    SamehostException refusal = assertThrows(LockFileException.class, this::take);
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains(reason));
-    assertTrue(refusal.getMessage(), refusal.getMessage().contains(path.toString()));
+    SamehostException error = assertThrows(LockFileException.class, this::take);
+    assertTrue(error.getMessage(), error.getMessage().contains(reason));
+    assertTrue(error.getMessage(), error.getMessage().contains(path.toString()));
     assertEquals(0640, FileStatus.of(data).permissions());
     assertEquals(0, Files.size(data));
   }

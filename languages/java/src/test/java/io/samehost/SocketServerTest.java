@@ -44,7 +44,7 @@ public class SocketServerTest {
   }
 
   @Test
-  public void itServesUntilItIsClosed() throws Exception {
+  public void servesUntilItIsStopped() throws Exception {
     assertThrows(NoServerException.class, () -> Diagnosis.check(socket));
     try (SocketServer server = SocketServer.builder(socket).mode(0600).start()) {
       Diagnosis.check(socket);
@@ -61,8 +61,8 @@ public class SocketServerTest {
   }
 
   @Test
-  @SuppressWarnings("deprecation") // what replaces it is another artifact, netty-pkitesting
-  public void withTlsItDrainsToo() throws Exception {
+  @SuppressWarnings("deprecation") // its replacement is in another artifact, netty-pkitesting
+  public void drainsWithTls() throws Exception {
     SelfSignedCertificate own = new SelfSignedCertificate("localhost");
     SslContext server = GrpcSslContexts.forServer(own.certificate(), own.privateKey()).build();
     SslContext client =
@@ -81,7 +81,7 @@ public class SocketServerTest {
   }
 
   @Test
-  public void aSuccessorThatIsInterruptedLeavesNothingBehind() throws Exception {
+  public void anInterruptedSuccessorLeavesNoFiles() throws Exception {
     try (SocketServer server = SocketServer.builder(socket).allowTakeover(true).start();
         ServerSocketChannel silent = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
       Path control = Path.of(socket.path() + ".takeover");
@@ -93,7 +93,7 @@ public class SocketServerTest {
                 try {
                   silent.accept();
                 } catch (IOException e) {
-                  // It is interrupted all the same, and the time tells.
+                  // The interrupt below happens anyway.
                 }
                 successor.interrupt();
               })
