@@ -17,13 +17,17 @@ import picocli.CommandLine.Option;
 @Command(
     name = "greet",
     mixinStandardHelpOptions = true,
-    description = "Makes all four kinds of call of Greeter and prints what was said.")
+    description = "Makes all four kinds of call of the greeter service and prints them.")
 final class GreetCommand implements Callable<Integer> {
 
-  @Option(names = "--socket", required = true, paramLabel = "PATH", description = "Where.")
+  @Option(
+      names = "--socket",
+      required = true,
+      paramLabel = "PATH",
+      description = "Path or address of the socket.")
   private SocketPath socket;
 
-  @Option(names = "--name", required = true, paramLabel = "NAME", description = "Who is greeted.")
+  @Option(names = "--name", required = true, paramLabel = "NAME", description = "Name to greet.")
   private String name;
 
   @Option(
@@ -31,7 +35,7 @@ final class GreetCommand implements Callable<Integer> {
       paramLabel = "SECONDS",
       defaultValue = "5",
       converter = TimeoutConverter.class,
-      description = "How long a call may take. [${DEFAULT-VALUE}]")
+      description = "Deadline of each call. [${DEFAULT-VALUE}]")
   private Duration timeout;
 
   @Override
@@ -48,7 +52,7 @@ final class GreetCommand implements Callable<Integer> {
     }
   }
 
-  /** Says what the status of a failed call means: why there is no server, or what it answered. */
+  /** Explains a failed call: why the server cannot be reached, or which status it returned. */
   private IOException explain(Status status) throws IOException {
     String details = status.getDescription() == null ? "no details" : status.getDescription();
     switch (status.getCode()) {
@@ -57,12 +61,11 @@ final class GreetCommand implements Callable<Integer> {
     }
     if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
       return new IOException(
-          ("cannot call %s: no answer before the deadline: %s;"
+          ("no answer from %s before the deadline: %s;"
                   + " use a longer --timeout, or check what blocks the server")
               .formatted(socket, details));
     }
-    return new IOException(
-        "cannot call %s: the server answered %s: %s".formatted(socket, status.getCode(), details));
+    return new IOException("%s answered %s: %s".formatted(socket, status.getCode(), details));
   }
 
   private static void print(GreeterClient.Exchange exchange) {

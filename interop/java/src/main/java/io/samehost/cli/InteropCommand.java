@@ -13,10 +13,14 @@ import picocli.CommandLine.TypeConversionException;
 @Command(
     name = "interop",
     mixinStandardHelpOptions = true,
-    description = "Runs gRPC's official interop cases and prints a line of JSON for each.")
+    description = "Runs official interop cases of gRPC and prints a line of JSON for each.")
 final class InteropCommand implements Callable<Integer> {
 
-  @Option(names = "--socket", required = true, paramLabel = "PATH", description = "Where.")
+  @Option(
+      names = "--socket",
+      required = true,
+      paramLabel = "PATH",
+      description = "Path or address of the socket.")
   private SocketPath socket;
 
   @Option(
@@ -24,7 +28,7 @@ final class InteropCommand implements Callable<Integer> {
       required = true,
       paramLabel = "NAME",
       converter = CaseConverter.class,
-      description = "An official case; may be given again.")
+      description = "Name of an official case. Repeat for several cases.")
   private List<String> cases;
 
   @Override

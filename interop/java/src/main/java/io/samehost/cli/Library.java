@@ -2,7 +2,7 @@ package io.samehost.cli;
 
 import io.grpc.Server;
 
-/** The gRPC library, as the ready line and the lock file name it. */
+/** The name and version of the gRPC library, for the ready line and the lock file. */
 final class Library {
   static final String NAME = "grpc-java";
 

@@ -3,11 +3,11 @@ package io.samehost.cli;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
-/** What the libraries log goes to stderr, one line each, from warnings up. */
+/** Logs warnings and errors of the libraries to stderr, one line each. */
 final class Logging {
   private static final Logger ROOT = Logger.getLogger("");
 
-  /** Netty warns here that a container has no network. */
+  /** Netty warns with this logger if a container has no network. */
   private static final Logger MAC_ADDRESS =
       Logger.getLogger("io.netty.util.internal.MacAddressUtil");
 
@@ -19,7 +19,7 @@ final class Logging {
     MAC_ADDRESS.setLevel(Level.SEVERE);
   }
 
-  /** For a client, whose errors are told by the command itself. */
+  /** Turns logs off for a client, because its command prints the errors. */
   static void off() {
     ROOT.setLevel(Level.OFF);
   }

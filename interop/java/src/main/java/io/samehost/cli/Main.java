@@ -27,7 +27,7 @@ public final class Main {
   static final int EXIT_FAILED = 1;
   static final int EXIT_USAGE = 2;
 
-  /** In UTF-8 whatever the locale is, and flushed with each line. */
+  /** UTF-8 in every locale, flushed after each line. */
   private static final PrintStream OUT =
       new PrintStream(new FileOutputStream(FileDescriptor.out), /* autoFlush= */ true, UTF_8);
 

@@ -3,15 +3,15 @@ package io.samehost.cli;
 import java.time.Duration;
 import picocli.CommandLine.TypeConversionException;
 
-/** Spans of time on the command line. */
+/** Reads durations from the command line. */
 final class Seconds {
 
-  /** Ten years, which is as good as for ever. */
+  /** Ten years, which is practically unlimited. */
   private static final double MOST = 10 * 365 * 86400.0;
 
   private Seconds() {}
 
-  /** Reads seconds, which may have a fraction. */
+  /** Reads a number of seconds, which may have a fraction. */
   static Duration parse(String what, String text, double least) {
     double seconds;
     try {
@@ -20,7 +20,7 @@ final class Seconds {
       throw new TypeConversionException(
           "invalid %s '%s': use a number of seconds, such as 5".formatted(what, text));
     }
-    if (!(seconds >= least && seconds <= MOST)) { // NaN is neither
+    if (!(seconds >= least && seconds <= MOST)) { // also false for NaN
       throw new TypeConversionException(
           "invalid %s '%s': use %s to %.0f seconds".formatted(what, text, least, MOST));
     }

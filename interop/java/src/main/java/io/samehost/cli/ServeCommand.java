@@ -21,10 +21,14 @@ import picocli.CommandLine.TypeConversionException;
     name = "serve",
     mixinStandardHelpOptions = true,
     description =
-        "Serves Greeter and gRPC's interop services until SIGTERM or SIGINT, or until another server takes over.")
+        "Serves the greeter and gRPC's interop services until SIGTERM, SIGINT or a takeover.")
 final class ServeCommand implements Callable<Integer> {
 
-  @Option(names = "--socket", required = true, paramLabel = "PATH", description = "Where.")
+  @Option(
+      names = "--socket",
+      required = true,
+      paramLabel = "PATH",
+      description = "Path or address of the socket.")
   private SocketPath socket;
 
   @Option(
@@ -39,7 +43,7 @@ final class ServeCommand implements Callable<Integer> {
       names = "--group",
       paramLabel = "NAME|GID",
       converter = GroupConverter.class,
-      description = "Group of the socket. [the process's, or that of a set-gid folder]")
+      description = "Group of the socket. [the group of the process, or of a set-gid folder]")
   private GroupPrincipal group;
 
   @Option(
@@ -47,17 +51,17 @@ final class ServeCommand implements Callable<Integer> {
       paramLabel = "SECONDS",
       defaultValue = "5",
       converter = GraceConverter.class,
-      description = "How long calls have to finish. [${DEFAULT-VALUE}]")
+      description = "How long calls may take to finish after a stop. [${DEFAULT-VALUE}]")
   private Duration grace;
 
   @Option(
       names = "--trust-folder",
-      description = "Serve in a folder where every user may replace the socket, with a warning.")
+      description = "Listen in a folder where every user can replace the socket, with a warning.")
   private boolean trustFolder;
 
   @Option(
       names = "--takeover",
-      description = "Where a server has the path, take it over: that server drains and goes.")
+      description = "Take the path over from a running server, which then drains and exits.")
   private boolean takeover;
 
   @Option(
@@ -66,7 +70,7 @@ final class ServeCommand implements Callable<Integer> {
       defaultValue = "serve",
       converter = OnRemovedConverter.class,
       description =
-          "When someone removes the socket, serve what is in progress on, or stop with code 1."
+          "When the socket is removed: serve the connected clients, or stop with exit code 1."
               + " [${DEFAULT-VALUE}]")
   private OnRemoved onRemoved;
 
@@ -85,7 +89,7 @@ final class ServeCommand implements Callable<Integer> {
     SocketServer server;
     try {
       server = start();
-    } catch (InterruptedException e) { // by a signal
+    } catch (InterruptedException e) { // by the first signal
       return Main.EXIT_DONE;
     }
     signals.started(server::withdraw);
@@ -150,7 +154,7 @@ final class ServeCommand implements Callable<Integer> {
     @Override
     public GroupPrincipal convert(String text) {
       try {
-        // Takes a number too, of a group that need not have a name.
+        // Also accepts the number of a group, even if the group has no name.
         return FileSystems.getDefault()
             .getUserPrincipalLookupService()
             .lookupPrincipalByGroupName(text);

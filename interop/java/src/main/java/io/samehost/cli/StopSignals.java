@@ -5,51 +5,52 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import sun.misc.Signal;
 
 /**
- * SIGTERM and SIGINT: the first one asks to stop, the second one ends the process at once, with 0.
+ * Handles SIGTERM and SIGINT. The first signal requests a stop. The second one ends the process at
+ * once, with exit code 0.
  *
- * <p>A shutdown hook would not do: the JVM exits with 143 after it, and hears no second signal
- * while it runs. {@code sun.misc.Signal} is not going away before there is something in its place
- * (JEP 260, "critical internal APIs").
+ * <p>A shutdown hook is not enough: the JVM exits with 143 after it, and ignores a second signal
+ * while it runs. {@code sun.misc.Signal} stays in the JDK until a replacement exists (JEP 260,
+ * "critical internal APIs").
  */
 final class StopSignals {
-  private final CountDownLatch asked = new CountDownLatch(1);
+  private final CountDownLatch stopRequested = new CountDownLatch(1);
   private final AtomicBoolean first = new AtomicBoolean(true);
   private volatile Runnable beforeHalt = () -> {};
 
-  /** The thread that starts a server; null once it serves. */
+  /** The thread that starts the server; null when the server has started. */
   private Thread starting = Thread.currentThread();
 
-  /** Hears signals; the first one interrupts this thread, until {@link #started}. */
+  /** Handles signals. Until {@link #started}, the first one interrupts this thread. */
   StopSignals() {
     for (String name : new String[] {"TERM", "INT"}) {
-      Signal.handle(new Signal(name), signal -> heard());
+      Signal.handle(new Signal(name), signal -> received());
     }
   }
 
   /**
-   * The server serves.
+   * Marks the server as started.
    *
-   * @param last what the second signal leaves time for
+   * @param last runs before the second signal ends the process
    */
   synchronized void started(Runnable last) {
     beforeHalt = last;
     starting = null;
-    Thread.interrupted(); // where the first signal came too late for the start
+    Thread.interrupted(); // if the first signal came after the start
   }
 
-  /** Asks to stop as the first signal does, and is none. */
+  /** Requests a stop without counting as the first signal. */
   void stop() {
-    asked.countDown();
+    stopRequested.countDown();
   }
 
-  /** Waits until it is asked to stop. */
+  /** Waits for the request to stop. */
   void await() throws InterruptedException {
-    asked.await();
+    stopRequested.await();
   }
 
-  private void heard() {
+  private void received() {
     if (first.getAndSet(false)) {
-      asked.countDown();
+      stopRequested.countDown();
       interruptStart();
       return;
     }

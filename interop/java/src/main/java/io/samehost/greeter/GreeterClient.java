@@ -20,7 +20,7 @@ import samehost.greeter.v1.Greeter.GreetTogetherResponse;
 import samehost.greeter.v1.GreeterServiceGrpc;
 import samehost.greeter.v1.GreeterServiceGrpc.GreeterServiceBlockingV2Stub;
 
-/** Makes all four kinds of call of the example service, one after the other. */
+/** Makes all four kinds of call of the greeter service, one after the other. */
 public final class GreeterClient {
   private static final List<UnaryOperator<String>> WORDS =
       List.of(heard -> "I heard: " + heard, heard -> "Goodbye!");
@@ -30,7 +30,7 @@ public final class GreeterClient {
   private final Duration timeout;
 
   /**
-   * @param timeout how long each call may take, waiting for the server included
+   * @param timeout the deadline of each call, including the wait for the server
    */
   public GreeterClient(Channel channel, String name, Duration timeout) {
     this.channel = channel;
@@ -38,15 +38,15 @@ public final class GreeterClient {
     this.timeout = timeout;
   }
 
-  /** What one call sent and received, in order. */
+  /** The messages that one call sent and received, in order. */
   public record Exchange(String method, List<String> sent, List<String> received) {}
 
-  /** Makes the calls; what was said is given away as soon as a call is over. */
-  public void greet(Consumer<Exchange> say) throws StatusException, InterruptedException {
-    say.accept(greet());
-    say.accept(greetInLanguages());
-    say.accept(greetTogether());
-    say.accept(converse());
+  /** Makes the calls, and passes on the messages of each call when it ends. */
+  public void greet(Consumer<Exchange> onExchange) throws StatusException, InterruptedException {
+    onExchange.accept(greet());
+    onExchange.accept(greetInLanguages());
+    onExchange.accept(greetTogether());
+    onExchange.accept(converse());
   }
 
   private Exchange greet() throws StatusException, InterruptedException {
@@ -79,12 +79,12 @@ public final class GreeterClient {
     BlockingClientCall<ConverseRequest, ConverseResponse> call = stub().converse();
     Exchange exchange = new Exchange("Converse", new ArrayList<>(), new ArrayList<>());
     Iterator<UnaryOperator<String>> words = WORDS.iterator();
-    say(name + " here.", call, exchange);
+    send(name + " here.", call, exchange);
     while (call.hasNext()) {
       String heard = call.read().getText();
       exchange.received().add(heard);
       if (words.hasNext()) {
-        say(words.next().apply(heard), call, exchange);
+        send(words.next().apply(heard), call, exchange);
       } else {
         call.halfClose();
       }
@@ -92,7 +92,7 @@ public final class GreeterClient {
     return exchange;
   }
 
-  private static void say(
+  private static void send(
       String text, BlockingClientCall<ConverseRequest, ConverseResponse> call, Exchange exchange)
       throws StatusException, InterruptedException {
     call.write(ConverseRequest.newBuilder().setText(text).build());

@@ -22,7 +22,7 @@ import samehost.greeter.v1.Greeter.GreetTogetherRequest;
 import samehost.greeter.v1.Greeter.GreetTogetherResponse;
 import samehost.greeter.v1.GreeterServiceGrpc;
 
-/** The example service: one method of each of gRPC's four kinds. */
+/** The greeter service, with one method for each of gRPC's four kinds of call. */
 public final class GreeterService extends GreeterServiceGrpc.GreeterServiceImplBase {
   private static final ImmutableMap<String, String> GREETINGS =
       ImmutableMap.of(
@@ -142,7 +142,7 @@ public final class GreeterService extends GreeterServiceGrpc.GreeterServiceImplB
     return Status.INVALID_ARGUMENT.withDescription(fault).asRuntimeException();
   }
 
-  /** The guests of one call of GreetTogether. */
+  /** Collects the guests of one GreetTogether call. */
   private static final class Party implements StreamObserver<GreetTogetherRequest> {
     private final StreamObserver<GreetTogetherResponse> observer;
     private final List<String> names = new ArrayList<>();
@@ -155,7 +155,7 @@ public final class GreeterService extends GreeterServiceGrpc.GreeterServiceImplB
     @Override
     public void onNext(GreetTogetherRequest request) {
       if (refused) {
-        return; // The client may have sent more before it heard of the refusal.
+        return; // The client may have sent more before it received the error.
       }
       try {
         checkName(request.getName());

@@ -12,7 +12,7 @@ import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
 import io.grpc.Status;
 
-/** The metadata that goes back with a call: what the caller wants echoed, and what handlers add. */
+/** The metadata that a server returns: echoes of the request's, and additions of handlers. */
 record CallMetadata(Metadata headers, Metadata trailers) {
   static final Metadata.Key<String> ECHO_INITIAL =
       Metadata.Key.of("x-grpc-test-echo-initial", ASCII_STRING_MARSHALLER);
@@ -21,7 +21,7 @@ record CallMetadata(Metadata headers, Metadata trailers) {
 
   private static final Context.Key<CallMetadata> CURRENT = Context.key("call-metadata");
 
-  /** That of the call that is being handled. */
+  /** Returns the metadata of the call that this thread handles. */
   static CallMetadata current() {
     return CURRENT.get();
   }
@@ -40,7 +40,7 @@ record CallMetadata(Metadata headers, Metadata trailers) {
     }
   }
 
-  /** Puts it into the context of each call, and merges it into what goes back. */
+  /** Adds it to the context of each call, and merges it into headers and trailers. */
   static final class Interceptor implements ServerInterceptor {
     @Override
     public <Q, R> ServerCall.Listener<Q> interceptCall(

@@ -1,6 +1,6 @@
 package io.samehost.interop;
 
-/** A case did not go as its description says; the message has what was expected and what came. */
+/** A case failed. The message has the expected and the actual value. */
 final class CaseFailure extends Exception {
   private static final long serialVersionUID = 1;
 

@@ -22,11 +22,11 @@ import java.util.Set;
 import java.util.TreeSet;
 import xds.data.orca.v3.OrcaLoadReportOuterClass.OrcaLoadReport;
 
-/** What the official cases assert; each failure says what was expected and what came. */
+/** The assertions of the official cases. Each failure has the expected and the actual value. */
 final class Checks {
   private Checks() {}
 
-  /** A call whose status is to be checked. */
+  /** A call whose status is checked. */
   interface Call {
     void run() throws Exception;
   }
@@ -56,7 +56,7 @@ final class Checks {
     equal("aggregated_payload_size", response.getAggregatedPayloadSize(), sum);
   }
 
-  /** A stream had exactly the responses of these sizes, in order. */
+  /** Checks that a stream had exactly the responses of these sizes, in order. */
   static void outputs(List<StreamingOutputCallResponse> responses, List<Integer> sizes)
       throws CaseFailure {
     List<Integer> got = responses.stream().map(each -> each.getPayload().getBody().size()).toList();
@@ -66,7 +66,7 @@ final class Checks {
     }
   }
 
-  /** A stream had the responses of server_compressed_streaming. */
+  /** Checks the responses of server_compressed_streaming. */
   static void compressedOutputs(List<Received<StreamingOutputCallResponse>> received)
       throws CaseFailure {
     outputs(received.stream().map(Received::message).toList(), Requests.COMPRESSED_RESPONSE_BYTES);
@@ -76,7 +76,7 @@ final class Checks {
         List.of(true, false));
   }
 
-  /** The next response of a stream is there and of this size; null is the end of the stream. */
+  /** Checks the size of the next response of a stream. Null is the end of the stream. */
   static void output(StreamingOutputCallResponse response, int size) throws CaseFailure {
     if (response == null) {
       throw new CaseFailure(
@@ -94,7 +94,7 @@ final class Checks {
     }
   }
 
-  /** Both pieces of metadata came back, each once and where it belongs. */
+  /** Checks that the server echoed both metadata, each once and in its place. */
   static void echoes(Metadata initial, Metadata trailing) throws CaseFailure {
     equal(
         CallMetadata.ECHO_INITIAL.name() + " in initial metadata",
@@ -108,7 +108,7 @@ final class Checks {
         List.of(HexFormat.of().formatHex(Requests.ECHO_TRAILING)));
   }
 
-  /** All calls reached one server, and it has a name. */
+  /** Checks that all calls reached one server, and that it has an id. */
   static void sameServer(Collection<String> ids) throws CaseFailure {
     Set<String> different = new TreeSet<>(ids);
     if (different.size() != 1 || different.contains("")) {
@@ -117,7 +117,7 @@ final class Checks {
     }
   }
 
-  /** The trailers of a call have the load report that it asked for. */
+  /** Checks that the trailers of a call contain the requested load report. */
   static void reported(Metadata trailing) throws CaseFailure {
     List<OrcaLoadReport> reports = values(trailing, LoadReports.TRAILER);
     equal("number of " + LoadReports.TRAILER.name() + " in the trailers", reports.size(), 1);
@@ -131,12 +131,12 @@ final class Checks {
     }
   }
 
-  /** A call ends with this code. */
+  /** Checks that a call ends with this code. */
   static void status(Status.Code code, Call call) throws Exception {
     equal("status code", statusOf(call).getCode(), code);
   }
 
-  /** A call ends with the status that it asked for. */
+  /** Checks that a call ends with the status that it requested. */
   static void status(EchoStatus echoed, Call call) throws Exception {
     Status status = statusOf(call);
     equal("status code", status.getCode(), Status.Code.UNKNOWN);

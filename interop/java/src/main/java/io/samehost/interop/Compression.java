@@ -16,11 +16,11 @@ import java.io.InputStream;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Which messages came compressed: what grpc-java tells no handler, and the interop cases ask.
+ * Finds out which messages were compressed. The interop cases check it, but grpc-java does not tell
+ * a handler.
  *
- * <p>A message is handed to its marshaller as a stream, and that of a message that came plain knows
- * its length, while nobody knows how long one will be that has yet to be decompressed
- * (io.grpc.internal.MessageDeframer).
+ * <p>A marshaller gets each message as a stream. Only the stream of an uncompressed message knows
+ * its length, because a compressed one is decompressed later (io.grpc.internal.MessageDeframer).
  */
 final class Compression {
   static final String GZIP = "gzip";
@@ -29,10 +29,10 @@ final class Compression {
 
   private Compression() {}
 
-  /** A message, and whether it came compressed. */
+  /** A message, and whether it was compressed. */
   record Received<T>(T message, boolean compressed) {}
 
-  /** The method, for a client that wants to know how the responses came. */
+  /** Returns the method for a client that needs to know whether responses were compressed. */
   static <Q, R> MethodDescriptor<Q, Received<R>> received(MethodDescriptor<Q, R> method) {
     Marshaller<R> responses = method.getResponseMarshaller();
     return method.toBuilder(
@@ -51,14 +51,14 @@ final class Compression {
         .build();
   }
 
-  /** The service, with {@link #lastRequestCameCompressed} for its handlers. */
+  /** Returns the service with {@link #lastRequestWasCompressed} for its handlers. */
   static ServerServiceDefinition observed(ServerServiceDefinition service) {
     return ServerInterceptors.intercept(
         ServerInterceptors.useInputStreamMessages(service), new Observer());
   }
 
-  /** Whether the request that is being handled came compressed. */
-  static boolean lastRequestCameCompressed() {
+  /** Returns whether the request that this thread handles was compressed. */
+  static boolean lastRequestWasCompressed() {
     return LAST_MESSAGE.get().get();
   }
 

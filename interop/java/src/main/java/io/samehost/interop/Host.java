@@ -8,7 +8,7 @@ import java.nio.file.Path;
 final class Host {
   private Host() {}
 
-  /** Its name, as gethostname(2) has it; the JDK's way asks the network, which may not be there. */
+  /** Returns the name of gethostname(2). The JDK's method needs a network. */
   static String name() {
     try {
       return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();

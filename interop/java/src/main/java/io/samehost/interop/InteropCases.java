@@ -39,25 +39,25 @@ import xds.data.orca.v3.OrcaLoadReportOuterClass.OrcaLoadReport;
 import xds.service.orca.v3.OpenRcaServiceGrpc;
 
 /**
- * The official cases, each a method of its name; what they send is in {@link Requests}, and what
- * they assert in {@link Checks}.
+ * The official cases, with a method for each. {@link Requests} has their messages, and {@link
+ * Checks} has their assertions.
  */
 final class InteropCases {
 
-  /** So that nothing hangs; a call over a socket takes milliseconds. */
+  /** Keeps a case from blocking. A call over a socket takes milliseconds. */
   private static final Duration DEADLINE = Duration.ofSeconds(30);
 
-  /** For each of the concurrent calls, as all wait for the last. */
+  /** The deadline of each concurrent call, because all of them wait for the last. */
   private static final Duration CONCURRENT_DEADLINE = Duration.ofSeconds(60);
 
   private static final int CONCURRENT_CALLS = 1000;
 
-  /** As many as grpc-go and grpc-java have; the description names no number. */
+  /** The number of grpc-go and grpc-java, because the description has no number. */
   private static final int PICK_FIRST_CALLS = 100;
 
   private static final Duration SLEEPING_SERVER_DEADLINE = Duration.ofMillis(1);
 
-  /** How long a report may take out of band; the slowest servers send one each second. */
+  /** How long to wait for an out-of-band report. The slowest servers send one each second. */
   private static final Duration REPORT = Duration.ofSeconds(10);
 
   private final SocketPath socket;
@@ -113,7 +113,7 @@ final class InteropCases {
     Checks.large(stub().unaryCall(Requests.large()));
   }
 
-  /** As POST, which no proxy keeps: grpc-java has GET, and no public way to ask for it. */
+  /** Uses POST, which no proxy caches, because grpc-java has no public way to request GET. */
   private void cacheableUnary() throws Exception {
     SimpleRequest request = Requests.cacheable();
     SimpleResponse first = cacheable(request);
@@ -168,7 +168,7 @@ final class InteropCases {
     Checks.aggregated(compressedInput(sizes), sizes);
   }
 
-  /** Below the stub, as a blocking one has no switch for one message. */
+  /** Does not use a stub, because a blocking stub cannot compress single messages. */
   private StreamingInputCallResponse compressedInput(List<Integer> sizes) throws Exception {
     ClientCall<StreamingInputCallRequest, StreamingInputCallResponse> call =
         channel.newCall(
@@ -285,7 +285,7 @@ final class InteropCases {
         Status.Code.CANCELLED,
         () -> {
           var call = stub().streamingInputCall();
-          call.cancel("as cancel_after_begin has it", null);
+          call.cancel("cancel_after_begin cancels the call", null);
           call.read();
         });
   }
@@ -294,7 +294,7 @@ final class InteropCases {
     var call = stub().fullDuplexCall();
     call.write(Requests.pingPong().get(0));
     Checks.output(call.read(), Requests.RESPONSE_BYTES.get(0));
-    call.cancel("as cancel_after_first_response has it", null);
+    call.cancel("cancel_after_first_response cancels the call", null);
     Checks.status(Status.Code.CANCELLED, () -> Checks.end(call.read()));
   }
 
@@ -368,20 +368,20 @@ final class InteropCases {
       Checks.output(setting.read(), 1);
       await(report, listening);
     }
-    listening.cancel("the reports have come", null);
+    listening.cancel("all reports arrived", null);
     setting.halfClose();
     Checks.end(setting.read());
   }
 
-  /** Waits for a report, after any number of older ones. */
+  /** Waits for a report, and skips older ones. */
   private static void await(TestOrcaReport report, BlockingClientCall<?, OrcaLoadReport> listening)
       throws Exception {
     long last = System.nanoTime() + REPORT.toNanos();
-    OrcaLoadReport heard;
+    OrcaLoadReport got;
     do {
-      heard = listening.read();
-    } while (heard != null && !heard.equals(LoadReports.of(report)) && System.nanoTime() < last);
-    Checks.report(heard, report);
+      got = listening.read();
+    } while (got != null && !got.equals(LoadReports.of(report)) && System.nanoTime() < last);
+    Checks.report(got, report);
   }
 
   private TestServiceBlockingV2Stub stub() {

@@ -14,13 +14,13 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
-/** Runs cases one after the other, each on a channel of its own, and says how each went. */
+/** Runs cases one after the other, each on a new channel, and reports each result. */
 public final class InteropClient {
 
   /** How long to wait for the server before the first case. */
   private static final Duration WAIT = Duration.ofSeconds(5);
 
-  /** The official cases that take an account of Google's cloud. */
+  /** The official cases that need an account of Google Cloud. */
   private static final Set<String> NEED_GOOGLE_CREDENTIALS =
       Set.of(
           "compute_engine_channel_credentials",
@@ -36,7 +36,7 @@ public final class InteropClient {
     this.socket = socket;
   }
 
-  /** How a case went; {@code detail} is empty for a pass. */
+  /** The result of a case. {@code detail} is empty if the case passed. */
   public record Result(
       @SerializedName("case") String name, String result, String detail, double ms) {
     static final String PASS = "pass";
@@ -46,14 +46,14 @@ public final class InteropClient {
     return InteropCases.BY_NAME.containsKey(name) || NEED_GOOGLE_CREDENTIALS.contains(name);
   }
 
-  /** Runs these cases, says each result as soon as it is there, and returns whether all passed. */
-  public boolean run(List<String> names, Consumer<Result> say)
+  /** Runs the cases, reports each result at once, and returns whether all passed. */
+  public boolean run(List<String> names, Consumer<Result> report)
       throws SamehostException, InterruptedException {
     SocketChannelBuilder.forPath(socket).connect(WAIT).shutdownNow();
     boolean passed = true;
     for (String name : names) {
       Result result = run(name);
-      say.accept(result);
+      report.accept(result);
       passed &= result.result().equals(Result.PASS);
     }
     return passed;
@@ -65,7 +65,7 @@ public final class InteropClient {
       return new Result(
           name,
           "unimplemented",
-          "this client does not know the case: it needs Google credentials",
+          "this client does not have the case, because it needs Google credentials",
           0);
     }
     long started = System.nanoTime();

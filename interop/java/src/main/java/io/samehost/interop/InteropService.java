@@ -35,21 +35,21 @@ import java.util.UUID;
 import xds.data.orca.v3.OrcaLoadReportOuterClass.OrcaLoadReport;
 
 /**
- * grpc.testing.TestService, as grpc/grpc doc/interop-test-descriptions.md has it. It is part of the
- * contract that a server does not implement UnimplementedCall.
+ * Serves grpc.testing.TestService as described in grpc/grpc doc/interop-test-descriptions.md. A
+ * server must not implement UnimplementedCall.
  */
 public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
 
-  /** gRPC's own default for the longest message that an end takes in. */
+  /** The default of gRPC for the longest message that a client or server receives. */
   private static final int MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
-  /** What lets a proxy keep a response, for as long as the official description has it. */
+  /** Lets a proxy cache a response, for the time in the official description. */
   private static final Metadata.Key<String> CACHE_CONTROL =
       Metadata.Key.of("cache-control", ASCII_STRING_MARSHALLER);
 
   private static final String CACHEABLE = "max-age=60, public";
 
-  /** A socket's client is bound to no name. */
+  /** The address of a client, whose socket has no name. */
   private static final String PEER = "unix:";
 
   private final LoadReports reports;
@@ -61,7 +61,7 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
     this.reports = reports;
   }
 
-  /** TestService, and OpenRcaService, which sends the load reports that the other one sets. */
+  /** Returns TestService, and OpenRcaService, which sends the load reports of TestService. */
   public static List<ServerServiceDefinition> services() {
     LoadReports reports = new LoadReports();
     return List.of(
@@ -157,7 +157,7 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
     }
   }
 
-  /** Which messages are compressed is said with each; that some may be, before the first one. */
+  /** Declares compression before the first message. Each message decides whether to use it. */
   private static Responses<StreamingOutputCallResponse> sending(
       StreamObserver<StreamingOutputCallResponse> observer) {
     ((ServerCallStreamObserver<?>) observer).setCompression(Compression.GZIP);
@@ -192,10 +192,10 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
   }
 
   private static void checkCompression(BoolValue expected) {
-    boolean compressed = Compression.lastRequestCameCompressed();
+    boolean compressed = Compression.lastRequestWasCompressed();
     if (expected.getValue() != compressed) {
       throw refusal(
-          "expect_compressed is %s and the message came %s"
+          "expect_compressed is %s, but the message was %s"
               .formatted(expected.getValue(), compressed ? "compressed" : "uncompressed"));
     }
   }
@@ -224,7 +224,7 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
     return Status.INVALID_ARGUMENT.withDescription(fault).asRuntimeException();
   }
 
-  /** Sums up the sizes of the payloads of one call. */
+  /** Adds up the payload sizes of one call. */
   private static final class Sum implements StreamObserver<StreamingInputCallRequest> {
     private final StreamObserver<StreamingInputCallResponse> observer;
     private int size;
@@ -237,7 +237,7 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
     @Override
     public void onNext(StreamingInputCallRequest request) {
       if (refused) {
-        return; // The client may have sent more before it heard of the refusal.
+        return; // The client may have sent more before it received the error.
       }
       size += request.getPayload().getBody().size();
       try {
@@ -263,7 +263,7 @@ public final class InteropService extends TestServiceGrpc.TestServiceImplBase {
     public void onError(Throwable cancelled) {}
   }
 
-  /** Keeps the requests of one call until all have come. */
+  /** Keeps the requests of one call until all of them have arrived. */
   private static final class Postponed implements StreamObserver<StreamingOutputCallRequest> {
     private final StreamObserver<StreamingOutputCallResponse> observer;
     private final Responses<StreamingOutputCallResponse> sending;

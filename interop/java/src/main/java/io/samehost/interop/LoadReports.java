@@ -14,8 +14,8 @@ import xds.service.orca.v3.OpenRcaServiceGrpc;
 import xds.service.orca.v3.OrcaService.OrcaLoadReportRequest;
 
 /**
- * Backend metrics (ORCA, gRFC A51): a load report with one call, or out of band for as long as one
- * listens. grpc-xds has both too, and brings Envoy's and Google's protos with it.
+ * Serves backend metrics (ORCA, gRFC A51): a load report with one call, or a stream of reports out
+ * of band. grpc-xds has both too, but adds the protos of Envoy and Google.
  */
 final class LoadReports extends OpenRcaServiceGrpc.OpenRcaServiceImplBase {
 
@@ -25,13 +25,13 @@ final class LoadReports extends OpenRcaServiceGrpc.OpenRcaServiceImplBase {
           "endpoint-load-metrics-bin",
           ProtoUtils.metadataMarshaller(OrcaLoadReport.getDefaultInstance()));
 
-  /** gRFC A51 has 30 s for production and lets tests have less. */
+  /** gRFC A51 has 30 s for production and allows less in tests. */
   private static final java.time.Duration MIN_INTERVAL = java.time.Duration.ofMillis(100);
 
   private OrcaLoadReport current = OrcaLoadReport.getDefaultInstance();
   private Context owner;
 
-  /** The report on the wire for the one that a test asks for. */
+  /** Converts a report that a test requested to the report on the wire. */
   static OrcaLoadReport of(TestOrcaReport report) {
     return OrcaLoadReport.newBuilder()
         .setCpuUtilization(report.getCpuUtilization())
@@ -58,8 +58,8 @@ final class LoadReports extends OpenRcaServiceGrpc.OpenRcaServiceImplBase {
   }
 
   /**
-   * Sets the report out of band, on behalf of the call that this thread is in, and holds it until
-   * that call ends: the server has one report, and each client expects its own, so others wait.
+   * Sets the out-of-band report and keeps it until the current call ends. The server has one report
+   * and each client expects its own, so other calls wait.
    */
   synchronized void set(OrcaLoadReport report) throws InterruptedException {
     Context call = Context.current();

@@ -15,17 +15,17 @@ import java.util.List;
 import java.util.stream.IntStream;
 import xds.service.orca.v3.OrcaService.OrcaLoadReportRequest;
 
-/** What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it. */
+/** The requests of the official cases (grpc/grpc doc/interop-test-descriptions.md). */
 final class Requests {
   static final int LARGE_REQUEST_BYTES = 271828;
   static final int LARGE_RESPONSE_BYTES = 314159;
   static final List<Integer> REQUEST_BYTES = List.of(27182, 8, 1828, 45904);
   static final List<Integer> RESPONSE_BYTES = List.of(31415, 9, 2653, 58979);
 
-  /** In client_compressed_streaming the first is sent compressed, and the second is not. */
+  /** In client_compressed_streaming, the first is compressed and the second is not. */
   static final List<Integer> COMPRESSED_REQUEST_BYTES = List.of(27182, 45904);
 
-  /** In server_compressed_streaming likewise. */
+  /** In server_compressed_streaming, the first is compressed and the second is not. */
   static final List<Integer> COMPRESSED_RESPONSE_BYTES = List.of(31415, 92653);
 
   static final String ECHO_INITIAL = "test_initial_metadata_value";
@@ -67,12 +67,12 @@ final class Requests {
     return largeBuilder().build();
   }
 
-  /** A large request that says whether it comes compressed. */
+  /** A large request that declares whether it is compressed. */
   static SimpleRequest largeExpecting(boolean compressed) {
     return largeBuilder().setExpectCompressed(bool(compressed)).build();
   }
 
-  /** A large request that says how the response is to come. */
+  /** A large request that chooses whether the response is compressed. */
   static SimpleRequest largeAnswered(boolean compressed) {
     return largeBuilder().setResponseCompressed(bool(compressed)).build();
   }
@@ -81,7 +81,7 @@ final class Requests {
     return SimpleRequest.newBuilder().setResponseStatus(status).build();
   }
 
-  /** A request like no other before: its payload is the time. */
+  /** A unique request. Its payload is the time. */
   static SimpleRequest cacheable() {
     return SimpleRequest.newBuilder()
         .setPayload(
@@ -89,7 +89,7 @@ final class Requests {
         .build();
   }
 
-  /** What cacheable_unary sends along, as some proxies keep nothing for their own host. */
+  /** The metadata of cacheable_unary, because some proxies cache nothing for their own host. */
   static Metadata userIp() {
     Metadata metadata = new Metadata();
     metadata.put(Metadata.Key.of("x-user-ip", Metadata.ASCII_STRING_MARSHALLER), "1.2.3.4");
@@ -107,7 +107,7 @@ final class Requests {
     return StreamingInputCallRequest.newBuilder().setPayload(zeros(size)).build();
   }
 
-  /** A request that says whether it comes compressed. */
+  /** A request that declares whether it is compressed. */
   static StreamingInputCallRequest inputExpecting(int size, boolean compressed) {
     return input(size).toBuilder().setExpectCompressed(bool(compressed)).build();
   }
@@ -119,7 +119,7 @@ final class Requests {
         .build();
   }
 
-  /** A request of one size for one response of another. */
+  /** A request of one size for a response of another size. */
   static StreamingOutputCallRequest output(int requestSize, int responseSize) {
     return output(List.of(responseSize)).toBuilder().setPayload(zeros(requestSize)).build();
   }
@@ -133,19 +133,19 @@ final class Requests {
         .build();
   }
 
-  /** The requests of ping_pong, each sent when the one before is answered. */
+  /** The requests of ping_pong. Each is sent after the previous one is answered. */
   static List<StreamingOutputCallRequest> pingPong() {
     return IntStream.range(0, REQUEST_BYTES.size())
         .mapToObj(i -> output(REQUEST_BYTES.get(i), RESPONSE_BYTES.get(i)))
         .toList();
   }
 
-  /** A request that is never answered, as it asks for nothing. */
+  /** A request that is never answered, because it requests no response. */
   static StreamingOutputCallRequest sleeper() {
     return StreamingOutputCallRequest.newBuilder().setPayload(zeros(REQUEST_BYTES.get(0))).build();
   }
 
-  /** A request that sets the report out of band, and for one response that says that it is set. */
+  /** A request that sets the out-of-band report, with one response when it is set. */
   static StreamingOutputCallRequest reporting(TestOrcaReport report) {
     return output(List.of(1)).toBuilder().setOrcaOobReport(report).build();
   }

@@ -5,7 +5,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The same again and again, each in time; no failure is allowed. */
+/** Repeats a call. Each iteration must be in time, and no failure is allowed. */
 final class Soak {
 
   /** The defaults of the official clients. */

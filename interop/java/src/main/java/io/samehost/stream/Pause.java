@@ -5,11 +5,11 @@ import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/** A pause in a call, which ends early when the call does. */
+/** Pauses a call. The pause ends early if the call ends. */
 public final class Pause {
   private Pause() {}
 
-  /** Waits on behalf of the call that this thread is in. */
+  /** Waits in the call that this thread handles. */
   public static void of(Duration duration) {
     if (duration.isZero() || duration.isNegative()) {
       return;

@@ -9,11 +9,11 @@ import java.util.Iterator;
 import java.util.function.Function;
 
 /**
- * Sends the responses of a stream no faster than its client takes them, so that none pile up in
- * memory, as they would if a handler called {@code onNext} at will.
+ * Sends the responses of a stream no faster than its client reads them. Without this, responses
+ * would pile up in memory.
  *
- * <p>To be constructed before the method of the service returns. Everything here runs in the call's
- * own executor, one step after the other, so nothing is synchronized.
+ * <p>Construct it before the method of the service returns. All methods run one after the other in
+ * the executor of the call, so nothing is synchronized.
  */
 public final class Responses<T> {
   private final ServerCallStreamObserver<T> call;
@@ -23,7 +23,7 @@ public final class Responses<T> {
   public Responses(StreamObserver<T> observer) {
     call = (ServerCallStreamObserver<T>) observer;
     call.setOnReadyHandler(this::drain);
-    // Without a handler, onNext throws once the client has gone.
+    // Without a handler, onNext throws after the client cancels.
     call.setOnCancelHandler(() -> {});
   }
 
@@ -33,9 +33,9 @@ public final class Responses<T> {
   }
 
   /**
-   * Answers each request when the one before has been answered.
+   * Answers the requests one after the other.
    *
-   * @param answer gives the responses to a request; throws the status with which the call is to end
+   * @param answer returns the responses to a request, or throws the status that ends the call
    */
   public <R> StreamObserver<R> answerEach(Function<R, Iterator<T>> answer) {
     call.disableAutoRequest();

@@ -17,14 +17,14 @@ import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
 
 /**
- * grpc-java's own interop tests, over a socket: against our own server, or against the one at the
- * path that the property {@code samehost.socket} names.
+ * Runs the interop tests of grpc-java over a socket, against our server or against the server at
+ * the path in the property {@code samehost.socket}.
  */
 public class OfficialInteropTest extends AbstractInteropTest {
   @ClassRule public static final TemporaryFolder folder = new TemporaryFolder(new File("/tmp"));
 
   private static final String ECHO =
-      "needs grpc-java's own server, which echoes metadata that the description does not have";
+      "needs the server of grpc-java, which echoes metadata that the description does not have";
 
   private static SocketPath socket;
   private static SocketServer server;
@@ -59,13 +59,13 @@ public class OfficialInteropTest extends AbstractInteropTest {
     return SocketChannelBuilder.forPath(socket);
   }
 
-  /** Statistics are compared with those of a server that the tests start themselves. */
+  /** The tests can compare statistics only with a server that they start. */
   @Override
   protected boolean metricsExpected() {
     return false;
   }
 
-  /** The longest message is one of 4 MiB, and this test's have 10 MiB of payload. */
+  /** The default is 10 MiB, and the longest message is 4 MiB. */
   @Override
   protected int unaryPayloadLength() {
     return 4 * 1024 * 1024 - 1024;
@@ -84,7 +84,7 @@ public class OfficialInteropTest extends AbstractInteropTest {
   @Test
   @Override
   public void serverStreamingShouldBeFlowControlled() throws Exception {
-    assumeTrue("C-core's status has an empty message, where this test wants none", server != null);
+    assumeTrue("the status of C-core has an empty message, and this test expects no message", server != null);
     super.serverStreamingShouldBeFlowControlled();
   }
 }

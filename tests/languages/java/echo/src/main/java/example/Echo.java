@@ -13,7 +13,7 @@ import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 import sun.misc.Signal;
 
-/** Serves and calls a service of its own through the library: serve PATH, call PATH TEXT. */
+/** Serves or calls an echo service through the library: serve PATH, call PATH TEXT. */
 public final class Echo extends EchoServiceImplBase {
   @Override
   public void echo(EchoRequest request, StreamObserver<EchoResponse> responses) {
@@ -32,7 +32,7 @@ public final class Echo extends EchoServiceImplBase {
 
   private static void serve(SocketPath socket) throws Exception {
     CountDownLatch stop = new CountDownLatch(1);
-    Signal.handle(new Signal("TERM"), signal -> stop.countDown()); // after a hook, the code is 143
+    Signal.handle(new Signal("TERM"), signal -> stop.countDown()); // a hook would exit with 143
     try (SocketServer server = SocketServer.builder(socket).addService(new Echo()).start()) {
       System.out.println("listening on " + socket.path());
       stop.await();
