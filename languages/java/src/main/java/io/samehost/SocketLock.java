@@ -156,8 +156,7 @@ final class SocketLock implements AutoCloseable {
     }
   }
 
-  private void checkThatItIsOurs(FileStatus found, List<Integer> owners)
-      throws LockFileException {
+  private void checkThatItIsOurs(FileStatus found, List<Integer> owners) throws LockFileException {
     if (!found.isRegularFile() || found.links() != 1) {
       throw notRegular(socket, path);
     }

@@ -80,8 +80,7 @@ public final class SocketServer implements AutoCloseable {
     /** Sets the permissions of the socket, 0660 by default. Connecting takes write permission. */
     public Builder mode(int mode) {
       if ((mode & ~0777) != 0) {
-        throw new IllegalArgumentException(
-            "invalid mode %04o: use 0000 to 0777".formatted(mode));
+        throw new IllegalArgumentException("invalid mode %04o: use 0000 to 0777".formatted(mode));
       }
       this.mode = mode;
       return this;

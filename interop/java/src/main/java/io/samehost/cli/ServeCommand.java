@@ -143,8 +143,7 @@ final class ServeCommand implements Callable<Integer> {
       }
       String digits = text.replaceFirst("^(0o)?0*(?=.)", "");
       if (digits.length() > 3) {
-        throw new TypeConversionException(
-            "invalid mode '%s': use 0000 to 0777".formatted(text));
+        throw new TypeConversionException("invalid mode '%s': use 0000 to 0777".formatted(text));
       }
       return Integer.valueOf(digits, 8);
     }

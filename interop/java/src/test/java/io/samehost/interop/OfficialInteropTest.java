@@ -84,7 +84,9 @@ public class OfficialInteropTest extends AbstractInteropTest {
   @Test
   @Override
   public void serverStreamingShouldBeFlowControlled() throws Exception {
-    assumeTrue("the status of C-core has an empty message, and this test expects no message", server != null);
+    assumeTrue(
+        "the status of C-core has an empty message, and this test expects no message",
+        server != null);
     super.serverStreamingShouldBeFlowControlled();
   }
 }
