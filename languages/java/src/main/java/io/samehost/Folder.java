@@ -70,7 +70,7 @@ final class Folder implements Closeable {
     } catch (IOException e) {
       throw new SamehostException(
           ("cannot listen on %s: cannot open its folder: %s: %s;"
-                  + " give this process search permission, and read permission for the JDK")
+                  + " give this process search permission, and read permission, which the JDK needs")
               .formatted(socket.path(), Reasons.of(e), Reasons.permissions(path)),
           e);
     }
