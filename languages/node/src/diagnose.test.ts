@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 
 import { AddressError, diagnose, NoServerError, NotGrpcError, NotSocketError, probe } from "./index.js";
 
-describe("a diagnosis", () => {
+describe("diagnose", () => {
   let folder: string;
   let path: string;
   let listener: Server;
@@ -26,20 +26,21 @@ describe("a diagnosis", () => {
     rmSync(folder, { recursive: true });
   });
 
-  it("tells absent and stale sockets, with what the system says", async () => {
+  it("returns NoServerError with the system error for absent and stale sockets", async () => {
     const absent = await diagnose(path);
     assert.ok(absent instanceof NoServerError);
     assert.deepEqual([absent.name, absent.code], ["NoServerError", "ERR_NO_SERVER"]);
+    assert.ok(absent.message.includes(path));
     assert.equal((absent.cause as NodeJS.ErrnoException).code, "ENOENT");
     await once(listener.listen(`${path}.bound`), "listening");
-    renameSync(`${path}.bound`, path); // as closing removes the name that was bound
+    renameSync(`${path}.bound`, path); // because closing removes the name that was bound
     await once(listener.close(), "close");
     const stale = await diagnose(`unix:${path}`);
     assert.ok(stale instanceof NoServerError);
     assert.equal((stale.cause as NodeJS.ErrnoException).code, "ECONNREFUSED");
   });
 
-  it("tells what is no gRPC server", async () => {
+  it("distinguishes other servers and other files from gRPC servers", async () => {
     await once(listener.listen(path), "listening");
     assert.ok((await diagnose(path)) instanceof NotGrpcError);
     assert.equal(await probe(path), undefined);

@@ -1,4 +1,4 @@
-/** Why no gRPC server can be reached at a path, told apart and said in one line with the remedy. */
+/** Distinguishes the causes of a failed connection. */
 
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
@@ -9,26 +9,29 @@ import { ForbiddenError, NoServerError, NotGrpcError, NotSocketError, type Sameh
 import { describePermissions, pathState } from "./path-state.js";
 import { errorMessage } from "./system-error.js";
 
-/** How long a server may take to send its first frame; on one machine it takes less than a millisecond. */
+/** The time that a server has to send its first frame. It takes less than a millisecond on one machine. */
 const HANDSHAKE_MS = 1000;
 
-// RFC 9113, 3.4 and 4.1: the client's preface and an empty SETTINGS frame; and where a frame's header has its type.
+// RFC 9113, 3.4 and 4.1: the client's preface with an empty SETTINGS frame, and the position of the type in a frame's
+// header.
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0";
 const FRAME_HEADER_BYTES = 9;
 const TYPE_OFFSET = 3;
 const SETTINGS = 4;
 
 /**
- * Returns why no gRPC server can be reached at a path, by looking and dialling, or undefined if one answers. It waits up to 1 s for
- * the server: NoServerError, ForbiddenError, NotSocketError, NotGrpcError.
+ * Connects, and returns why a client cannot reach a gRPC server at a path: a NoServerError, ForbiddenError,
+ * NotSocketError or NotGrpcError. Returns undefined if a server answers. Waits up to 1 s for the first frame of the
+ * server.
  *
- * @throws AddressError, or SamehostError where the system refuses to look
+ * @throws AddressError: the address is invalid
+ * @throws SamehostError: the system cannot read the status of the path
  */
 export async function diagnose(address: string): Promise<SamehostError | undefined> {
   return (await probe(address)) ?? diagnoseProtocol(parseAddress(address));
 }
 
-/** Does what `diagnose` does, but does not ask whether the server speaks gRPC: it connects, sends nothing, and never waits. */
+/** Does the same as `diagnose` without the check for gRPC: connects, sends nothing, and does not wait. */
 export async function probe(address: string): Promise<SamehostError | undefined> {
   const path = parseAddress(address);
   const { kind, cause } = await pathState(path);
@@ -36,23 +39,25 @@ export async function probe(address: string): Promise<SamehostError | undefined>
     case "absent":
       return new NoServerError(
         existsSync(dirname(path))
-          ? `no socket at ${path}: start its server, or mount the folder that it serves in`
-          : `no socket at ${path}: there is no folder ${dirname(path)}; create it or mount it here`,
+          ? `cannot connect to ${path}: no socket exists there; start the server, or mount the folder that it uses`
+          : `cannot connect to ${path}: the folder ${dirname(path)} does not exist; create it or mount it`,
         { cause },
       );
     case "stale":
       return new NoServerError(
-        `nobody listens on ${path}: its server is gone; start it again and it replaces the file`,
+        `cannot connect to ${path}: no server listens on it; start the server again, which replaces the file`,
         { cause },
       );
     case "forbidden":
       return new ForbiddenError(
-        `no permission to connect to ${path}: ${describePermissions(path)}; connecting takes write permission: ` +
-          `run in that group, or give the socket another group or mode`,
+        `cannot connect to ${path}: permission denied: ${describePermissions(path)}; ` +
+          `join that group, or change the group or mode of the socket`,
         { cause },
       );
     case "not a socket":
-      return new NotSocketError(`${path} is not a socket; give the path that the server was started with`);
+      return new NotSocketError(
+        `cannot connect to ${path}: it is not a socket; use the path that the server was started with`,
+      );
     case "live":
       return undefined;
   }
@@ -73,24 +78,32 @@ async function diagnoseProtocol(path: string): Promise<SamehostError | undefined
   } catch (error) {
     if (errorMessage(error) === "timeout") {
       return new NotGrpcError(
-        `what listens on ${path} did not speak within ${HANDSHAKE_MS / 1000} s; ` +
-          `see whether it is a gRPC server, and whether it hangs`,
+        `cannot connect to ${path}: the server sent nothing within ${HANDSHAKE_MS / 1000} s; ` +
+          `check that it is a gRPC server and that it is not blocked`,
         { cause: error },
       );
     }
-    return new NotGrpcError(
-      `what listens on ${path} hung up: ${errorMessage(error)}; see whether it is a gRPC server`,
-      { cause: error },
-    );
+    return connectionClosed(path, `: ${errorMessage(error)}`, error);
   } finally {
     clearTimeout(timer);
     connection.destroy();
   }
+  if (answer.length === 0) {
+    return connectionClosed(path, "");
+  }
   if (answer.length >= FRAME_HEADER_BYTES && answer[TYPE_OFFSET] === SETTINGS) {
     return undefined;
   }
+  const start = JSON.stringify(answer.toString("latin1", 0, FRAME_HEADER_BYTES));
   return new NotGrpcError(
-    `what listens on ${path} does not speak HTTP/2: it began with ` +
-      `${JSON.stringify(answer.toString("latin1", 0, FRAME_HEADER_BYTES))}; give the path of a gRPC server without TLS`,
+    `cannot connect to ${path}: the server does not speak HTTP/2, its answer starts with ${start}; ` +
+      `use the path of a gRPC server`,
+  );
+}
+
+function connectionClosed(path: string, reason: string, cause?: unknown): NotGrpcError {
+  return new NotGrpcError(
+    `cannot connect to ${path}: the server closed the connection${reason}; check that it is a gRPC server`,
+    { cause },
   );
 }

@@ -1,4 +1,7 @@
-/** Handing a path over to a successor, as PROTOCOL.md has it under Takeover; takeover.ts is the successor's side. */
+/**
+ * Hands a path over to a successor. PROTOCOL.md describes it under Takeover. takeover.ts implements the side of the
+ * successor.
+ */
 
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
@@ -8,32 +11,32 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { NotSocketError, SamehostError } from "./errors.js";
 import { type Folder, look } from "./folder.js";
+import { bindError } from "./listen-step.js";
 import type { Lock } from "./lock.js";
 import type { PublicNames } from "./public-names.js";
-import { errorMessage } from "./system-error.js";
 import { line, receive } from "./takeover.js";
 
-/** How long a successor may be silent without the lock, for which it tries for 2 s. */
+/** The time that a successor can be silent while the lock is free. A successor tries to take the lock for 2 s. */
 const SILENCE_MS = 5000;
 
-/** How long to wait for the lock before opening its file again: somebody may have removed that. */
+/** The time to wait for the lock before opening its file again, because someone may have removed the file. */
 const RETAKE_MS = 2000;
 
-/** How long to wait before the next try where one fails at once, as no descriptor is left. */
-const PACE_MS = 500;
+/** The time between two tries when one fails at once, as it does without a free descriptor. */
+const RETRY_MS = 500;
 
-/** What a server has at its path. */
-interface Holding {
+/** The resources of the server on a path. */
+interface Resources {
   readonly path: string;
   readonly folder: Folder;
   readonly names: PublicNames;
   readonly lock: Lock;
-  /** Aborted when the server goes. */
+  /** Aborted when the server stops. */
   readonly withdrawn: AbortSignal;
   readonly warn: (message: string) => void;
 }
 
-/** Answers successors, one at a time, until one has published or `close`. */
+/** Answers successors, one at a time, until one has published or `close` is called. */
 export class Handover {
   private readonly name: string;
   private readonly listener = createServer();
@@ -43,69 +46,65 @@ export class Handover {
 
   constructor(
     private readonly controlPath: string,
-    private readonly holding: Holding,
+    private readonly resources: Resources,
   ) {
     this.name = basename(controlPath);
   }
 
-  /** Listens in the private folder, where nobody dials before the socket has its mode and its name. */
+  /** Listens in the private folder, where no successor connects before the socket has its mode and public name. */
   async bind(privatePath: string): Promise<void> {
-    const { path, folder } = this.holding;
+    const { path, folder } = this.resources;
     if (look(folder.at(this.name))?.isSocket() === false) {
       throw new NotSocketError(
-        `${this.controlPath} is needed to hand ${path} over and is not a socket; ` +
-          `move it away or choose another path`,
+        `cannot listen on ${path}: ${this.controlPath} exists and is not a socket; move it or use another path`,
       );
     }
     this.boundPath = privatePath;
     this.listener.listen(privatePath);
     try {
       await once(this.listener, "listening");
-      // The server's own user alone: whoever may dial it can make the server go.
+      // Only for the user of this server, because anyone who can connect can make the server stop.
       chmodSync(privatePath, 0o600);
     } catch (error) {
-      throw new SamehostError(
-        `cannot listen for successors of ${path}: ${errorMessage(error)}; make room on its file system`,
-        { cause: error },
-      );
+      throw bindError(path, error);
     }
-    // An accept that fails, as no descriptor is left, would end the process if nobody heard of it.
+    // A failed accept, as without a free descriptor, ends the process if its error has no handler.
     this.listener.on("error", () => undefined);
   }
 
   publish(): void {
-    this.holding.names.give(this.name, this.boundPath);
+    this.resources.names.publish(this.name, this.boundPath);
   }
 
-  /** Answers those who dial, and resolves when one of them serves at the path. */
+  /** Answers successors, and resolves when one of them serves on the path. */
   serve(): Promise<void> {
     return new Promise((resolve) => {
       this.listener.on("connection", (connection) => {
         this.connections.add(connection);
         connection.once("close", () => this.connections.delete(connection));
-        // An error that nobody hears ends the process. `receive` hears it when it is this one's turn, if not too late.
+        // An error without a handler ends the process. `receive` adds one only in the turn of this connection.
         connection.on("error", () => undefined);
-        // Node.js accepts all at once, so those that come second are kept waiting here.
+        // Node.js accepts all connections at once, so the later ones wait here for their turn.
         this.turn = this.turn.then(() => this.answer(connection, resolve));
       });
     });
   }
 
-  /** Listens no more, and hangs up on those who wait for an answer: there will be none. */
+  /** Stops listening, and closes the connections that still wait for an answer. */
   close(): void {
-    this.listener.close(); // this waits for the connections
+    this.listener.close(); // takes effect after the connections have closed
     for (const connection of this.connections) {
       connection.destroy();
     }
   }
 
   private async answer(connection: Socket, published: () => void): Promise<void> {
-    const { path, names, lock, warn } = this.holding;
+    const { path, names, lock, warn } = this.resources;
     if (connection.destroyed || !lock.isHeld) {
       connection.destroy();
       return;
     }
-    names.keep();
+    names.link();
     lock.release();
     connection.write(line("released"));
     switch (await this.outcome(connection)) {
@@ -119,11 +118,13 @@ export class Handover {
         break;
       case "silent":
         connection.destroy();
-        warn(`a successor that wanted to take ${path} over said nothing more`);
+        warn(`a takeover of ${path} failed: the successor sent nothing more`);
     }
   }
 
-  /** What becomes of a successor: it publishes, fails, or is silent and does not even hold the lock, which is taken again. */
+  /**
+   * Waits until a successor publishes, fails, or is silent without the lock, and takes the lock again in the last case.
+   */
   private async outcome(connection: Socket): Promise<"published" | "failed" | "silent"> {
     const answer = receive(connection).then(
       (event) => (event === "published" ? event : "failed"),
@@ -138,20 +139,22 @@ export class Handover {
   }
 
   private async retakePatiently(): Promise<void> {
-    const { path, warn } = this.holding;
+    const { path, warn } = this.resources;
     let isWarned = false;
     while (!(await this.retake(RETAKE_MS))) {
       if (!isWarned) {
         isWarned = true;
-        warn(`a takeover of ${path} failed, and its lock can't be had again; this server tries on`);
+        warn(`a takeover of ${path} failed, and this server cannot take its lock again; it keeps serving and retries`);
       }
-      await pause(PACE_MS, undefined, { ref: false });
+      await pause(RETRY_MS, undefined, { ref: false });
     }
   }
 
-  /** Tries to take the lock again when a successor has failed; true also where it is needed no more. */
+  /**
+   * Tries to take the lock again after a successor failed. Returns true also if this server stops and needs no lock.
+   */
   private async retake(withinMs: number): Promise<boolean> {
-    const { names, lock, withdrawn } = this.holding;
+    const { names, lock, withdrawn } = this.resources;
     if (withdrawn.aborted) {
       return true;
     }
@@ -161,7 +164,7 @@ export class Handover {
       if (!(error instanceof SamehostError)) {
         throw error;
       }
-      return withdrawn.aborted; // otherwise another process holds it, or no descriptor is left
+      return withdrawn.aborted; // if not stopped: another process holds the lock, or no descriptor is free
     }
     await names.restore();
     return true;

@@ -1,14 +1,13 @@
-/** Listening on a path, with a server of any library. */
+/** Listens on a path with a server of any library. */
 
 import { parseAddress } from "./address.js";
-import { SamehostError } from "./errors.js";
+import { bindError } from "./listen-step.js";
 import { SocketFile } from "./socket-file.js";
-import { errorMessage } from "./system-error.js";
 
-/** How long calls in progress have by default. */
+/** The default time for calls in progress to finish. */
 const GRACE_MS = 5000;
 
-/** A longer time makes timers of Node.js fire at once. */
+/** The longest time of a timer. With a longer one, Node.js fires it at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface ListenOptions {
@@ -16,51 +15,57 @@ export interface ListenOptions {
   readonly mode?: number;
   /** Sets the group of the socket; by default the system chooses it, as for any new file in the folder. */
   readonly gid?: number | undefined;
-  /** Names this server in the error that a second one gets; the program's name by default. */
+  /** Names this server in the error of a second server; the name of the program by default. */
   readonly owner?: string;
-  /** Listens in a folder that every user may write to, who could replace the socket, with a warning. */
+  /** Listens with a warning in a folder that every user can write to, so that any of them can replace the socket. */
   readonly trustFolder?: boolean;
   /**
-   * Lets a successor take the path over without losing a call; `takenOver` tells when. It dials `<path>.takeover`; a path of more
-   * than 98 bytes leaves no room for that name, and can't be taken over.
+   * Lets a successor replace this server without losing a call: drain when `takenOver` resolves. The successor connects
+   * to `<path>.takeover`. A path of more than 98 bytes leaves no room for that name and cannot be taken over.
    */
   readonly allowTakeover?: boolean;
-  /** Replaces a running server, which then drains; implies `allowTakeover`. */
+  /** Replaces a running server, which then drains. Implies `allowTakeover`. */
   readonly takeover?: boolean;
   /** Receives warnings; `process.emitWarning` by default. */
   readonly onWarning?: (message: string) => void;
 }
 
-/** How a server binds and ends; `samehost/grpc-js` and `samehost/connect` have one each. */
+/** A server that can listen and stop. `samehost/grpc-js` and `samehost/connect` each implement one. */
 export interface Bindable {
-  /** Binds to a path, and accepts connections from then on. */
+  /** Binds to a path and starts to accept connections. */
   bind(path: string): Promise<void>;
-  /** Accepts no more, moves clients away without refusing a call that was sent, and resolves when all calls are done. */
+  /**
+   * Stops accepting connections, moves clients to other connections without refusing a call that was already sent, and
+   * resolves when all calls have finished.
+   */
   drain(): Promise<void>;
-  /** Cuts off what is left. */
+  /** Closes the remaining connections. */
   cut(): void;
 }
 
-/** A server at its path. */
+/** A server that listens on a path. */
 export class Listener implements AsyncDisposable {
   constructor(
     private readonly file: SocketFile,
     private readonly server: Bindable,
   ) {}
 
-  /** Resolves when a successor serves at the path: it is time to drain. */
+  /** Resolves when a successor serves on the path. This server should then drain. */
   get takenOver(): Promise<void> {
     return this.file.takenOver;
   }
 
-  /** Resolves when someone has removed the socket or replaced it, so that no new client finds this server. */
+  /** Resolves when someone removes or replaces the socket, so that new clients cannot connect to this server. */
   get removed(): Promise<void> {
     return this.file.removed;
   }
 
   /**
-   * Stops: removes the path, so that a successor may start, moves clients away without refusing a call that was sent, and lets calls
-   * in progress finish. When the grace is over, it cuts off what is left. Doing it twice is harmless.
+   * Stops the server: removes the path, so that a successor can start, moves clients to other connections without
+   * refusing a call that was already sent, and lets calls in progress finish. After the grace it closes the remaining
+   * connections. Calling it twice is harmless.
+   *
+   * @param graceMs the time for calls in progress to finish, in milliseconds; 5000 by default
    */
   async drain(graceMs = GRACE_MS): Promise<void> {
     this.file.withdraw();
@@ -69,7 +74,7 @@ export class Listener implements AsyncDisposable {
       timer = setTimeout(
         () => {
           this.server.cut();
-          resolve(); // a library may never say that it has drained
+          resolve(); // a library may never report that it has drained
         },
         Math.min(graceMs, MAX_TIMER_MS),
       );
@@ -84,11 +89,16 @@ export class Listener implements AsyncDisposable {
 }
 
 /**
- * Listens on a path, and resolves when calls succeed. It replaces the file of a server that was killed. With `takeover` it may wait
- * for seconds.
+ * Listens on a path and resolves when calls succeed. Replaces the socket of a server that was killed. With `takeover`
+ * it can take several seconds.
  *
- * @param address an absolute path, or `unix:` and one
- * @throws AddressError, SocketInUseError, UnsafeFolderError, LockFileError, NotSocketError, or SamehostError of the system
+ * @param address an absolute path, or `unix:` and an absolute path
+ * @throws AddressError: the address is invalid
+ * @throws SocketInUseError: a server uses the path, or cannot be taken over
+ * @throws UnsafeFolderError: every user can replace the socket
+ * @throws LockFileError: the lock file cannot be used
+ * @throws NotSocketError: a file or folder at the path is not a socket
+ * @throws SamehostError: another operation of the system failed
  */
 export async function listen(server: Bindable, address: string, options: ListenOptions = {}): Promise<Listener> {
   const path = parseAddress(address);
@@ -96,8 +106,7 @@ export async function listen(server: Bindable, address: string, options: ListenO
   const privatePath = await file.claim();
   try {
     await server.bind(privatePath).catch((cause: unknown) => {
-      const reason = errorMessage(cause).replaceAll(privatePath, path); // libraries name what they were given
-      throw new SamehostError(`the system refused a socket for ${path}: ${reason}`, { cause });
+      throw bindError(path, cause);
     });
     file.publish();
   } catch (error) {

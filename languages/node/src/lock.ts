@@ -1,4 +1,4 @@
-/** The exclusive lock on a sidecar file that keeps two servers off one path. */
+/** The exclusive lock on a file beside the socket. It keeps two servers off one path. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,37 +8,42 @@ import { basename } from "node:path";
 
 import { LockFileError, SamehostError, SocketInUseError } from "./errors.js";
 import type { Folder } from "./folder.js";
+import { runStep } from "./listen-step.js";
 import { describePermissions, formatMode } from "./path-state.js";
-import { errorMessage } from "./system-error.js";
+import { errorCode, errorMessage } from "./system-error.js";
 
-/** What flock(1) exits with when someone else holds the lock. */
+/** The exit code of flock(1) when another process holds the lock. */
 const HELD_BY_ANOTHER = 1;
+
+/** The errors of opening a link, a folder or a socket. */
+const NOT_REGULAR = ["ELOOP", "EISDIR", "ENXIO"];
 
 const MODE = 0o600;
 
 const MAX_RECORD_BYTES = 4096;
 
 /**
- * Holds `<socketPath>.lock` locked from `take` to `release`; the system releases it when the process dies.
+ * Keeps `<socketPath>.lock` locked from `take` to `release`. The system releases the lock when the process dies.
  *
- * Node.js can't lock files (nodejs/node 122). But a lock of flock(2) belongs to the open file and not to the process that
- * took it, so flock(1), of util-linux or busybox, takes it on a descriptor that it inherits, and this process keeps it by
- * keeping the descriptor. A record lock, the other kind in PROTOCOL.md, can't be had in this way.
+ * Node.js has no function to lock a file (nodejs/node 122). A lock of flock(2) belongs to the open file and not to the
+ * process that took it. So flock(1), of util-linux or busybox, locks a descriptor that it inherits, and this process
+ * keeps the lock by keeping the descriptor open. The other kind of lock in PROTOCOL.md, a record lock, cannot be taken
+ * this way.
  *
- * The file stays when the lock is released: if it were removed, one server could lock the removed file while the next
- * locks a new one. What it says of its owner is only there to be read.
+ * The file is not removed with the lock. Otherwise one server could lock the removed file while the next one locks a
+ * new file. Its content only describes the owner in error messages.
  *
- * Whoever may open the file may lock it, so it must be this server's alone: a regular file with one name and mode 0600, of this
- * user, of root or of the folder's owner.
+ * Anyone who can open the file can lock it. It must therefore be a regular file with one name and mode 0600 that
+ * belongs to this user, root or the owner of the folder.
  */
 export class Lock {
   private readonly path: string;
   private descriptor: number | undefined;
 
   /**
-   * @param folder that of the socket
-   * @param owner who serves, for the file
-   * @param signal ends the trying
+   * @param folder the folder of the socket
+   * @param owner the name of this server, for the content of the file
+   * @param signal stops waiting for the lock
    */
   constructor(
     private readonly folder: Folder,
@@ -56,16 +61,21 @@ export class Lock {
   /**
    * Takes the lock.
    *
-   * @param withinMs how long to try while someone else holds it; 0 tries once
+   * @param withinMs the time to wait while another process holds the lock; 0 tries once
+   * @throws SocketInUseError: another process holds the lock
+   * @throws LockFileError: the file cannot be opened, holds other data, or another user can lock it
+   * @throws SamehostError: flock(1) is missing, or another operation of the system failed
    */
   async take(withinMs: number): Promise<void> {
     const descriptor = this.open();
     try {
-      this.refuseWhatOthersMayLock(descriptor);
+      this.secure(descriptor);
       await this.flock(descriptor, withinMs);
       this.write(descriptor);
       if (this.signal.aborted) {
-        throw new SamehostError(`the server of ${this.socketPath} was stopped while it started`);
+        throw new SamehostError(
+          `cannot listen on ${this.socketPath}: this server was stopped during its start; start it again`,
+        );
       }
     } catch (error) {
       closeSync(descriptor);
@@ -74,7 +84,7 @@ export class Lock {
     this.descriptor = descriptor;
   }
 
-  /** Lets the next server have the path; doing it twice is harmless. */
+  /** Lets the next server take the lock. Calling it twice is harmless. */
   release(): void {
     if (this.descriptor !== undefined) {
       closeSync(this.descriptor);
@@ -84,48 +94,58 @@ export class Lock {
 
   private open(): number {
     try {
-      // O_NONBLOCK: someone may have put a FIFO there.
+      // O_NONBLOCK, because opening a FIFO could block.
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
       return openSync(this.folder.at(basename(this.path)), flags, MODE);
     } catch (error) {
-      throw new LockFileError(
-        `cannot open the lock file ${this.path}: ${errorMessage(error)}; ${describePermissions(this.path)}; ` +
-          `let this process write there`,
-        { cause: error },
+      if (NOT_REGULAR.includes(errorCode(error))) {
+        throw this.notRegular(error);
+      }
+      throw this.fileError(
+        `cannot open ${this.path}: ${errorMessage(error)}: ${describePermissions(this.path)}; ` +
+          `give this process write permission, and the file system space`,
+        error,
       );
     }
   }
 
-  private refuseWhatOthersMayLock(descriptor: number): void {
+  /** Sets the mode, and refuses a file that another user can lock. */
+  private secure(descriptor: number): void {
     const found = fstatSync(descriptor);
     if (!found.isFile() || found.nlink !== 1) {
-      throw new LockFileError(
-        `${this.path} is needed as a lock file and is no regular file with one name; ` +
-          `remove it, or choose another name for the socket`,
-      );
+      throw this.notRegular();
     }
     if (![process.geteuid?.(), 0, this.folder.status().uid].includes(found.uid)) {
-      throw new LockFileError(
-        `the lock file ${this.path} belongs to uid ${found.uid}, who could keep this server from starting; ` +
-          `remove it, or choose a folder that only this user may write to`,
+      throw this.fileError(
+        `${this.path} belongs to uid ${found.uid}, who could block this server; ` +
+          `remove it or use a folder that only this user can write to`,
       );
     }
     try {
       fchmodSync(descriptor, MODE);
     } catch (error) {
-      if (formatMode(found.mode) !== formatMode(MODE)) {
-        throw new LockFileError(
-          `the lock file ${this.path} has mode ${formatMode(found.mode)}, and others could hold it; ` +
+      const mode = formatMode(found.mode);
+      if (mode !== formatMode(MODE)) {
+        throw this.fileError(
+          `${this.path} has mode ${mode}, so that other users could lock it: ${errorMessage(error)}; ` +
             `run chmod 600 ${this.path}`,
-          { cause: error },
+          error,
         );
       }
     }
   }
 
+  private notRegular(cause?: unknown): LockFileError {
+    return this.fileError(`${this.path} is not a regular file with one name; remove it or use another path`, cause);
+  }
+
+  private fileError(message: string, cause?: unknown): LockFileError {
+    return new LockFileError(`cannot listen on ${this.socketPath}: ${message}`, { cause });
+  }
+
   private async flock(descriptor: number, withinMs: number): Promise<void> {
-    // Where it waits, it is killed in time: the flock of busybox has no `-w`. If that is just when it has got the lock, that
-    // goes with the descriptor, which `take` closes.
+    // A timeout kills a waiting flock(1), because the one of busybox has no option `-w`. If it has just taken the lock,
+    // the lock ends with the descriptor, which `take` closes.
     const options = withinMs > 0 ? { timeout: withinMs } : {};
     let flock: ChildProcess;
     let status: number | null;
@@ -138,47 +158,40 @@ export class Lock {
       [status] = (await once(flock, "exit")) as [number | null];
     } catch (error) {
       throw new SamehostError(
-        `cannot lock ${this.path}: the command flock does not start: ${errorMessage(error)}; ` +
-          `install util-linux, which has it`,
+        `cannot listen on ${this.socketPath}: cannot start flock(1): ${errorMessage(error)}; install util-linux`,
         { cause: error },
       );
     }
     if (status === HELD_BY_ANOTHER || (flock.killed && status === null)) {
       throw new SocketInUseError(
-        `${this.socketPath} has a server already: ${holder(descriptor) ?? "someone"} holds ${this.path}; ` +
-          `stop that server or choose another path`,
+        `cannot listen on ${this.socketPath}: ${ownerIn(descriptor) ?? "another process"} holds ${this.path}; ` +
+          `stop that server or use another path`,
       );
     }
     if (status !== 0) {
       throw new SamehostError(
-        `cannot lock ${this.path}: flock exited with ${status ?? flock.signalCode}; ` +
-          `choose a folder on a file system that has locks`,
+        `cannot listen on ${this.socketPath}: cannot lock ${this.path}: ` +
+          `flock(1) ended with ${status ?? flock.signalCode}; use a file system that has locks`,
       );
     }
   }
 
   private write(descriptor: number): void {
-    if (fstatSync(descriptor).size > 0 && holder(descriptor) === undefined) {
-      throw new LockFileError(
-        `${this.path} is needed as a lock file and holds something else; ` +
-          `choose another name for the socket, or move that file away`,
-      );
+    if (fstatSync(descriptor).size > 0 && ownerIn(descriptor) === undefined) {
+      throw this.fileError(`${this.path} holds the data of another program; move it or use another path`);
     }
     ftruncateSync(descriptor);
     const record = `${JSON.stringify({ pid: process.pid, host: hostname(), implementation: this.owner })}\n`;
-    try {
-      writeSync(descriptor, record, 0);
-    } catch (error) {
-      throw new SamehostError(
-        `cannot write the lock file ${this.path}: ${errorMessage(error)}; make room on its file system`,
-        { cause: error },
-      );
-    }
+    runStep(
+      this.socketPath,
+      () => writeSync(descriptor, record, 0),
+      (reason) => `cannot write ${this.path}: ${reason}; free space on its file system`,
+    );
   }
 }
 
-/** What the file says of its owner; undefined where it says nothing that a server wrote. */
-function holder(descriptor: number): string | undefined {
+/** Returns the owner that the file describes, or undefined if no server wrote it. */
+function ownerIn(descriptor: number): string | undefined {
   const buffer = Buffer.alloc(MAX_RECORD_BYTES);
   const size = readSync(descriptor, buffer, 0, MAX_RECORD_BYTES, 0);
   let record: unknown;

@@ -1,4 +1,4 @@
-/** What is at the path of a socket, found out by looking and dialling. */
+/** Determines the state of a path: whether a socket exists there and a server listens on it. */
 
 import { once } from "node:events";
 import { statSync } from "node:fs";
@@ -8,15 +8,17 @@ import { dirname } from "node:path";
 import { SamehostError } from "./errors.js";
 import { errorCode, errorMessage } from "./system-error.js";
 
-/** What is at a path, and the system's error that tells it. */
+/** The state of a path, and the system error that shows it. */
 export interface PathState {
   readonly kind: "absent" | "not a socket" | "stale" | "forbidden" | "live";
   readonly cause?: unknown;
 }
 
 /**
- * Looks at the path and, where it is a socket, dials it; changes nothing. A socket that is bound but does not listen yet
- * looks stale (connect(2) gives ECONNREFUSED for both), which is why servers are kept apart by a lock and not by this.
+ * Returns the state of a path. Connects if it is a socket, and changes nothing.
+ *
+ * A socket that is bound but does not listen yet looks stale, because connect(2) fails with ECONNREFUSED for both. This
+ * is why a lock, and not this function, keeps two servers off one path.
  */
 export async function pathState(path: string): Promise<PathState> {
   try {
@@ -31,7 +33,9 @@ export async function pathState(path: string): Promise<PathState> {
       case "EACCES":
         return { kind: "forbidden", cause };
       default:
-        throw new SamehostError(`cannot look at ${path}: ${errorMessage(cause)}; check the folder it is in`, { cause });
+        throw new SamehostError(`cannot read the status of ${path}: ${errorMessage(cause)}; check its folder`, {
+          cause,
+        });
     }
   }
   const probe = connect(path);
@@ -47,7 +51,7 @@ export async function pathState(path: string): Promise<PathState> {
       case "EACCES":
       case "EPERM":
         return { kind: "forbidden", cause };
-      default: // EAGAIN: its backlog is full, so someone listens
+      default: // EAGAIN: a server listens, and its backlog is full
         return { kind: "live" };
     }
   } finally {
@@ -55,7 +59,10 @@ export async function pathState(path: string): Promise<PathState> {
   }
 }
 
-/** Says whose the path is (or, where it can't be seen, the folder above), with which mode, and who asks. */
+/**
+ * Describes the owner and mode of the path, or of the nearest folder above it that is visible, and the ids of this
+ * process.
+ */
 export function describePermissions(path: string): string {
   for (let visible = path; ; visible = dirname(visible)) {
     try {
@@ -66,13 +73,13 @@ export function describePermissions(path: string): string {
       );
     } catch (error) {
       if (visible === "/") {
-        return `nothing above ${path} can be seen: ${errorMessage(error)}`;
+        return `no folder above ${path} is visible: ${errorMessage(error)}`;
       }
     }
   }
 }
 
-/** Permissions as people write them. */
+/** Returns the permissions in octal with four digits, such as 0660. */
 export function formatMode(mode: number): string {
   return (mode & 0o7777).toString(8).padStart(4, "0");
 }

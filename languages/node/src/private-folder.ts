@@ -1,4 +1,4 @@
-/** Folders that only this user may enter, in one that others may write to. */
+/** Folders that only this user can enter, inside a folder that others may write to. */
 
 import { randomBytes } from "node:crypto";
 import { constants, mkdirSync, rmdirSync, unlinkSync } from "node:fs";
@@ -8,18 +8,18 @@ import { attempt } from "./system-error.js";
 
 const MODE = 0o700;
 
-/** The bit by which the group of a folder is inherited; the constants of Node.js lack it. */
+/** The set-gid bit, by which new files inherit the group of the folder. The constants of Node.js lack it. */
 const S_ISGID = 0o2000;
 
 /** The permissions of the group and of all others. */
 const OTHERS = constants.S_IRWXG | constants.S_IRWXO;
 
-/** A name that nobody can guess, one of more than anybody can create first. */
+/** Returns a name that nobody can guess. There are too many of them to create all in advance. */
 export function randomName(): string {
   return randomBytes(4).toString("hex");
 }
 
-/** A new folder with a random name. */
+/** A folder with a random name. */
 export class PrivateFolder extends Folder {
   private constructor(
     private readonly parent: Folder,
@@ -29,10 +29,10 @@ export class PrivateFolder extends Folder {
   }
 
   /**
-   * Creates it.
+   * Creates a private folder.
    *
-   * @param prefix how its name begins, so that `sweep` finds it when its server was killed
-   * @throws what the system says where it refuses, and an Error where someone has put another folder in its place
+   * @param prefix the start of its name, by which `sweep` finds it after its server was killed
+   * @throws the system error, or Error: another folder took its place
    */
   static create(parent: Folder, prefix: string): PrivateFolder {
     const name = prefix + randomName();
@@ -40,16 +40,19 @@ export class PrivateFolder extends Folder {
     const folder = new PrivateFolder(parent, name);
     if (!isPrivate(folder)) {
       folder.close();
-      throw new Error("someone has put another in its place");
+      throw new Error("another folder took its place");
     }
     const { mode } = folder.status();
     if ((mode & MODE) !== MODE) {
-      folder.setMode(MODE | (mode & S_ISGID)); // the umask took some; chmod(2) may clear the bit that hands a group down
+      folder.setMode(MODE | (mode & S_ISGID)); // the umask cleared some bits; chmod(2) may clear the set-gid bit
     }
     return folder;
   }
 
-  /** Removes the sockets in it and the folder, and closes it; doing it twice is harmless. The next server removes what stays. */
+  /**
+   * Removes the folder with its sockets, and closes it. The next server removes what stays. Calling it twice is
+   * harmless.
+   */
   remove(): void {
     if (this.isOpen) {
       empty(this);
@@ -61,7 +64,7 @@ export class PrivateFolder extends Folder {
   }
 }
 
-/** Removes the private folders that killed servers have left. Call it only while you hold the lock of the path. */
+/** Removes the private folders of killed servers. Call it only while you hold the lock of the path. */
 export function sweep(parent: Folder, prefix: string): void {
   for (const name of parent.names().filter((each) => each.startsWith(prefix))) {
     attempt(() => {
@@ -78,7 +81,7 @@ export function sweep(parent: Folder, prefix: string): void {
   }
 }
 
-/** Whether the folder is this user's, and nobody else can have put anything there. */
+/** Returns whether the folder belongs to this user and no other user can create files in it. */
 function isPrivate(folder: Folder): boolean {
   const { uid, mode } = folder.status();
   return uid === process.geteuid?.() && (mode & OTHERS) === 0;

@@ -1,4 +1,4 @@
-/** The names in the folder by which others find the sockets of a server. */
+/** The names by which clients and successors find the sockets of a server. */
 
 import { linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -8,43 +8,46 @@ import { pathState } from "./path-state.js";
 import { PrivateFolder } from "./private-folder.js";
 import { attempt } from "./system-error.js";
 
-/** Device and inode, which no two files share at a time. */
+/** Device and inode. No two files share both at the same time. */
 interface Identity {
   readonly dev: bigint;
   readonly ino: bigint;
 }
 
-/** Whether both are the same file, or both are none. */
+/** Returns whether both are the same file, or both are undefined. */
 export function isSame(one: Identity | undefined, other: Identity | undefined): boolean {
   return one?.dev === other?.dev && one?.ino === other?.ino;
 }
 
 /**
- * The public names of a server's sockets. Change them only while you hold the lock: without it, a successor may put its own there
- * between a look and a change.
+ * The public names of the sockets of a server. Change them only while you hold the lock. Without it, a successor could
+ * create its own sockets between the check and the change.
  */
 export class PublicNames {
   private readonly own = new Map<string, Identity>();
-  private kept: PrivateFolder | undefined;
+  private links: PrivateFolder | undefined;
 
-  /** @param prefix how the name of a private folder begins */
+  /** @param prefix the start of the names of private folders */
   constructor(
     private readonly folder: Folder,
     private readonly prefix: string,
   ) {}
 
   /** Renames a socket from its private path to a public name. */
-  give(name: string, privatePath: string): void {
+  publish(name: string, privatePath: string): void {
     this.own.set(name, lstatSync(privatePath, { bigint: true }));
     renameSync(privatePath, this.folder.at(name));
   }
 
-  /** Whether what is at the name, or at another path of it, is still this server's. */
+  /**
+   * Returns whether the file with this name is still the socket of this server. `path` is another path to the same
+   * name.
+   */
   isOwn(name: string, path = this.folder.at(name)): boolean {
     return this.own.has(name) && isSame(look(path), this.own.get(name));
   }
 
-  /** Removes those that are still this server's. */
+  /** Removes the names that still belong to this server. */
   remove(): void {
     for (const name of this.own.keys()) {
       attempt(() => {
@@ -56,46 +59,47 @@ export class PublicNames {
   }
 
   /**
-   * Gives the sockets further names, hard links in a private folder, which `restore` needs where a successor dies with the public
-   * ones. Where the file system has no hard links, such a server serves on and no new client finds it.
+   * Links the sockets into a private folder. `restore` needs these hard links if a successor dies after it replaced the
+   * public names. On a file system without hard links, this server keeps serving then, but new clients cannot connect
+   * to it.
    */
-  keep(): void {
+  link(): void {
     attempt(() => {
-      const kept = PrivateFolder.create(this.folder, this.prefix);
-      this.kept = kept;
+      const links = PrivateFolder.create(this.folder, this.prefix);
+      this.links = links;
       for (const name of this.own.keys()) {
         if (this.isOwn(name)) {
-          linkSync(this.folder.at(name), kept.at(name));
+          linkSync(this.folder.at(name), links.at(name));
         }
       }
     });
   }
 
-  /** Gives the sockets their public names again, where nothing has those or nobody listens. */
+  /** Moves the links back to the public names where nothing exists or no server listens, and removes the rest. */
   async restore(): Promise<void> {
-    const { kept } = this;
-    if (kept === undefined) {
+    const { links } = this;
+    if (links === undefined) {
       return;
     }
     for (const name of this.own.keys()) {
       if (await this.isVacant(name)) {
         attempt(() => {
-          renameSync(kept.at(name), this.folder.at(name));
+          renameSync(links.at(name), this.folder.at(name));
         });
       }
     }
-    this.forgetKept();
+    this.unlink();
   }
 
-  /** Whether the sockets have further names: a successor may have taken the public ones. */
-  get areKept(): boolean {
-    return this.kept !== undefined;
+  /** Whether links exist, because a successor may have replaced the public names. */
+  get areLinked(): boolean {
+    return this.links !== undefined;
   }
 
-  /** Removes the further names. */
-  forgetKept(): void {
-    this.kept?.remove();
-    this.kept = undefined;
+  /** Removes the links. */
+  unlink(): void {
+    this.links?.remove();
+    this.links = undefined;
   }
 
   private async isVacant(name: string): Promise<boolean> {
@@ -103,10 +107,11 @@ export class PublicNames {
       if (this.isOwn(name)) {
         return false;
       }
-      const { kind } = await pathState(join(this.folder.path, name)); // by the open folder it may be too long to dial
+      // Not through the open folder, because such a path may be too long to connect to.
+      const { kind } = await pathState(join(this.folder.path, name));
       return kind === "absent" || kind === "stale";
     } catch {
-      return false; // it can't be seen; or the folder is closed, as the server goes
+      return false; // not visible, or the folder is closed because the server stops
     }
   }
 }

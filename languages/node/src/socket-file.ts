@@ -1,4 +1,4 @@
-/** The life of a socket's file, as PROTOCOL.md has it: private, public, removed. */
+/** The life cycle of a socket as PROTOCOL.md defines it: private, public, removed. */
 
 import { createHash } from "node:crypto";
 import { chmodSync, chownSync } from "node:fs";
@@ -8,35 +8,36 @@ import { MAX_PATH_BYTES } from "./address.js";
 import { NotSocketError, SamehostError, SocketInUseError } from "./errors.js";
 import { type Folder, look, openFolder } from "./folder.js";
 import { Handover } from "./handover.js";
+import { runStep } from "./listen-step.js";
 import type { ListenOptions } from "./listen.js";
 import { Lock } from "./lock.js";
 import { describePermissions, formatMode, pathState } from "./path-state.js";
 import { PrivateFolder, randomName, sweep } from "./private-folder.js";
 import { isSame, PublicNames } from "./public-names.js";
-import { errorMessage } from "./system-error.js";
 import { controlPathOf, Predecessor } from "./takeover.js";
 import { watch } from "./watch.js";
 
-/** Hexadecimal digits, so that two paths of one folder find each other's private folders once in 4 billion. */
+/** The number of hexadecimal digits. With 8, two sockets in one folder share a prefix once in 4 billion cases. */
 const DIGEST_LENGTH = 8;
 
-/** How long to try for a lock that was just released: a third server may hold it while it finds the path live. */
+/** The time to wait for a lock that was just released. A third server may hold it while it finds the path live. */
 const RELEASED_LOCK_MS = 2000;
 
 /**
- * One server's hold on a path: `claim`, bind, `publish`, serve until a signal, `takenOver` or `removed`, `withdraw`.
+ * The socket of one server. Call `claim`, bind, `publish`, serve until a signal, `takenOver` or `removed`, then call
+ * `withdraw`.
  *
- * The socket is bound in a private folder beside the path, which nobody else may enter, is given its mode and group
- * there, and is renamed onto the path when it serves. So whoever finds a file at the path finds one that serves, and
- * never one with a wider mode.
+ * The socket is bound in a private folder beside the path that no other user can enter. There it gets its mode and
+ * group. It is renamed onto the path when the server is ready. So a file at the path belongs to a server that accepts
+ * connections, and never has a wider mode.
  *
- * Everything is named relative to folders that are held open: another user who may write to the folder can replace what is
- * there, and still can't make the server change or remove a file of somebody else.
+ * All names are relative to folders that stay open. Another user who can write to the folder can replace the files in
+ * it, but cannot make the server change or remove a file of someone else.
  */
 export class SocketFile {
-  /** Resolves when a successor serves at the path: it is time to stop. */
+  /** Resolves when a successor serves on the path. This server should then stop. */
   takenOver = new Promise<void>(() => undefined);
-  /** Resolves when someone has removed the path or put something else there, so that no new client finds the server. */
+  /** Resolves when someone removes or replaces the socket, so that new clients cannot connect. */
   removed = new Promise<void>(() => undefined);
 
   private readonly name: string;
@@ -54,7 +55,7 @@ export class SocketFile {
   private privateFolder: PrivateFolder | undefined;
   private boundPath = "";
 
-  /** Opens the folder of the socket, and refuses one that every user may write to. */
+  /** Opens the folder of the socket. */
   constructor(
     readonly path: string,
     {
@@ -85,11 +86,11 @@ export class SocketFile {
     }
   }
 
-  /** Locks the path, sees that nobody serves there or takes it over, and returns the private path to bind. */
+  /** Locks the path, or takes it over from a running server, and returns the private path to bind. */
   async claim(): Promise<string> {
     try {
       await this.takeLockOrTakeOver();
-      await this.refuseWhatIsNotStale();
+      await this.checkPath();
       const folder = this.makePrivateFolder();
       this.boundPath = this.privatePathIn(folder);
       await this.handover?.bind(this.privatePathIn(folder));
@@ -100,39 +101,48 @@ export class SocketFile {
     return this.boundPath;
   }
 
-  /** Gives the bound socket its group and mode and renames it onto the path; from now on it is found. */
+  /** Sets the group and mode of the bound socket and renames it onto the path, where clients find it. */
   publish(): void {
-    const { path, mode, gid } = this;
-    try {
-      if (gid !== undefined) {
-        chownSync(this.boundPath, -1, gid);
-      }
-      chmodSync(this.boundPath, mode);
-      this.refuseWhatCameMeanwhile();
-      // The socket for successors first: if this fails, or the process dies here, a predecessor still has its path.
-      this.handover?.publish();
-      this.names.give(this.name, this.boundPath);
-    } catch (error) {
-      if (error instanceof SamehostError) {
-        throw error;
-      }
-      throw new SamehostError(
-        `cannot publish ${path} with mode ${formatMode(mode)} and group ${gid ?? "unchanged"}: ` +
-          `${errorMessage(error)}; ${describePermissions(path)}; only a group that this process is in can be given`,
-        { cause: error },
+    const { path, mode, gid, boundPath } = this;
+    if (gid !== undefined) {
+      runStep(
+        path,
+        () => {
+          chownSync(boundPath, -1, gid);
+        },
+        (reason) => `cannot set the group ${gid}: ${reason}; use a group of this process`,
       );
     }
+    runStep(
+      path,
+      () => {
+        chmodSync(boundPath, mode);
+      },
+      (reason) => `cannot set the mode ${formatMode(mode)}: ${reason}; use a file system that has permissions`,
+    );
+    this.checkUnchanged();
+    runStep(
+      path,
+      () => {
+        // The socket for successors comes first. If this step fails in between, a predecessor still has its path.
+        this.handover?.publish();
+        this.names.publish(this.name, boundPath);
+      },
+      (reason) =>
+        `cannot move the socket there: ${reason}: ${describePermissions(path)}; give this process write permission`,
+    );
     this.privateFolder?.remove();
-    // Only now: whoever hears of it may remove or rename what is beside the path.
-    this.predecessor?.tellPublished();
+    // Only now, because programs that wait for this may change the files beside the path.
+    this.predecessor?.reportPublished();
     this.predecessor = undefined;
     this.takenOver = this.handover?.serve() ?? this.takenOver;
     this.removed = watch(() => this.isLost(), this.withdrawn.signal);
   }
 
   /**
-   * Removes the path if it is still this server's own, and lets the next server have it; doing it twice is harmless. Where a
-   * successor may have the lock, the names stay: it could put its own there between the look and the removal.
+   * Removes the socket if it still belongs to this server, and releases the lock. Calling it twice is harmless. The
+   * names stay while a successor may hold the lock, because it could create its own sockets between the check and the
+   * removal.
    */
   withdraw(): void {
     this.withdrawn.abort();
@@ -140,11 +150,11 @@ export class SocketFile {
     if (this.lock.isHeld) {
       this.names.remove();
     }
-    this.names.forgetKept();
+    this.names.unlink();
     this.privateFolder?.remove();
     this.folder.close();
     this.lock.release();
-    this.predecessor?.giveUp();
+    this.predecessor?.abandon();
   }
 
   private async takeLockOrTakeOver(): Promise<void> {
@@ -159,37 +169,39 @@ export class SocketFile {
   }
 
   private async takeOver(): Promise<void> {
-    this.predecessor = await Predecessor.ask(this.path);
+    this.predecessor = await Predecessor.requestRelease(this.path);
     await this.lock.take(RELEASED_LOCK_MS);
   }
 
-  private async refuseWhatIsNotStale(): Promise<void> {
+  private async checkPath(): Promise<void> {
     const { path } = this;
     this.found = look(this.folder.at(this.name));
-    // Not by the open folder: that may make the path too long to dial.
+    // Not through the open folder, because such a path may be too long to connect to.
     const { kind, cause } = await pathState(path);
     switch (kind) {
       case "not a socket":
-        throw new NotSocketError(`${path} exists and is not a socket; move it away or choose another path`);
+        throw new NotSocketError(
+          `cannot listen on ${path}: it exists and is not a socket; move it or use another path`,
+        );
       case "live":
         if (this.predecessor !== undefined) {
           return;
         }
         if (this.mayTakeOver) {
-          // Somebody has removed the lock file that its server holds, or flock(1) does not see its lock: Java has record locks alone.
-          // It may be waiting for this lock.
+          // Someone removed the lock file of that server, or flock(1) cannot see its lock, because Java has only record
+          // locks. The server may wait for the lock that this one holds.
           this.lock.release();
           await this.takeOver();
           return;
         }
         throw new SocketInUseError(
-          `${path} has a server already: someone answers there without holding ${path}.lock; ` +
-            `stop that server or choose another path`,
+          `cannot listen on ${path}: a server that does not hold ${path}.lock answers there; ` +
+            `stop that server or use another path`,
         );
       case "forbidden":
         throw new SocketInUseError(
-          `${path} may have a server: this process is not allowed to ask; ${describePermissions(path)}; ` +
-            `remove the file if nobody serves there`,
+          `cannot listen on ${path}: cannot check for a running server: permission denied: ` +
+            `${describePermissions(path)}; remove the socket if no server uses it`,
           { cause },
         );
       case "stale":
@@ -197,49 +209,48 @@ export class SocketFile {
     }
   }
 
-  private refuseWhatCameMeanwhile(): void {
+  /** Throws SocketInUseError if the file at the path is not the one that `checkPath` found. */
+  private checkUnchanged(): void {
     const now = look(this.folder.at(this.name));
-    // The time too: a file that is made where another was removed often gets its inode.
+    // Compares the time too, because a new file often gets the inode of one that was removed.
     if (now !== undefined && !(isSame(now, this.found) && now.mtimeNs === this.found?.mtimeNs)) {
       throw new SocketInUseError(
-        `someone put another file at ${this.path} while this server started; it is kept: ` +
-          `move it away or choose another path`,
+        `cannot listen on ${this.path}: another file appeared there during the start; move it or use another path`,
       );
     }
   }
 
   private makePrivateFolder(): PrivateFolder {
     if (this.predecessor === undefined) {
-      sweep(this.folder, this.privatePrefix); // a predecessor keeps its sockets' names in one
+      sweep(this.folder, this.privatePrefix); // not in a takeover: a predecessor keeps links to its sockets in one
     }
-    try {
-      return (this.privateFolder = PrivateFolder.create(this.folder, this.privatePrefix));
-    } catch (error) {
-      throw new SamehostError(
-        `cannot create a private folder beside ${this.path}: ${errorMessage(error)}; ` +
-          `${describePermissions(dirname(this.path))}; let this process write there`,
-        { cause: error },
-      );
-    }
+    this.privateFolder = runStep(
+      this.path,
+      () => PrivateFolder.create(this.folder, this.privatePrefix),
+      (reason) =>
+        `cannot create a private folder beside it: ${reason}: ${describePermissions(dirname(this.path))}; ` +
+        `give this process write permission, and the file system space`,
+    );
+    return this.privateFolder;
   }
 
   /**
-   * A path to bind. Its name is random, as libuv unlinks the name that it bound when a listener of Node.js closes, whatever is
-   * there by then.
+   * Returns a path to bind. Its name is random, because libuv unlinks the name that it bound when a listener closes,
+   * even if another file has that name by then.
    */
   private privatePathIn(folder: PrivateFolder): string {
     const path = folder.at(randomName());
     if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-      // Not on Linux, where the folder is a number. libuv would cut the path off in silence.
+      // Never on Linux, where the path starts with a descriptor. libuv would truncate the path without an error.
       throw new SamehostError(
-        `${this.path} leaves no room for a private name beside it; choose a folder with a shorter name`,
+        `cannot listen on ${this.path}: no room for a private folder beside it; use a shorter path`,
       );
     }
     return path;
   }
 
-  /** Never while a successor may have the lock: what is at the path may be its own then, and a takeover is no loss. */
+  /** Returns false while a successor may hold the lock, because the socket at the path may then be its own. */
   private isLost(): boolean {
-    return this.lock.isHeld && !this.names.areKept && !this.names.isOwn(this.name, this.path);
+    return this.lock.isHeld && !this.names.areLinked && !this.names.isOwn(this.name, this.path);
   }
 }

@@ -1,28 +1,33 @@
-/** What the system says of its own. */
+/** Reads the errors of the system. */
 
 import { getSystemErrorMap } from "node:util";
 
-/** The name of a system error, such as ENOENT; "" for anything else. */
+/** Returns the name of a system error, such as ENOENT, or "" for any other value. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 /**
- * What any thrown value says of itself. Of a system error it is the system's text alone, as in "permission denied": Node.js adds
- * the path, which may be one in /proc that tells nobody anything.
+ * Returns the message of any thrown value. For a system error, and for one that a library wrapped, this is the text of
+ * the system alone, such as "permission denied": Node.js adds the path, and a path in /proc would mean nothing to the
+ * reader.
  */
 export function errorMessage(error: unknown): string {
-  if (error instanceof Error && "errno" in error && typeof error.errno === "number") {
-    return getSystemErrorMap().get(error.errno)?.[1] ?? error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  const errno = error instanceof Error && "errno" in error ? error.errno : undefined;
+  for (const [number, [name, text]] of getSystemErrorMap()) {
+    if (number === errno || message.includes(`${name}: ${text}`)) {
+      return text;
+    }
   }
-  return error instanceof Error ? error.message : String(error);
+  return message;
 }
 
-/** Does what does no harm where it fails. */
+/** Runs an action whose failure does no harm. */
 export function attempt(action: () => void): void {
   try {
     action();
   } catch {
-    // as the caller says
+    // harmless, as the caller has decided
   }
 }

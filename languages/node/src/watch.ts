@@ -1,11 +1,11 @@
-/** Notices that someone has removed the file of a server that serves, or put another in its place. */
+/** Detects that someone removed or replaced the socket of a running server. */
 
-/** How often to look: clients that wait for a server dial about as often, and a look takes some microseconds. */
-const PACE_MS = 1000;
+/** The time between two checks. Waiting clients reconnect about as often, and a check takes some microseconds. */
+const INTERVAL_MS = 1000;
 
 /**
- * Looks again and again until `signal`, and resolves when the file is lost. Not `fs.watch`, which tells of nothing on some file
- * systems that containers share.
+ * Checks repeatedly until `signal` is aborted, and resolves when the socket is lost. Does not use `fs.watch`, which
+ * reports nothing on some file systems that containers share.
  */
 export function watch(isLost: () => boolean, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -14,7 +14,7 @@ export function watch(isLost: () => boolean, signal: AbortSignal): Promise<void>
         clearInterval(timer);
         resolve();
       }
-    }, PACE_MS);
+    }, INTERVAL_MS);
     signal.addEventListener("abort", () => {
       clearInterval(timer);
     });

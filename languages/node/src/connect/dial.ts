@@ -1,4 +1,4 @@
-/** A Connect transport with the gRPC protocol, over a Unix domain socket. */
+/** A Connect transport with the gRPC protocol over a Unix domain socket. */
 
 import type { ClientHttp2Stream } from "node:http2";
 import { connect } from "node:net";
@@ -10,20 +10,26 @@ import { createGrpcTransport, type GrpcTransportOptions, Http2SessionManager } f
 import { parseAddress } from "../address.js";
 import { errorCode } from "../system-error.js";
 
-/** Where URLs begin; the host is a mere name, as the connection is made by `SocketSessionManager`. */
+/** The start of URLs. The host is only a name, because `SocketSessionManager` connects to the socket. */
 export const BASE_URL = "http://localhost";
 
-/** Node.js refuses calls on a connection that holds more than 10 MB, which is 37 of the largest messages of the tests. */
+/**
+ * By default, Node.js refuses calls on a connection that holds more than 10 MB, which is 37 of the largest test
+ * messages.
+ */
 export const UNLIMITED_MEMORY = Number.MAX_SAFE_INTEGER;
 
-// Dialling a socket costs a client microseconds, so it is done often.
+// Connecting to a socket takes microseconds, so clients retry often.
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 500;
 
-/** How often a call that no server has begun is sent again; a slow client meets several servers that stop, or connections that end. */
-const MAX_REFUSALS = 10;
+/**
+ * The number of retries of a call that no server has processed. A slow client may meet several servers that stop, or
+ * connections that end.
+ */
+const MAX_RETRIES = 10;
 
-/** Connects to the socket, again when the server has closed the connection, whoever serves there by then. */
+/** Connects to the socket, and reconnects when the server has closed the connection. */
 export class SocketSessionManager extends Http2SessionManager {
   constructor(address: string) {
     const path = parseAddress(address);
@@ -33,75 +39,79 @@ export class SocketSessionManager extends Http2SessionManager {
   override request(
     ...[method, path, headers, options]: Parameters<Http2SessionManager["request"]>
   ): Promise<ClientHttp2Stream> {
-    // Otherwise Node.js sends `localhost:80`.
+    // By default, Node.js sends `localhost:80`.
     return super.request(method, path, { ...headers, ":authority": "localhost" }, options);
   }
 }
 
 /**
- * Returns a transport with the gRPC protocol to the server at a path. Nothing is dialled before the first call.
+ * Returns a transport with the gRPC protocol to the server on a path. The transport connects at the first call.
  *
- * @param options `interceptors: [waitForReady]` has calls wait for a server that starts later
- * @throws AddressError
+ * @param options options of createGrpcTransport; with `interceptors: [waitForReady]`, calls wait for a server that
+ *   starts later
+ * @throws AddressError: the address is invalid
  */
 export function dial(path: string, options: Partial<GrpcTransportOptions> = {}): Transport {
   return createGrpcTransport({
     baseUrl: BASE_URL,
     sessionManager: new SocketSessionManager(path),
     ...options,
-    interceptors: [...(options.interceptors ?? []), retryRefused, tellBreaks],
+    interceptors: [...(options.interceptors ?? []), retryRefused, reportBreaks],
   });
 }
 
 /**
- * Sends a unary call again when its server says that it never began it, as one that stops does (RFC 9113, 8.7). gRPC's
- * libraries do so by themselves (gRFC A6), Connect does not.
+ * Sends a unary call again if its server refused it without processing it, as a stopping server does (RFC 9113, 8.7).
+ * The gRPC libraries do this by default (gRFC A6), but Connect does not.
  */
 const retryRefused: Interceptor = (next) => async (request) => {
-  for (let refusals = 0; ; refusals++) {
+  for (let retries = 0; ; retries++) {
     try {
       return await next(request);
     } catch (error) {
-      if (request.stream || refusals === MAX_REFUSALS || !isRefusal(ConnectError.from(error))) {
+      if (request.stream || retries === MAX_RETRIES || !isRefusal(ConnectError.from(error))) {
         throw error;
       }
     }
   }
 };
 
-/** Connect has no code of its own for it. */
+/** Checks the message, because Connect has no code for a refused call. */
 function isRefusal({ message }: ConnectError): boolean {
   return message.includes("REFUSED_STREAM");
 }
 
-/** Says UNAVAILABLE of a connection that broke, as gRPC's libraries do. */
-const tellBreaks: Interceptor = (next) => async (request) => {
+/** Reports a broken connection as UNAVAILABLE, as the gRPC libraries do. */
+const reportBreaks: Interceptor = (next) => async (request) => {
   try {
     const response = await next(request);
-    return response.stream ? { ...response, message: tellingBreaks(response.message, request.signal) } : response;
+    return response.stream ? { ...response, message: reportingBreaks(response.message, request.signal) } : response;
   } catch (error) {
-    throw told(error, request.signal);
+    throw breakOr(error, request.signal);
   }
 };
 
-async function* tellingBreaks<Message>(messages: AsyncIterable<Message>, signal: AbortSignal): AsyncIterable<Message> {
+async function* reportingBreaks<Message>(
+  messages: AsyncIterable<Message>,
+  signal: AbortSignal,
+): AsyncIterable<Message> {
   try {
     yield* messages;
   } catch (error) {
-    throw told(error, signal);
+    throw breakOr(error, signal);
   }
 }
 
-/** Node.js may end the calls of a connection that breaks as if they had been cancelled, though nobody has. */
-function told(error: unknown, signal: AbortSignal): ConnectError {
-  const said = ConnectError.from(error);
-  const isBreak = said.code === Code.Canceled && said.message.includes("CANCEL (0x8)") && !signal.aborted;
-  return isBreak ? new ConnectError("the connection broke", Code.Unavailable, undefined, undefined, error) : said;
+/** Distinguishes a broken connection from a cancelled call. Node.js may end the calls of both with CANCEL. */
+function breakOr(error: unknown, signal: AbortSignal): ConnectError {
+  const original = ConnectError.from(error);
+  const isBreak = original.code === Code.Canceled && original.message.includes("CANCEL (0x8)") && !signal.aborted;
+  return isBreak ? new ConnectError("the connection broke", Code.Unavailable, undefined, undefined, error) : original;
 }
 
 /**
- * Has a call that meets no server wait for one until its deadline, as gRPC's *wait for ready* does, which Connect has not. It
- * never left this process, so that nothing is done twice.
+ * Makes a call that finds no server wait for one until its deadline, as gRPC's *wait for ready* does. Connect has no
+ * such option. The call has not left this process, so no server processes it twice.
  */
 export const waitForReady: Interceptor = (next) => async (request) => {
   for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(2 * backoff, LAST_BACKOFF_MS)) {
@@ -111,7 +121,7 @@ export const waitForReady: Interceptor = (next) => async (request) => {
       if (!["ENOENT", "ECONNREFUSED"].includes(errorCode(ConnectError.from(error).cause))) {
         throw error;
       }
-      // Node.js would say AbortError, of which Connect makes "internal error", where the deadline or a cancellation ends the call.
+      // Throws the reason for which the call ended. Connect would turn the AbortError of Node.js into "internal error".
       await pause(backoff, undefined, { signal: request.signal }).catch(() => {
         request.signal.throwIfAborted();
       });

@@ -13,20 +13,20 @@ import type { Socket } from "node:net";
 import { type Bindable, listen as listenWith, type Listener, type ListenOptions } from "../listen.js";
 import { UNLIMITED_MEMORY } from "./dial.js";
 
-/** The highest number of a stream: in a GOAWAY it refuses none. */
+/** The highest stream number. A GOAWAY with this number refuses no stream. */
 const ANY_STREAM = 2 ** 31 - 1;
 
-/** How long a client may take to answer a PING; on one machine it takes less than a millisecond. */
+/** The time that a client has to answer a PING. It takes less than a millisecond on one machine. */
 const PING_MS = 1000;
 
-/** What `connectNodeAdapter` returns. */
+/** The handler that `connectNodeAdapter` returns. */
 type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
 /**
- * Serves HTTP/2 without TLS on a path, and resolves when calls succeed.
+ * Listens on a path with HTTP/2 without TLS, and resolves when calls succeed.
  *
- * @param handler what `connectNodeAdapter` returns
- * @throws as `listen` of the package `samehost`
+ * @param handler the handler that `connectNodeAdapter` returns
+ * @throws the same errors as `listen` of the package `samehost`
  */
 export function listen(handler: Handler, path: string, options: ListenOptions = {}): Promise<Listener> {
   return listenWith(new Http2Server(handler), path, options);
@@ -35,12 +35,13 @@ export function listen(handler: Handler, path: string, options: ListenOptions = 
 class Http2Server implements Bindable {
   private readonly server;
   private readonly connections = new Set<Connection>();
-  /** Those of closed sessions too: Node.js then waits for clients to close their end, which a silent one does not. */
+  /** Includes those of closed sessions, because Node.js waits until their clients close their ends. */
   private readonly sockets = new Set<Socket>();
 
   constructor(handler: Handler) {
     this.server = createServer({ maxSessionMemory: UNLIMITED_MEMORY }, (request, response) => {
-      // Clients on C-core send the path, of which the adapter can make no URL: it throws, and the connection breaks.
+      // Clients on C-core send the path. The adapter cannot build a URL from it and throws, which breaks the
+      // connection.
       request.headers[":authority"] = "localhost";
       handler(request, response);
     });
@@ -58,13 +59,13 @@ class Http2Server implements Bindable {
   async bind(path: string): Promise<void> {
     this.server.listen(path);
     await once(this.server, "listening");
-    // An accept that fails, as no descriptor is left, would end the process if nobody heard of it.
+    // A failed accept, as without a free descriptor, ends the process if its error has no handler.
     this.server.on("error", () => undefined);
   }
 
   async drain(): Promise<void> {
     const closed = once(this.server, "close");
-    this.server.close(); // this ends listening at once, and emits `close` when the last connection has ended
+    this.server.close(); // stops listening at once, and emits `close` when the last connection has ended
     for (const connection of this.connections) {
       connection.moveAway();
     }
@@ -79,7 +80,7 @@ class Http2Server implements Bindable {
   }
 }
 
-/** A client's connection, which knows how many calls are on it. */
+/** The connection of a client. Counts the calls in progress. */
 class Connection {
   private calls = 0;
   private isMovingAway = false;
@@ -97,11 +98,14 @@ class Connection {
   }
 
   /**
-   * Has the client make its next calls elsewhere, and closes the connection when those on it are done. `close` alone would
-   * refuse the calls that are on their way, so a first GOAWAY only asks for no more of them, and by the time the client
-   * answers a PING that follows it they have all arrived (RFC 9113, 6.8). grpc-go's GracefulStop does the same. But nghttp2
-   * reads no further once it has sent GOAWAY and no call is left (nghttp2_session_want_read), so it is `close` then. A call
-   * that crosses this one is none that the server has seen, so that its client may send it again.
+   * Makes the client send its next calls over another connection, and closes this one after its last call. `close`
+   * alone would refuse calls that are on their way. A first GOAWAY only asks the client for no more calls, and all of
+   * them have arrived when the client answers the PING that follows (RFC 9113, 6.8). GracefulStop of grpc-go does the
+   * same.
+   *
+   * A connection without calls is closed directly, because nghttp2 stops reading once it has sent GOAWAY and no call is
+   * in progress (nghttp2_session_want_read). The server has not processed a call that crosses this GOAWAY, so its
+   * client can send it again.
    */
   moveAway(): void {
     if (this.calls === 0) {

@@ -7,17 +7,18 @@ import { parseAddress } from "../address.js";
 const MIB = 1024 * 1024;
 
 const CHANNEL_OPTIONS: ChannelOptions = {
-  // What PROTOCOL.md asks for. It is grpc-js's own choice for `unix:` too (grpc-js src/resolver-uds.ts).
+  // PROTOCOL.md requires it. grpc-js uses it for `unix:` too (grpc-js src/resolver-uds.ts).
   "grpc.default_authority": "localhost",
-  // Dialling a socket costs a client microseconds, so it is done often: with gRPC's own backoff, of 1 s to 120 s, a client
-  // would come to a server that has just started a second late.
+  // Connecting to a socket takes microseconds, so clients retry often. With the default backoff of gRPC, 1 s to 120 s,
+  // a client would find a server that has just started a second late.
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 500,
-  // How much of a call, and of all calls, is kept to send it again when a server that stops says that it never began it
-  // (gRFC A6). With grpc-js's 1 MiB and 16 MiB, some of 1000 calls of 270 KB at once failed as their connection aged out.
+  // The memory for one call and for all calls that grpc-js keeps to retry calls that a stopping server did not process
+  // (gRFC A6). With the defaults, 1 MiB and 16 MiB, some of 1000 concurrent calls of 270 KB failed when their
+  // connection reached its maximum age.
   "grpc.per_rpc_retry_buffer_size": 8 * MIB,
   "grpc.retry_buffer_size": 512 * MIB,
-  // The channels of a process share their connections otherwise, and here each is to have its own.
+  // Gives each channel its own connection. By default the channels of a process share connections.
   "grpc.use_local_subchannel_pool": 1,
 };
 
@@ -29,11 +30,11 @@ type ClientConstructor<Stub> = new (
 ) => Stub;
 
 /**
- * Returns a channel to the server at a path, without TLS. Nothing is dialled before the first call, and a call with
+ * Returns a channel without TLS to the server on a path. The channel connects at the first call. A call with
  * `new Metadata({ waitForReady: true })` waits for a server that starts later.
  *
- * @param options replace what is set here
- * @throws AddressError
+ * @param options channel options, which replace those that this function sets
+ * @throws AddressError: the address is invalid
  */
 export function dial(path: string, options: ChannelOptions = {}): Channel {
   const all = { ...CHANNEL_OPTIONS, ...options };

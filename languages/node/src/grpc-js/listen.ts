@@ -5,9 +5,9 @@ import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import { listen as listenWith, type Listener, type ListenOptions } from "../listen.js";
 
 /**
- * Binds a server, without TLS, to a path, and resolves when calls succeed.
+ * Listens on a path without TLS and resolves when calls succeed.
  *
- * @throws as `listen` of the package `samehost`
+ * @throws the same errors as `listen` of the package `samehost`
  */
 export function listen(server: Server, path: string, options: ListenOptions = {}): Promise<Listener> {
   return listenWith(
@@ -23,10 +23,10 @@ export function listen(server: Server, path: string, options: ListenOptions = {}
           });
         }),
 
-      // Closes the listener, and idle connections, before it returns. The others get GOAWAY, and are closed with their last
-      // call. A call that crosses the GOAWAY is none that the server has seen, so that clients may send it again (RFC 9113,
-      // 6.8), which grpc-js, grpc-go, grpc-java and C-core do. It may call back never: Node.js waits for clients to close their
-      // end, which a silent one does not, and grpc-js lets nobody close the socket.
+      // `tryShutdown` closes the listener and idle connections at once. The other connections get GOAWAY and close
+      // after their last call. The server has not processed a call that crosses the GOAWAY, so clients can send it
+      // again (RFC 9113, 6.8), as grpc-js, grpc-go, grpc-java and C-core do. The callback may never run, because
+      // Node.js waits until the clients close their ends, and grpc-js does not expose the sockets.
       drain: () =>
         new Promise((resolve) => {
           server.tryShutdown(() => {

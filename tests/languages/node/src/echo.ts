@@ -1,4 +1,4 @@
-// Serves and calls a service of its own through the library: echo serve PATH, echo call PATH TEXT.
+// A project that uses a copy of the library: echo serve PATH, echo call PATH TEXT.
 
 import { once } from "node:events";
 
