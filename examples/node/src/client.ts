@@ -5,7 +5,7 @@ import { credentials, Metadata } from "@grpc/grpc-js";
 import { GreeterServiceClient } from "./gen/samehost/greeter/v1/greeter.js";
 
 const [path, name = ""] = process.argv.slice(2);
-// For a unix: target grpc-js sends "localhost" as :authority.
+// grpc-js sends "localhost" as :authority for unix: targets.
 const greeter = new GreeterServiceClient(`unix:${path}`, credentials.createInsecure());
 greeter.greet({ name }, new Metadata(), { deadline: Date.now() + 5000 }, (error, response) => {
   if (error) {

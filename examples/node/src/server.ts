@@ -11,7 +11,7 @@ const greet: handleUnaryCall<GreetRequest, GreetResponse> = (call, callback) => 
 };
 
 const path = process.argv[2] ?? "/tmp/greeter.sock";
-rmSync(path, { force: true }); // what a killed server has left
+rmSync(path, { force: true }); // left by a server that was killed
 const server = new Server();
 server.addService(GreeterServiceService, { greet });
 server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {

@@ -1,11 +1,11 @@
-/** What a call or a wait that was in vain means, in one line with the remedy. */
+/** Explains a call or a wait that failed, in one line with the remedy. */
 
 import { diagnose, NoServerError, probe } from "samehost";
 
 import { FailureError } from "./errors.js";
 
-/** Throws where no server that starts later could help. */
-export async function refuseWhatWaitingCannotCure(path: string): Promise<void> {
+/** Throws the cause if a client cannot connect and a server that starts later would not help. */
+export async function checkWaitingHelps(path: string): Promise<void> {
   const reason = await probe(path);
   if (reason !== undefined && !(reason instanceof NoServerError)) {
     throw reason;
@@ -13,7 +13,7 @@ export async function refuseWhatWaitingCannotCure(path: string): Promise<void> {
 }
 
 /**
- * Says what a failed call means: why the server can't be reached, or else what it answered.
+ * Explains a failed call: returns why the client cannot connect, or otherwise the status of the call.
  *
  * @param code the status code as the specification spells it, such as DEADLINE_EXCEEDED
  */
@@ -24,16 +24,18 @@ export async function explain(code: string, message: string, path: string): Prom
   }
   if (code === "DEADLINE_EXCEEDED") {
     return new FailureError(
-      `no answer from ${path} before the deadline: ${message}; give it more time, or see what keeps it`,
+      `no answer from ${path} before the deadline: ${message}; use a longer timeout, or check the log of the server`,
     );
   }
   return new FailureError(`${path} answered ${code}: ${message}`);
 }
 
-/** Says why waiting for a server was in vain. */
+/** Explains why a server was not ready in time. */
 export async function notReady(path: string, seconds: number): Promise<Error> {
   return (
     (await diagnose(path)) ??
-    new FailureError(`a server answers at ${path} and was not ready within ${seconds} s; wait longer, or see its log`)
+    new FailureError(
+      `the server on ${path} answers but was not ready within ${seconds} s; wait longer, or check its log`,
+    )
   );
 }

@@ -1,2 +1,2 @@
-/** The longest message in either direction: gRPC's own default for what an end takes in. */
+/** The longest message in either direction. It is the default limit of gRPC for messages that it receives. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-/** The command line of both peers: options, exit codes and one-line errors, as PROTOCOL.md has them. */
+/** The command line of both peers: options, exit codes and one-line errors, as PROTOCOL.md defines them. */
 
 import { spawnSync } from "node:child_process";
 import { inspect } from "node:util";
@@ -10,21 +10,21 @@ import { FailureError, UsageError } from "./errors.js";
 import { checkCaseNames, type Runner, runCases } from "./interop/runner.js";
 import { type Listen, serve, type ServeOptions } from "./serve.js";
 
-/** What a peer does; each promise is rejected with a SamehostError or FailureError where it fails. */
+/** The operations of a peer. When one fails, its promise is rejected with a SamehostError or FailureError. */
 export interface Peer {
   readonly name: string;
   /** The gRPC library, for the ready line. */
   readonly implementation: string;
   readonly version: string;
   readonly listen: Listen;
-  /** Makes all four kinds of call of Greeter and prints what was said. */
+  /** Makes all four kinds of call of Greeter and prints the messages. */
   greet(path: string, name: string, timeoutSeconds: number): Promise<void>;
-  /** Waits for a server. */
+  /** Waits until a server is ready. */
   waitForServer(path: string, seconds: number): Promise<void>;
   readonly cases: Runner;
 }
 
-/** The options of `serve` as they are written. */
+/** The options of `serve` on the command line. */
 interface ServeArguments {
   readonly socket: string;
   readonly mode: number;
@@ -35,7 +35,7 @@ interface ServeArguments {
   readonly onRemoved: ServeOptions["onRemoved"];
 }
 
-/** How long to wait for the server before the first case. */
+/** The time to wait for the server before the first case. */
 const WAIT_SECONDS = 5;
 
 const EXIT_FAILED = 1;
@@ -43,13 +43,13 @@ const EXIT_USAGE = 2;
 
 /** Runs the program and exits. */
 export async function run(peer: Peer): Promise<never> {
-  process.stdout.on("error", () => process.exit(EXIT_FAILED)); // whoever read our output has gone
+  process.stdout.on("error", () => process.exit(EXIT_FAILED)); // the reader of the output has exited
   try {
     await commandLine(peer).parseAsync();
   } catch (error) {
     fail(peer.name, error);
   }
-  // An idle connection must not keep the program alive.
+  // An idle connection would keep the program running.
   process.exit();
 }
 
@@ -66,11 +66,11 @@ function commandLine(peer: Peer): Command {
     )
     .requiredOption("--socket <path>", "absolute path of the socket", parseAddress)
     .option("--mode <octal>", "permissions of the socket", parseMode, 0o660)
-    .option("--group <group>", "group of the socket, a name or a number; by default the process's", groupId)
-    .option("--grace <seconds>", "how long calls have to finish", parseGrace, 5)
-    .option("--trust-folder", "serve in a folder that every user may write to", false)
-    .option("--takeover", "take the path over from a server that has it, which drains and goes", false)
-    .option("--on-removed <serve|stop>", "what to do when someone removes the path", parseOnRemoved, "serve")
+    .option("--group <group>", "group of the socket, a name or a number (default: the group of the process)", groupId)
+    .option("--grace <seconds>", "time for calls in progress to finish", parseGrace, 5)
+    .option("--trust-folder", "serve in a folder that every user can write to", false)
+    .option("--takeover", "replace the server on the path, which drains and exits", false)
+    .option("--on-removed <serve|stop>", "what to do when someone removes the socket", parseOnRemoved, "serve")
     .action(async ({ socket, group, grace, ...others }: ServeArguments) => {
       const owner = `${peer.implementation} ${peer.version}`;
       await serve(peer.listen, { path: socket, gid: group, graceMs: grace * 1000, owner, ...others }, () => {
@@ -80,21 +80,21 @@ function commandLine(peer: Peer): Command {
 
   program
     .command("greet")
-    .description("Makes all four kinds of call of Greeter and prints what was said.")
+    .description("Makes all four kinds of call of Greeter and prints the messages.")
     .requiredOption("--socket <path>", "absolute path of the socket", parseAddress)
-    .requiredOption("--name <name>", "who is greeted")
-    .option("--timeout <seconds>", "how long to wait for the server, and for each call", parseTimeout, 5)
+    .requiredOption("--name <name>", "name to greet")
+    .option("--timeout <seconds>", "time to wait for the server, and for each call", parseTimeout, 5)
     .action(async ({ socket, name, timeout }: { socket: string; name: string; timeout: number }) => {
       await peer.greet(socket, name, timeout);
     });
 
   program
     .command("interop")
-    .description("Runs official cases and prints a line of JSON for each; the exit code is 0 if all passed.")
+    .description("Runs official cases and prints a line of JSON for each. Exits with 0 if all passed.")
     .requiredOption("--socket <path>", "absolute path of the socket", parseAddress)
     .requiredOption(
       "--case <name>",
-      "an official case; may be given again",
+      "an official case; can be repeated",
       (name, names: string[]) => [...names, name],
       [],
     )
@@ -115,7 +115,7 @@ function printReady({ implementation, version }: Peer, path: string): void {
 function parseMode(text: string): number {
   const mode = /^(0o)?[0-7]+$/.test(text) ? Number.parseInt(text.replace("0o", ""), 8) : NaN;
   if (!(mode <= 0o777)) {
-    throw new UsageError(`mode ${inspect(text)} is none that a socket can have; write it in octal, 0000 to 0777`);
+    throw new UsageError(`invalid mode ${inspect(text)}: use an octal number, 0000 to 0777`);
   }
   return mode;
 }
@@ -123,14 +123,14 @@ function parseMode(text: string): number {
 function parseGrace(text: string): number {
   const seconds = parseSeconds(text);
   if (!(seconds >= 0)) {
-    throw new UsageError(`grace ${inspect(text)} is no time to wait; give seconds, 0 or more`);
+    throw new UsageError(`invalid grace ${inspect(text)}: use seconds, 0 or more`);
   }
   return seconds;
 }
 
 function parseOnRemoved(text: string): ServeOptions["onRemoved"] {
   if (text !== "serve" && text !== "stop") {
-    throw new UsageError(`${inspect(text)} is nothing to do when the path is removed; give serve or stop`);
+    throw new UsageError(`invalid --on-removed ${inspect(text)}: use serve or stop`);
   }
   return text;
 }
@@ -138,7 +138,7 @@ function parseOnRemoved(text: string): ServeOptions["onRemoved"] {
 function parseTimeout(text: string): number {
   const seconds = parseSeconds(text);
   if (!(seconds > 0)) {
-    throw new UsageError(`timeout ${inspect(text)} is no time to wait; give seconds, more than 0`);
+    throw new UsageError(`invalid timeout ${inspect(text)}: use seconds, more than 0`);
   }
   return seconds;
 }
@@ -147,7 +147,7 @@ function parseSeconds(text: string): number {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
 }
 
-/** The number of a group. Node.js knows no group names; getent(1) asks whatever the system is set up to ask. */
+/** Returns the number of a group. Node.js cannot look up names, so getent(1) asks the databases of the system. */
 function groupId(group: string): number {
   if (/^\d+$/.test(group)) {
     return Number(group);
@@ -155,18 +155,18 @@ function groupId(group: string): number {
   const found = spawnSync("getent", ["group", group], { encoding: "utf8" });
   const gid = found.status === 0 ? found.stdout.split(":")[2] : undefined;
   if (gid === undefined) {
-    throw new UsageError(`no group is named ${inspect(group)} on this machine; create it, or give its number`);
+    throw new UsageError(`invalid group ${inspect(group)}: no group has this name; create it, or use its number`);
   }
   return Number(gid);
 }
 
 function fail(program: string, error: unknown): never {
   if (error instanceof CommanderError && error.exitCode === 0) {
-    process.exit(0); // --help was asked for
+    process.exit(0); // --help
   }
   const isUsage = [UsageError, AddressError, CommanderError].some((kind) => error instanceof kind);
   if (!(isUsage || error instanceof SamehostError || error instanceof FailureError)) {
-    throw error; // a bug, and worth a stack trace
+    throw error; // a bug, so a stack trace helps
   }
   const message = (error as Error).message
     .replace(/^error: /, "")

@@ -1,4 +1,4 @@
-/** The command `serve`: listening, saying so, signals, takeovers and stopping, in this order. */
+/** The command `serve`: listens, reports that it is ready, waits for a signal or a takeover, and stops. */
 
 import { type Listener, type ListenOptions, UnsafeFolderError } from "samehost";
 
@@ -15,16 +15,20 @@ export const SERVICES = [
 export interface ServeOptions extends ListenOptions {
   /** The path that clients use. */
   readonly path: string;
-  /** How long calls in progress have to finish when the server stops. */
+  /** The time for calls in progress to finish when the server stops. */
   readonly graceMs: number;
-  /** What to do when someone removes the path. */
+  /** The reaction when someone removes or replaces the socket. */
   readonly onRemoved: "serve" | "stop";
 }
 
-/** Listens with all services, of which the statuses tell. */
+/** Listens with all services. `statuses` holds their health. */
 export type Listen = (path: string, options: ListenOptions, statuses: ServingStatuses) => Promise<Listener>;
 
-/** Serves until a signal, a takeover or, where that is asked for, the path's removal; calls `ready` when calls succeed. */
+/**
+ * Serves until a signal or a takeover. Calls `ready` when calls succeed.
+ *
+ * @throws FailureError: the socket was removed, and `onRemoved` is `stop`
+ */
 export async function serve(listen: Listen, options: ServeOptions, ready: () => void): Promise<void> {
   const { path, graceMs, onRemoved, ...others } = options;
   const stopped = stopSignal(graceMs);
@@ -32,9 +36,7 @@ export async function serve(listen: Listen, options: ServeOptions, ready: () => 
   const listener = await listen(path, { ...others, allowTakeover: true, onWarning }, statuses).catch(addRemedy);
   ready();
   const removed = listener.removed.then(() => {
-    const loss =
-      `someone has removed ${path}, or put another in its place: no new client finds this server; ` +
-      `start it again, and leave the file alone`;
+    const loss = `the socket ${path} was removed or replaced, and new clients cannot connect; start the server again`;
     if (onRemoved === "stop") {
       throw new FailureError(loss);
     }
@@ -55,9 +57,7 @@ function onWarning(message: string): void {
 
 function addRemedy(error: unknown): never {
   if (error instanceof UnsafeFolderError) {
-    throw new FailureError(`${error.message}, or give --trust-folder if you trust everyone who can reach it`, {
-      cause: error,
-    });
+    throw new FailureError(`${error.message}, or use --trust-folder`, { cause: error });
   }
   throw error;
 }

@@ -1,4 +1,4 @@
-/** What grpc.health.v1.Health says of each service by name; the empty name is the server as a whole. */
+/** The health of each service by name, for grpc.health.v1.Health. The empty name is the server as a whole. */
 
 import { aborted } from "./aborted.js";
 
@@ -14,14 +14,14 @@ export class ServingStatuses {
     this.services = new Set(["", ...services]);
   }
 
-  /** Says NOT_SERVING of everything for good, and ends every watch. */
+  /** Sets all services to NOT_SERVING for good, and ends every watch. */
   end(): void {
     this.stopping.abort();
   }
 
-  /** Why a check of the service has no answer; undefined if it has one. */
+  /** Returns an error message if the service is unknown. */
   fault(service: string): string | undefined {
-    return this.services.has(service) ? undefined : `no service '${service}' is served here`;
+    return this.services.has(service) ? undefined : `this server has no service '${service}'`;
   }
 
   status(service: string): ServingStatus {
@@ -31,11 +31,11 @@ export class ServingStatuses {
     return this.stopping.signal.aborted ? "NOT_SERVING" : "SERVING";
   }
 
-  /** The status of a service, and once more when the server ends; no more when the caller leaves. */
-  async *watch(service: string, left: AbortSignal): AsyncGenerator<ServingStatus> {
+  /** Yields the status of a service, and the new status when the server stops. Ends when the caller cancels. */
+  async *watch(service: string, cancelled: AbortSignal): AsyncGenerator<ServingStatus> {
     const first = this.status(service);
     yield first;
-    await Promise.race([this.stopped, aborted(left)]);
+    await Promise.race([this.stopped, aborted(cancelled)]);
     const last = this.status(service);
     if (last !== first) {
       yield last;

@@ -1,12 +1,12 @@
-/** A longer time makes timers of Node.js fire at once. */
+/** The longest time of a timer. With a longer one, Node.js fires it at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What a stop may take beyond the grace, as PROTOCOL.md has it. */
+/** The time that a stop may take beyond the grace, as PROTOCOL.md defines it. */
 const BEYOND_GRACE_MS = 2000;
 
 /**
- * Resolves at the first SIGTERM or SIGINT. The process ends with 0 at the second one, or when the grace and 2 s are over, whatever is
- * in progress; only a handler that blocks the event loop can keep it.
+ * Resolves at the first SIGTERM or SIGINT. Exits with 0 at the second one, or 2 s after the grace, even if calls are in
+ * progress. A handler that blocks the event loop also blocks the timer and the signals, and so delays the exit.
  */
 export function stopSignal(graceMs: number): Promise<void> {
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 /**
- * Which messages are compressed, one by one. Connect compresses all messages of a call or none, and tells nobody how one came;
- * but below it a message is an envelope with a flag. The functions for envelopes are those with which Connect's own
- * protocols are made: exported, but free to change with any version.
+ * Controls the compression of single messages. Connect compresses all messages of a call or none, and does not show
+ * whether a message was compressed. On the wire, each message is an envelope with a flag for this. The protocols of
+ * Connect use the same functions for envelopes. They are exported, but may change in any version.
  */
 
 import { createContextKey, createContextValues, type Transport } from "@connectrpc/connect";
@@ -19,22 +19,22 @@ import { MESSAGE_LIMITS } from "./dial.js";
 
 const ENCODING = "grpc-encoding";
 
-/** What an envelope begins with: its flags, and the size of its message. */
+/** The size of the header of an envelope: the flags, and the size of the message. */
 const HEADER_BYTES = 5;
 
-/** Has Connect announce gzip and leave the messages alone. */
+/** Makes Connect announce gzip but compress no message. */
 const NEVER = Infinity;
 
-/** What one call knows of the compression of its messages. */
+/** The compression of the messages of one call. */
 export class MessageCompression {
-  /** Whether each message came compressed, in order; it is there before the message is. */
+  /** Whether each received message was compressed, in order. Set before the message is delivered. */
   readonly received: boolean[] = [];
 
-  /** Whether each message is to be compressed, in order; to be there before the message is. */
+  /** Whether to compress each message, in order. Must be set before the message is sent. */
   readonly toSend: boolean[] = [];
 
-  /** Passes on a body of messages, and notes how each came. */
-  async *noting(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  /** Passes on a body of messages, and records whether each is compressed. */
+  async *recording(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     let header: number[] = [];
     let rest = 0;
     for await (const chunk of body) {
@@ -57,7 +57,7 @@ export class MessageCompression {
     }
   }
 
-  /** Passes on a body of plain messages, of which Connect gives one at a time, and compresses those that are to be. */
+  /** Passes on a body of uncompressed messages, one envelope at a time, and compresses those that `toSend` selects. */
   async *compressing(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     let count = 0;
     for await (const envelope of body) {
@@ -69,28 +69,28 @@ export class MessageCompression {
   }
 }
 
-/** Where a service finds the `MessageCompression` of a call. */
+/** The key of the `MessageCompression` in the context of a call. */
 export const messageCompression = createContextKey(new MessageCompression());
 
 /** The options of a server whose handlers are wrapped by `withMessageCompression`. */
 export const SERVER_COMPRESSION = { acceptCompression: [compressionGzip], compressMinBytes: NEVER };
 
-/** Lets a method see and choose which messages are compressed. */
+/** Lets a method see which requests are compressed, and choose which responses to compress. */
 export function withMessageCompression(handler: UniversalHandler): UniversalHandler {
   const wrapped = async (request: UniversalServerRequest): ReturnType<UniversalHandler> => {
     const compression = new MessageCompression();
     const contextValues = createContextValues().set(messageCompression, compression);
-    const body = compression.noting(request.body as AsyncIterable<Uint8Array>);
+    const body = compression.recording(request.body as AsyncIterable<Uint8Array>);
     const response = await handler({ ...request, body, contextValues });
     if (response.body === undefined || response.header?.get(ENCODING) !== compressionGzip.name) {
-      return response; // the caller takes no gzip
+      return response; // the client does not accept gzip
     }
     return { ...response, body: compression.compressing(response.body) };
   };
   return Object.assign(wrapped, handler);
 }
 
-/** A transport for a call whose messages are seen and chosen. */
+/** Returns a transport for one call that uses `compression`. */
 export function dialWithMessageCompression(path: string, compression: MessageCompression): Transport {
   const sessions = new SocketSessionManager(path);
   const httpClient = createNodeHttpClient({ httpVersion: "2", sessionProvider: () => sessions });
@@ -98,7 +98,7 @@ export function dialWithMessageCompression(path: string, compression: MessageCom
     baseUrl: BASE_URL,
     httpClient: async ({ body, ...request }) => {
       const response = await httpClient({ ...request, ...(body && { body: compression.compressing(body) }) });
-      return { ...response, body: compression.noting(response.body) };
+      return { ...response, body: compression.recording(response.body) };
     },
     useBinaryFormat: true,
     interceptors: [],

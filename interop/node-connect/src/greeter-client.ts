@@ -1,4 +1,4 @@
-/** The four kinds of call of Greeter, with Connect. */
+/** A client of Greeter with Connect. */
 
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
 import type { GreeterCalls } from "samehost-interop-common/greeter/greet";

@@ -1,4 +1,4 @@
-/** The example service of the contract. */
+/** Greeter, the example service of PROTOCOL.md. */
 
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import {

@@ -1,4 +1,4 @@
-/** grpc.health.v1.Health (grpc/grpc doc/health-checking.md), of which Connect for Node.js has none. */
+/** grpc.health.v1.Health (grpc/grpc doc/health-checking.md), which Connect for Node.js does not implement. */
 
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { ServingStatuses } from "samehost-interop-common/serving-statuses";

@@ -1,4 +1,4 @@
-/** The official cases with Connect, compression included. */
+/** The official cases with Connect, including those of compression. */
 
 import { PassThrough } from "node:stream";
 
@@ -40,7 +40,7 @@ class TestClient implements cases.TestClient {
   }
 
   close(): void {
-    // An idle connection keeps no program alive.
+    // An idle connection does not keep the program running.
   }
 
   async emptyCall(): Promise<number> {
@@ -87,7 +87,7 @@ class TestClient implements cases.TestClient {
     const noRequests = new PassThrough({
       objectMode: true,
       read: () => {
-        cancelling.abort(); // the call has begun: its first request is asked for
+        cancelling.abort(); // the call has started, because its first request is read
       },
     });
     return this.client.streamingInputCall(noRequests, { ...within(), signal: cancelling.signal });
@@ -101,7 +101,7 @@ class TestClient implements cases.TestClient {
       .streamCoreMetrics(request, options)
       [Symbol.asyncIterator]();
     return {
-      // Without `return`, by which a loop that is left would end the call.
+      // Without `return`, because leaving a loop would call it and end the call.
       reports: { [Symbol.asyncIterator]: () => ({ next: () => responses.next() }) },
       cancel: () => {
         listening.abort();
@@ -119,7 +119,7 @@ class TestClient implements cases.TestClient {
   }
 }
 
-/** What is sent with a call, and what came back. */
+/** The metadata of a call: sent and received. */
 class Metadata {
   private header = new Headers();
   private trailer = new Headers();
@@ -187,14 +187,14 @@ class Duplex implements cases.Duplex {
   }
 }
 
-/** A client for one call whose messages are seen, and sent compressed as it is said here. */
+/** Returns a client for one call and its compression. `toSend` selects the requests to compress. */
 function withMessages(path: string, toSend: readonly boolean[] = []) {
   const compression = new MessageCompression();
   compression.toSend.push(...toSend);
   return { client: new TestClient(path, dialWithMessageCompression(path, compression)), compression };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- an iterable that is asynchronous is what Connect takes
+// eslint-disable-next-line @typescript-eslint/require-await -- Connect requires an asynchronous iterable
 async function* stream<Item>(items: readonly Item[]): AsyncGenerator<Item> {
   yield* items;
 }

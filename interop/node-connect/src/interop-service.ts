@@ -1,4 +1,4 @@
-/** grpc.testing.TestService, as grpc/grpc doc/interop-test-descriptions.md has it. */
+/** grpc.testing.TestService of grpc/grpc doc/interop-test-descriptions.md. */
 
 import { hostname } from "node:os";
 
@@ -13,7 +13,7 @@ import { OrcaLoadReportSchema } from "./gen/samehost/interop/orca_load_report_pb
 import type { BoolValue, StreamingOutputCallRequest, TestService } from "./gen/samehost/interop/testing_pb.js";
 import { pause } from "./pause.js";
 
-/** All but unimplementedCall: Connect answers UNIMPLEMENTED for what is left out. */
+/** All methods but unimplementedCall: Connect answers UNIMPLEMENTED for missing methods. */
 export function interopService(reports: LoadReports): Omit<ServiceImpl<typeof TestService>, "unimplementedCall"> {
   return {
     emptyCall: () => ({}),
@@ -93,7 +93,7 @@ async function* responses(request: StreamingOutputCallRequest, { signal, values 
   }
 }
 
-/** Sends the caller's metadata back, where the tests ask for it. */
+/** Echoes the metadata that the tests send for this. */
 function echo({ requestHeader, responseHeader, responseTrailer }: HandlerContext): void {
   const initial = requestHeader.get(ECHO_INITIAL.key);
   if (initial !== null) {
@@ -105,20 +105,20 @@ function echo({ requestHeader, responseHeader, responseTrailer }: HandlerContext
   }
 }
 
-/** Refuses a request that came otherwise than it says. */
+/** Refuses a request whose compression differs from its field expect_compressed. */
 function checkCompression(expected: BoolValue | undefined, position: number, { values }: HandlerContext): void {
   const compressed = values.get(messageCompression).received[position] ?? false;
   if (expected !== undefined && expected.value !== compressed) {
-    const came = compressed ? "compressed" : "uncompressed";
+    const actual = compressed ? "compressed" : "uncompressed";
     const claim = expected.value ? "True" : "False";
-    throw new ConnectError(`expect_compressed is ${claim} and the message came ${came}`, Code.InvalidArgument);
+    throw new ConnectError(`expect_compressed is ${claim} and the message was ${actual}`, Code.InvalidArgument);
   }
 }
 
 function refuse(request: Parameters<typeof refusal>[0], sizes: readonly number[]): void {
   const refused = refusal(request, sizes);
   if (refused !== undefined) {
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `refusal` gives no other numbers
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `refusal` returns no other numbers
     throw new ConnectError(refused.message, refused.code);
   }
 }

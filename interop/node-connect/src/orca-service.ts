@@ -1,4 +1,4 @@
-/** Backend metrics (ORCA, gRFC A51) out of band. */
+/** Out-of-band backend metrics (ORCA, gRFC A51). */
 
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -10,10 +10,10 @@ import type { OpenRcaService } from "./gen/samehost/interop/orca_service_pb.js";
 export function orcaService(reports: LoadReports): ServiceImpl<typeof OpenRcaService> {
   return {
     async *streamCoreMetrics({ reportInterval }, { signal }) {
-      const asked = Number(reportInterval?.seconds ?? 0n) * 1000 + (reportInterval?.nanos ?? 0) / 1e6;
+      const requestedMs = Number(reportInterval?.seconds ?? 0n) * 1000 + (reportInterval?.nanos ?? 0) / 1e6;
       for (;;) {
         yield reports.current;
-        await pause(Math.max(asked, MIN_INTERVAL_MS), undefined, { signal });
+        await pause(Math.max(requestedMs, MIN_INTERVAL_MS), undefined, { signal });
       }
     },
   };

@@ -1,10 +1,10 @@
-/** A pause within a call. */
+/** A pause during a call. */
 
 import { setTimeout } from "node:timers/promises";
 
 /**
- * Waits, and ends early with what has ended the call: its deadline, or a cancellation. Node.js would say AbortError of both, of
- * which Connect makes "internal error".
+ * Waits. If the deadline or a cancellation ends the call, it throws that reason at once. Node.js would throw AbortError
+ * for both, and Connect would turn that into "internal error".
  */
 export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   try {

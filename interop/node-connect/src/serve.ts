@@ -1,4 +1,4 @@
-/** All services on one server. */
+/** Serves all services on one server. */
 
 import { readFileSync } from "node:fs";
 
@@ -49,7 +49,7 @@ function addServices(router: ConnectRouter, statuses: ServingStatuses): void {
   }
 }
 
-/** The package lets nobody import its package.json, so this looks for it beside the entry point. */
+/** Finds package.json through the entry point, because the package does not export it. */
 function libraryVersion(): string {
   const entry = import.meta.resolve("@connectrpc/connect-node"); // .../dist/esm/index.js
   const manifest = JSON.parse(readFileSync(new URL("../../package.json", entry), "utf8")) as { version: string };

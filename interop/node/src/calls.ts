@@ -1,9 +1,9 @@
-/** Calls with one response as promises, for which grpc-js has callbacks and events. */
+/** Turns calls with one response into promises. grpc-js uses callbacks and events. */
 
 import { Metadata, type ServiceError, status, type StatusObject } from "@grpc/grpc-js";
 import type { CallStatus } from "samehost-interop-common/interop/checks";
 
-/** A response with what came along. */
+/** A response with its metadata. */
 export interface Answer<Response> {
   readonly response: Response;
   readonly headers: Metadata;
@@ -15,7 +15,10 @@ interface Call {
   on(event: "status", listener: (status: StatusObject) => void): unknown;
 }
 
-/** Makes a call that gives its response to a callback; rejected with the ServiceError of a status other than OK. */
+/**
+ * Makes a call that passes its response to a callback. The promise is rejected with ServiceError if the status is not
+ * OK.
+ */
 export function answerTo<Response>(
   start: (callback: (error: ServiceError | null, response: Response) => void) => Call,
 ): Promise<Answer<Response>> {
@@ -40,7 +43,7 @@ export function answerTo<Response>(
   });
 }
 
-/** The status that a call ends with, whichever it is. */
+/** Returns the status of a call, OK or another. */
 export async function statusOf(call: Promise<unknown>): Promise<CallStatus> {
   try {
     await call;

@@ -1,30 +1,30 @@
-/** Leaves single messages of a compressed call uncompressed. */
+/** Sends selected messages of a compressed call uncompressed. */
 
 import { InterceptingCall, type Interceptor } from "@grpc/grpc-js";
 
 /**
- * GRPC_WRITE_NO_COMPRESS of gRPC's core. grpc-js heeds it and does not export it; the way that its types offer, as the second
- * argument of `write`, has Node.js throw ERR_UNKNOWN_ENCODING, because it looks like an encoding.
+ * GRPC_WRITE_NO_COMPRESS of the gRPC core. grpc-js supports it but does not export it. Its types accept the flag as the
+ * second argument of `write`, but Node.js reads that as an encoding and throws ERR_UNKNOWN_ENCODING.
  */
 const NO_COMPRESS = 2;
 
 type MessageContext = Parameters<InterceptingCall["sendMessageWithContext"]>[0];
 
-/** An interceptor for calls on a channel with `grpc.default_compression_algorithm`. */
-export function uncompressed(isToBePlain: (request: unknown) => boolean): Interceptor {
-  return (options, nextCall) => new SelectiveCall(nextCall(options), isToBePlain);
+/** Returns an interceptor for calls on a channel with `grpc.default_compression_algorithm`. */
+export function uncompressed(isPlain: (request: unknown) => boolean): Interceptor {
+  return (options, nextCall) => new SelectiveCall(nextCall(options), isPlain);
 }
 
 class SelectiveCall extends InterceptingCall {
   constructor(
     nextCall: ConstructorParameters<typeof InterceptingCall>[0],
-    private readonly isToBePlain: (request: unknown) => boolean,
+    private readonly isPlain: (request: unknown) => boolean,
   ) {
     super(nextCall);
   }
 
   override sendMessageWithContext(context: MessageContext, request: unknown): void {
-    const flags = this.isToBePlain(request) ? NO_COMPRESS : 0;
+    const flags = this.isPlain(request) ? NO_COMPRESS : 0;
     super.sendMessageWithContext({ ...context, flags }, request);
   }
 }

@@ -1,11 +1,11 @@
-/** Channels as the peer has them: with the limits of its messages, and waiting for a server. */
+/** The channels of this peer: with message limits, and with a wait for the server. */
 
 import { type ChannelInterface as Channel, type ChannelOptions, Client } from "@grpc/grpc-js";
 import { createClient, dial as dialSocket } from "samehost/grpc-js";
-import { notReady, refuseWhatWaitingCannotCure } from "samehost-interop-common/explain";
+import { checkWaitingHelps, notReady } from "samehost-interop-common/explain";
 import { MAX_MESSAGE_BYTES } from "samehost-interop-common/limits";
 
-/** Of a server, and of a channel. */
+/** The options of a server and of a channel. */
 export const MESSAGE_LIMITS = {
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
   "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
@@ -15,9 +15,9 @@ export function dial(path: string, options: ChannelOptions = {}): Channel {
   return dialSocket(path, { ...MESSAGE_LIMITS, ...options });
 }
 
-/** Waits for a server that is not there yet, but not where waiting can't help. */
+/** Waits for a server that has not started yet. Throws at once if waiting cannot help. */
 export async function waitUntilReady(channel: Channel, path: string, seconds: number): Promise<void> {
-  await refuseWhatWaitingCannotCure(path);
+  await checkWaitingHelps(path);
   const error = await new Promise<Error | undefined>((resolve) => {
     createClient(Client, channel).waitForReady(Date.now() + seconds * 1000, resolve);
   });

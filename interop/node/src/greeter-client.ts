@@ -1,4 +1,4 @@
-/** The four kinds of call of Greeter, with grpc-js. */
+/** A client of Greeter with grpc-js. */
 
 import { type ChannelInterface as Channel, Metadata } from "@grpc/grpc-js";
 import type { GreeterCalls } from "samehost-interop-common/greeter/greet";
@@ -9,7 +9,7 @@ import { GreeterServiceClient, GreetInLanguagesRequest } from "./gen/samehost/gr
 
 export class GreeterClient implements GreeterCalls {
   private readonly stub: GreeterServiceClient;
-  /** With this a call waits for a server that is about to be replaced, until its deadline. */
+  /** Makes a call wait until its deadline while the server is being replaced. */
   private readonly metadata = new Metadata({ waitForReady: true });
 
   constructor(

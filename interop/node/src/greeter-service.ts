@@ -1,4 +1,4 @@
-/** The example service of the contract. */
+/** Greeter, the example service of PROTOCOL.md. */
 
 import { setTimeout as pause } from "node:timers/promises";
 

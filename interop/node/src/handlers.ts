@@ -1,4 +1,4 @@
-/** Lets services be written as async functions and generators, for which grpc-js has callbacks and events. */
+/** Turns async functions and generators into grpc-js handlers, which use callbacks and events. */
 
 import { type EventEmitter, once } from "node:events";
 
@@ -13,13 +13,13 @@ import {
   status,
 } from "@grpc/grpc-js";
 
-/** A call as a method sees it. */
+/** The context of a call, for a method. */
 export interface CallContext {
   readonly metadata: Metadata;
   readonly peer: string;
-  /** Aborted when the call is over: cancelled, past its deadline, or without a connection. */
+  /** Aborted when the call is cancelled, its deadline expires or its connection breaks. */
   readonly signal: AbortSignal;
-  /** What is sent with the status. */
+  /** The metadata that is sent with the status. */
   readonly trailers: Metadata;
   sendHeaders(headers: Metadata): void;
 }
@@ -82,7 +82,7 @@ async function answer<Response>(
   }
 }
 
-/** Sends the responses as fast as the caller takes them, then the status. */
+/** Sends the responses as fast as the client reads them, then the status. */
 async function pump<Response>(
   responses: AsyncIterable<Response>,
   call: EventEmitter & { write(response: Response): boolean; end(trailers: Metadata): unknown },
@@ -104,7 +104,10 @@ async function pump<Response>(
   }
 }
 
-/** The requests of a call. A plain `for await` over the call would destroy it, and the way back with it, at the end. */
+/**
+ * Returns the requests of a call. A plain `for await` over the call would destroy it at the end, with its response
+ * stream.
+ */
 function requestsOf<Request>(
   call: NodeJS.ReadableStream & { iterator(options: object): unknown },
 ): AsyncIterable<Request> {
@@ -137,7 +140,7 @@ function statusOf(error: unknown, { signal, trailers }: CallContext): ServerErro
     return Object.assign(error, { details: error.message, metadata: trailers });
   }
   if (!signal.aborted) {
-    console.error(error); // a bug; the caller is told no more than that there is one
+    console.error(error); // a bug; the client only gets "internal error"
   }
   return Object.assign(new Error("internal error"), { code: status.INTERNAL });
 }

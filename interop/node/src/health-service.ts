@@ -1,6 +1,6 @@
 /**
- * grpc.health.v1.Health (grpc/grpc doc/health-checking.md). The package grpc-health-check has one too, but its watches
- * outlast NOT_SERVING, so that each of them would cost a server that stops the whole grace.
+ * grpc.health.v1.Health (grpc/grpc doc/health-checking.md). The package grpc-health-check implements it too. But its
+ * watches do not end with NOT_SERVING, so a stopping server with a watch would wait for the whole grace.
  */
 
 import { status as Status } from "@grpc/grpc-js";

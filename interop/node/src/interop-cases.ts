@@ -1,4 +1,4 @@
-/** The official cases with grpc-js, compression included as far as it shows. */
+/** The official cases with grpc-js, and those of compression as far as grpc-js shows it. */
 
 import { type CallOptions as Options, type ClientDuplexStream, compressionAlgorithms, Metadata } from "@grpc/grpc-js";
 import { createClient } from "samehost/grpc-js";
@@ -26,7 +26,7 @@ import {
 
 const GZIP = { "grpc.default_compression_algorithm": compressionAlgorithms.gzip };
 
-const HIDDEN = "grpc-js tells no client whether a message came compressed";
+const HIDDEN = "grpc-js does not tell a client whether a message was compressed";
 
 const { DEADLINE_MS, ECHO_INITIAL, ECHO_TRAILING } = requests;
 
@@ -127,7 +127,7 @@ class TestClient implements cases.TestClient {
         [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false }) as AsyncIterator<OrcaLoadReport>,
       },
       cancel: () => {
-        call.on("error", () => undefined); // that it was cancelled
+        call.on("error", () => undefined); // the cancellation
         call.cancel();
       },
     };
@@ -147,7 +147,7 @@ class Duplex implements cases.Duplex {
     call.on("status", ({ metadata }) => {
       this.trailers = metadata;
     });
-    call.on("error", () => undefined); // `receive` tells
+    call.on("error", () => undefined); // `receive` throws it
   }
 
   send(request: cases.DuplexRequest): void {

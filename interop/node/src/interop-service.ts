@@ -1,6 +1,6 @@
 /**
- * grpc.testing.TestService, as grpc/grpc doc/interop-test-descriptions.md has it, but for compression: grpc-js compresses no
- * response, and tells no server whether a request came compressed (grpc-js src/server-interceptors.ts).
+ * grpc.testing.TestService of grpc/grpc doc/interop-test-descriptions.md, without compression. A server on grpc-js does
+ * not compress responses and cannot see whether a request was compressed (grpc-js src/server-interceptors.ts).
  */
 
 import { hostname } from "node:os";
@@ -20,7 +20,7 @@ import {
 } from "./gen/samehost/interop/testing.js";
 import { bidiStreaming, type CallContext, clientStreaming, serverStreaming, StatusError, unary } from "./handlers.js";
 
-/** All but unimplementedCall: grpc-js answers UNIMPLEMENTED for what is left out. */
+/** All methods but unimplementedCall: grpc-js answers UNIMPLEMENTED for missing methods. */
 type Implemented = Pick<
   TestServiceServer,
   | "emptyCall"
@@ -39,7 +39,7 @@ export function interopService(reports: LoadReports): Implemented {
     unaryCall: unary((request, context) => {
       echo(context);
       if (request.orcaPerQueryReport !== undefined) {
-        // grpc-js would do this for every call, and read its proto files again for each
+        // grpc-js can add reports itself, but only to all calls, and it reads its proto files again for each call
         // (grpc.server_call_metric_recording, grpc-js src/orca.ts).
         const report = OrcaLoadReport.fromPartial(loadReport(request.orcaPerQueryReport));
         context.trailers.set(TRAILER, Buffer.from(OrcaLoadReport.encode(report).finish()));
@@ -116,7 +116,7 @@ async function* responses(
   }
 }
 
-/** Sends the caller's metadata back, where the tests ask for it. */
+/** Echoes the metadata that the tests send for this. */
 function echo(context: CallContext): void {
   const initial = context.metadata.get(ECHO_INITIAL.key);
   if (initial.length > 0) {
@@ -134,7 +134,7 @@ function echo(context: CallContext): void {
 function refuse(request: Parameters<typeof refusal>[0], sizes: readonly number[]): void {
   const refused = refusal(request, sizes);
   if (refused !== undefined) {
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `refusal` gives no other numbers
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `refusal` returns no other numbers
     throw new StatusError(refused.code, refused.message);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Backend metrics (ORCA, gRFC A51) out of band. grpc-js has a ServerMetricRecorder, which can't report the use of memory and
- * waits a whole interval before the first report.
+ * Out-of-band backend metrics (ORCA, gRFC A51). The ServerMetricRecorder of grpc-js cannot report memory utilization,
+ * and waits for a whole interval before the first report.
  */
 
 import { setTimeout as pause } from "node:timers/promises";
@@ -14,10 +14,10 @@ import { serverStreaming } from "./handlers.js";
 export function orcaService(reports: LoadReports): OpenRcaServiceServer {
   return {
     streamCoreMetrics: serverStreaming(async function* ({ reportInterval }, { signal }) {
-      const asked = (reportInterval?.seconds ?? 0) * 1000 + (reportInterval?.nanos ?? 0) / 1e6;
+      const requestedMs = (reportInterval?.seconds ?? 0) * 1000 + (reportInterval?.nanos ?? 0) / 1e6;
       for (;;) {
         yield OrcaLoadReport.fromPartial(reports.current);
-        await pause(Math.max(asked, MIN_INTERVAL_MS), undefined, { signal });
+        await pause(Math.max(requestedMs, MIN_INTERVAL_MS), undefined, { signal });
       }
     }),
   };

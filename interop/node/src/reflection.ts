@@ -6,7 +6,7 @@ import type { Server } from "@grpc/grpc-js";
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 
-/** Shows these services, whose descriptors the build has put beside this file. */
+/** Adds reflection for these services. The build writes their descriptors beside this file. */
 export function addReflection(server: Server, services: string[]): void {
   const descriptors = readFileSync(new URL("reflection.binpb", import.meta.url));
   new ReflectionService(loadFileDescriptorSetFromBuffer(descriptors), { services }).addToServer(server);

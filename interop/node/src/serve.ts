@@ -1,4 +1,4 @@
-/** All services on one server. */
+/** Serves all services on one server. */
 
 import { createRequire } from "node:module";
 

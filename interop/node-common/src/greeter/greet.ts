@@ -1,8 +1,8 @@
-/** Makes all four kinds of call of Greeter, one after the other, and prints what was said. */
+/** Makes all four kinds of call of Greeter, one after the other, and prints the messages. */
 
 import { PassThrough } from "node:stream";
 
-/** Greeter as a client in either library calls it. */
+/** The client of Greeter. Each library implements it. */
 export interface GreeterCalls {
   greet(name: string): Promise<string>;
   greetInLanguages(name: string): AsyncIterable<{ language: string; message: string }>;
@@ -24,7 +24,7 @@ export async function makeGreetings(greeter: GreeterCalls, name: string): Promis
   const party = [name, ...GUESTS];
   print("GreetTogether", party, [await greeter.greetTogether(party)]);
 
-  // What is said next depends on what was heard, so the requests come from a stream that the loop fills.
+  // Each request depends on the response before it, so the loop writes the requests to a stream.
   const sent = [`${name} here.`];
   const received: string[] = [];
   const requests = new PassThrough({ objectMode: true });

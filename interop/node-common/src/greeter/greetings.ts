@@ -1,4 +1,4 @@
-/** What Greeter says, and what it refuses, in whichever library it is served; see samehost/greeter/v1/greeter.proto. */
+/** The greetings of Greeter and its checks of requests, for both libraries. See samehost/greeter/v1/greeter.proto. */
 
 import { inspect } from "node:util";
 
@@ -17,7 +17,7 @@ export function englishGreeting(name: string): string {
   return `Hello, ${name}!`;
 }
 
-/** A greeting in each of the languages, or in all that there are where none is asked for. */
+/** Returns a greeting in each of the languages, or in all supported languages if the list is empty. */
 export function greetings(name: string, languages: readonly string[]): { language: string; message: string }[] {
   const wanted = languages.length > 0 ? languages : Object.keys(GREETINGS);
   return wanted.flatMap((language) => {
@@ -36,7 +36,7 @@ export function answer(text: string, turn: number): { text: string; turn: number
   return { text: text === "" ? "You said nothing." : `You said: ${text}`, turn };
 }
 
-/** What is wrong with a name, for INVALID_ARGUMENT; undefined if nothing is. The others do the same for the rest. */
+/** Returns the fault of an invalid name, for INVALID_ARGUMENT. The functions below check the other fields. */
 export function nameFault(name: string): string | undefined {
   const length = countCharacters(name);
   return length >= 1 && length <= MAX_NAME ? undefined : `name has ${length} characters; give 1 to ${MAX_NAME}`;
@@ -64,7 +64,7 @@ export function textFault(text: string): string | undefined {
   return length <= MAX_TEXT ? undefined : `text has ${length} characters; give at most ${MAX_TEXT}`;
 }
 
-/** Characters, where `length` counts UTF-16 units: an emoji is one of these and two of those. */
+/** Counts characters. `length` counts UTF-16 units, of which an emoji has two. */
 function countCharacters(text: string): number {
   return Array.from(text).length;
 }

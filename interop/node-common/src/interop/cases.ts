@@ -1,4 +1,4 @@
-/** The official cases, but for what they need of a library; what they send is in requests.ts, and what they assert in checks.ts. */
+/** The official cases, independent of a library. requests.ts has their requests, and checks.ts their assertions. */
 
 import * as checks from "./checks.js";
 import type { LoadReport, TestReport } from "./load-reports.js";
@@ -11,7 +11,7 @@ export interface CallOptions {
   readonly echo?: boolean;
 }
 
-/** What came back of the metadata, first in the headers and then in the trailers. */
+/** The echoed metadata: first from the headers, then from the trailers. */
 export type Echoes = Parameters<typeof checks.echoes>;
 
 export interface UnaryRequest extends Partial<requests.Sized> {
@@ -39,16 +39,16 @@ export interface Duplex {
   send(request: DuplexRequest): void;
   halfClose(): void;
   cancel(): void;
-  /** Waits for a response; undefined is the end. */
+  /** Receives the next response, or undefined at the end of the stream. */
   receive(): Promise<checks.WithPayload | undefined>;
   echoes(): Echoes;
 }
 
-/** A connection of its own to the server under test, in either library. */
+/** A client with its own connection to the server under test. Each library implements it. */
 export interface TestClient {
   readonly path: string;
   close(): void;
-  /** Resolves with the size of the response in bytes. */
+  /** Returns the size of the response in bytes. */
   emptyCall(): Promise<number>;
   unaryCall(request: UnaryRequest, options?: CallOptions): Promise<UnaryAnswer>;
   cacheableUnaryCall(request: { payload: requests.Payload }): Promise<checks.WithPayload>;
@@ -58,17 +58,19 @@ export interface TestClient {
   fullDuplexCall(options?: CallOptions): Duplex;
   unimplementedMethod(): Promise<unknown>;
   unimplementedService(): Promise<unknown>;
-  /** A StreamingInputCall that is cancelled as soon as it has begun. */
+  /** Cancels a StreamingInputCall as soon as it has started. */
   cancelledCall(): Promise<unknown>;
-  /** What OpenRcaService sends, until `cancel`; to leave the loop ends nothing. */
+  /**
+   * Receives the reports of OpenRcaService until `cancel` is called. Leaving a loop over them does not end the call.
+   */
   loadReports(): { readonly reports: AsyncIterable<LoadReport>; readonly cancel: () => void };
-  /** The status that a call ends with, whichever it is. */
+  /** Returns the status of a call, OK or another. */
   statusOf(call: Promise<unknown>): Promise<checks.CallStatus>;
 }
 
 export type Cases<Client> = Record<string, (client: Client) => Promise<void>>;
 
-/** A runner of the cases here and those of one library, each on a connection of its own. */
+/** Returns a runner of the cases in this file and those of one library. Each case uses its own connection. */
 export function casesWith<Client extends TestClient>(
   connect: (path: string) => Client,
   compression: Cases<Client>,
@@ -96,8 +98,8 @@ const CASES = {
   },
 
   async cacheable_unary(client) {
-    // Neither library sends GET here, so these are POSTs, which no proxy keeps; it is the server's answer, the same for the same
-    // request, that makes them equal.
+    // Neither library sends GET, so these calls are POSTs, which no proxy caches. The responses are equal because the
+    // server answers the same request with the same response.
     const request = requests.cacheable();
     checks.cached(await client.cacheableUnaryCall(request), await client.cacheableUnaryCall(request));
   },

@@ -1,4 +1,4 @@
-/** What the official cases assert. Each failure is one line: expected and got. */
+/** The assertions of the official cases. Each failure is one line with the expected and the actual value. */
 
 import { inspect, isDeepStrictEqual } from "node:util";
 
@@ -8,15 +8,15 @@ import * as requests from "./requests.js";
 const SOAK_ITERATIONS = 10;
 const SOAK_ITERATION_MS = 1000;
 
-/** How long a report out of band may take to arrive; the slowest interop servers send one each second. */
+/** The time that an out-of-band report has to arrive. The slowest interop servers send one each second. */
 const REPORT_MS = 10_000;
 
 const COMPRESSABLE = 0;
 
-/** A case that did not go as the description says. */
+/** The server did not behave as the description of the case requires. */
 export class CaseFailure extends Error {}
 
-/** A call that did not end with OK, in either library; `code` is spelt as the specification does. */
+/** The status of a call. `code` is spelled as in the specification. */
 export interface CallStatus {
   readonly code: string;
   readonly message: string;
@@ -41,7 +41,7 @@ function payload(what: string, got: Payload | undefined, size: number): void {
   equal(`payload type of ${what}`, got?.type ?? COMPRESSABLE, COMPRESSABLE);
   equal(`payload size of ${what}`, got?.body.length ?? 0, size);
   if (got !== undefined && !requests.zeros(size).body.equals(got.body)) {
-    throw new CaseFailure(`payload of ${what}: expected ${size} zeros, got other bytes among them`);
+    throw new CaseFailure(`payload of ${what}: expected ${size} zeros, got other bytes`);
   }
 }
 
@@ -74,7 +74,7 @@ export function outputs(responses: readonly WithPayload[], sizes: readonly numbe
   }
 }
 
-/** Fails unless the next response of a stream is there and of this size. */
+/** Fails unless the stream has a next response of this size. */
 export function output(response: WithPayload | undefined, size: number): void {
   if (response === undefined) {
     throw new CaseFailure(`next response of the stream: expected one of ${size} bytes, got the end of the stream`);
@@ -90,9 +90,9 @@ export function end(response: WithPayload | undefined): void {
   }
 }
 
-/** Fails, as what the case is about can't be seen, when everything else was as it should be. */
+/** Fails, because the library does not show whether messages are compressed. All other checks have passed. */
 export function compressionIsHidden(reason: string): never {
-  throw new CaseFailure(`compressed flag of the response: can't be checked, as ${reason}`);
+  throw new CaseFailure(`compressed flag of the response: cannot be checked, because ${reason}`);
 }
 
 export function compressedFlag(got: boolean, expected: boolean): void {
@@ -107,7 +107,7 @@ export function compressedFlags(got: readonly boolean[]): void {
   );
 }
 
-/** Fails unless both pieces of metadata came back, each once and where it belongs. */
+/** Fails unless both metadata values were echoed, each once and in its own block. */
 export function echoes(initial: readonly (string | Uint8Array)[], trailing: readonly (string | Uint8Array)[]): void {
   equal(`${requests.ECHO_INITIAL.key} in initial metadata`, initial.map(plain), [requests.ECHO_INITIAL.value]);
   equal(`${requests.ECHO_TRAILING.key} in trailing metadata`, trailing.map(plain), [
@@ -115,7 +115,7 @@ export function echoes(initial: readonly (string | Uint8Array)[], trailing: read
   ]);
 }
 
-/** Fails unless all calls reached one server, and it has a name. */
+/** Fails unless all calls reached the same server and it has a name. */
 export function sameServer(ids: readonly string[]): void {
   const different = new Set(ids);
   if (different.size !== 1 || different.has("")) {
@@ -129,7 +129,7 @@ export function reportedWithCall(reports: readonly LoadReport[]): void {
   equal("load reports in the trailing metadata", reports.map(known), [loadReport(requests.PER_CALL_REPORT)]);
 }
 
-/** Waits for a load report, which is to arrive out of band after any number of older ones, and in time. */
+/** Waits for an out-of-band load report. Older reports may arrive before it. */
 export async function awaitReport(reports: AsyncIterable<LoadReport>, report: TestReport): Promise<void> {
   const expected = loadReport(report);
   const last = Date.now() + REPORT_MS;
@@ -144,7 +144,7 @@ export async function awaitReport(reports: AsyncIterable<LoadReport>, report: Te
   throw new CaseFailure(`load report: expected ${show(expected)}, got the end of the stream`);
 }
 
-/** Fails unless a call ended with this status, and this message where one is given. */
+/** Fails unless a call ended with this status, and with this message if one is given. */
 export function status(got: CallStatus, code: string, message?: string): void {
   equal("status code", got.code, code);
   if (message !== undefined) {
@@ -152,7 +152,7 @@ export function status(got: CallStatus, code: string, message?: string): void {
   }
 }
 
-/** Repeats a case, and fails unless all iterations are made in time and none fails. */
+/** Repeats a case. Fails unless all iterations finish in time and none fails. */
 export async function soak(iteration: () => Promise<void>): Promise<void> {
   const last = Date.now() + SOAK_ITERATIONS * SOAK_ITERATION_MS;
   const faults: string[] = [];
@@ -175,7 +175,7 @@ export async function soak(iteration: () => Promise<void>): Promise<void> {
   }
 }
 
-/** The fields that the tests know, whatever else the generated message has. */
+/** Returns only the fields that the tests use. The generated message may have more. */
 function known({ cpuUtilization, memUtilization, requestCost, utilization }: LoadReport): LoadReport {
   return { cpuUtilization, memUtilization, requestCost: { ...requestCost }, utilization: { ...utilization } };
 }

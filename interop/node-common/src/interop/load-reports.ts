@@ -1,15 +1,15 @@
-/** Backend metrics (ORCA, gRFC A51): what goes with one call, and the server's report out of band. */
+/** Backend metrics (ORCA, gRFC A51): the report for one call, and the out-of-band report of the server. */
 
-/** The trailer with one call's serialized report. */
+/** The trailer that holds the serialized report for one call. */
 export const TRAILER = "endpoint-load-metrics-bin";
 
 /**
- * How often a report is sent at most. gRFC A51 has 30 s for production and lets tests have less; the interop servers of Go
- * and Java take 1 s. With 0.1 s a case is done the sooner.
+ * The shortest interval between two reports. gRFC A51 requires 30 s in production and allows less in tests. The interop
+ * servers of Go and Java use 1 s. With 0.1 s, the cases take less time.
  */
 export const MIN_INTERVAL_MS = 100;
 
-/** The part of xds.data.orca.v3.OrcaLoadReport that the tests ask for. */
+/** The fields of xds.data.orca.v3.OrcaLoadReport that the tests use. */
 export interface LoadReport {
   cpuUtilization: number;
   memUtilization: number;
@@ -25,18 +25,18 @@ export interface TestReport {
   utilization: Record<string, number>;
 }
 
-/** The report on the wire for the one that a test asks for. */
+/** Returns the report to send for the one that a test requests. */
 export function loadReport(report: TestReport): LoadReport {
   const { cpuUtilization, memoryUtilization, requestCost, utilization } = report;
   return { cpuUtilization, memUtilization: memoryUtilization, requestCost, utilization };
 }
 
-/** The server's report out of band: there is one, which TestService sets and OpenRcaService sends. */
+/** The single out-of-band report of the server. TestService sets it and OpenRcaService sends it. */
 export class LoadReports {
   current: LoadReport = { cpuUtilization: 0, memUtilization: 0, requestCost: {}, utilization: {} };
   private queue: Promise<void> = Promise.resolve();
 
-  /** Waits for a turn to set the report, as each client expects its own; returns what ends the turn. */
+  /** Waits for a turn to set the report, because each client expects its own. Returns a function that ends the turn. */
   async takeTurn(): Promise<() => void> {
     const before = this.queue;
     let end = (): void => undefined;

@@ -1,12 +1,12 @@
 /**
- * What the official cases send, as grpc/grpc doc/interop-test-descriptions.md has it. These are the fields that are set; the
- * messages of either code generator are made from them.
+ * The requests of the official cases, from grpc/grpc doc/interop-test-descriptions.md. They contain only the fields
+ * that are set. Each code generator creates its messages from them.
  */
 
 import { MAX_MESSAGE_BYTES } from "../limits.js";
 import type { TestReport } from "./load-reports.js";
 
-/** How long any call of a case may take, so that nothing hangs; a call over a socket takes milliseconds. */
+/** The deadline of each call, so that no case hangs. A call over a socket takes milliseconds. */
 export const DEADLINE_MS = 30_000;
 
 export const LARGE_REQUEST_BYTES = 271828;
@@ -14,7 +14,7 @@ export const LARGE_RESPONSE_BYTES = 314159;
 export const REQUEST_BYTES = [27182, 8, 1828, 45904] as const;
 export const RESPONSE_BYTES = [31415, 9, 2653, 58979] as const;
 export const COMPRESSED_REQUEST_BYTES = [27182, 45904] as const;
-/** The sizes of server_compressed_streaming, in order, and whether they are to come compressed. */
+/** The response sizes of server_compressed_streaming, in order, and whether each must be compressed. */
 export const COMPRESSED_RESPONSES = [
   { size: 31415, compressed: true },
   { size: 92653, compressed: false },
@@ -22,7 +22,7 @@ export const COMPRESSED_RESPONSES = [
 
 export const ECHO_INITIAL = { key: "x-grpc-test-echo-initial", value: "test_initial_metadata_value" } as const;
 export const ECHO_TRAILING = { key: "x-grpc-test-echo-trailing-bin", value: Buffer.of(0xab, 0xab, 0xab) } as const;
-/** What cacheable_unary sends along, as some proxies keep nothing for callers on their own host. */
+/** The metadata of cacheable_unary. Some proxies cache nothing for clients on their own host. */
 export const USER_IP = { key: "x-user-ip", value: "1.2.3.4" } as const;
 
 export const STATUS = { code: 2, message: "test status message" } as const;
@@ -32,16 +32,16 @@ export const SPECIAL_STATUS = {
 } as const;
 
 export const CONCURRENT_CALLS = 1000;
-/** For each of them, as all wait for the last. */
+/** The deadline of each of these calls, because all of them wait for the last one. */
 export const CONCURRENT_DEADLINE_MS = 60_000;
 
-/** How many calls must reach the same server, as grpc-go and grpc-java have it; the description names no number. */
+/** The number of calls that must reach the same server, as in grpc-go and grpc-java. The description has no number. */
 export const PICK_FIRST_CALLS = 100;
 
 /** The deadline of timeout_on_sleeping_server. */
 export const TIMEOUT_MS = 1;
 
-/** The interval that orca_oob asks for. */
+/** The report interval that orca_oob requests. */
 export const REPORT_INTERVAL_NANOS = 100_000_000;
 
 export const PER_CALL_REPORT: TestReport = {
@@ -71,7 +71,7 @@ export interface Output {
   payload?: Payload;
 }
 
-/** A payload of zeros: a view of one block, as the tests send hundreds of megabytes of them. */
+/** Returns a payload of zeros. It is a view of one block, because the tests send hundreds of megabytes. */
 export function zeros(size: number): Payload {
   return { body: ZEROS.subarray(0, size) };
 }
@@ -83,7 +83,7 @@ export function large(): Sized {
   return { responseSize: LARGE_RESPONSE_BYTES, payload: zeros(LARGE_REQUEST_BYTES) };
 }
 
-/** A request like no other before: its payload is the time. */
+/** Returns a unique request. Its payload is the time. */
 export function cacheable(): { payload: Payload } {
   return { payload: { body: Buffer.from(process.hrtime.bigint().toString()) } };
 }
@@ -93,7 +93,7 @@ export function inputs(): Input[] {
   return REQUEST_BYTES.map((size) => ({ payload: zeros(size) }));
 }
 
-/** The requests of client_compressed_streaming; the first one is also its probe, uncompressed. */
+/** The requests of client_compressed_streaming. The case also sends the first one uncompressed as a probe. */
 export function compressedInputs(): [Input, Input] {
   const [first, second] = COMPRESSED_REQUEST_BYTES;
   return [
@@ -102,7 +102,7 @@ export function compressedInputs(): [Input, Input] {
   ];
 }
 
-/** A request for responses of these sizes. */
+/** Returns a request for responses of these sizes. */
 export function output(...sizes: number[]): Output {
   return { responseParameters: sizes.map((size) => ({ size })) };
 }
@@ -117,7 +117,7 @@ export function compressedOutput(): Output {
   };
 }
 
-/** The requests of ping_pong with the size of the response to each. */
+/** The requests of ping_pong, with the size of the response to each. */
 export function pingPong(): { request: Output; size: number }[] {
   return REQUEST_BYTES.map((requestSize, index) => {
     const size = RESPONSE_BYTES[index] ?? 0;
@@ -125,17 +125,17 @@ export function pingPong(): { request: Output; size: number }[] {
   });
 }
 
-/** The request of custom_metadata's stream. */
+/** The request in the stream of custom_metadata. */
 export function largeOutput(): Output {
   return { ...output(LARGE_RESPONSE_BYTES), payload: zeros(LARGE_REQUEST_BYTES) };
 }
 
-/** A request that is never answered, as it asks for nothing. */
+/** A request for no response, so the server never answers it. */
 export function sleeper(): Output {
   return { responseParameters: [], payload: zeros(REQUEST_BYTES[0]) };
 }
 
-/** A request that sets the report out of band, and for one response that says that it is set. */
+/** A request that sets the out-of-band report. The single response confirms it. */
 export function reporting(report: TestReport): Output & { orcaOobReport: TestReport } {
   return { ...output(1), orcaOobReport: report };
 }

@@ -1,15 +1,15 @@
-/** Runs official cases one after the other and says of each how it went: a line of JSON as soon as it ends. */
+/** Runs official cases one after the other, and prints the result of each as a line of JSON as soon as it ends. */
 
 import { UsageError } from "../errors.js";
 
-/** A client that knows official cases. */
+/** A client that can run official cases. */
 export interface Runner {
   readonly caseNames: readonly string[];
-  /** Rejected with any error where the server does not do as the description says. */
+  /** Runs a case. The promise is rejected if the server does not behave as the description of the case requires. */
   runCase(name: string, path: string): Promise<void>;
 }
 
-/** The official cases that this client does not know: they take an account of Google's cloud. */
+/** The official cases that this client cannot run, because they need a Google Cloud account. */
 const NEED_GOOGLE_CREDENTIALS = [
   "compute_engine_channel_credentials",
   "compute_engine_creds",
@@ -26,16 +26,16 @@ interface Result {
   ms: number;
 }
 
-/** Refuses a name that is no official case. */
+/** Throws UsageError if a name is not an official case. */
 export function checkCaseNames(names: readonly string[], known: readonly string[]): void {
   const all = [...known, ...NEED_GOOGLE_CREDENTIALS];
   const unknown = names.find((name) => !all.includes(name));
   if (unknown !== undefined) {
-    throw new UsageError(`no case is named '${unknown}'; the official cases are ${all.join(", ")}`);
+    throw new UsageError(`unknown case '${unknown}': use one of ${all.join(", ")}`);
   }
 }
 
-/** Runs the cases of these names against the server at the path, and says whether all passed. */
+/** Runs the named cases against the server on the path, and returns whether all passed. */
 export async function runCases(runner: Runner, names: readonly string[], path: string): Promise<boolean> {
   let allPassed = true;
   for (const name of names) {

@@ -1,14 +1,14 @@
-/** What grpc.testing.TestService says and refuses, in whichever library it is served. */
+/** The parts of grpc.testing.TestService that do not depend on a library. */
 
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 
 import { MAX_MESSAGE_BYTES } from "../limits.js";
 
-/** What lets a proxy keep a response, for as long as the official description has it. */
+/** The metadata that lets a proxy cache a response, for the time in the official description. */
 export const CACHEABLE = { key: "cache-control", value: "max-age=60, public" } as const;
 
-/** This server's own name, the same for its whole life. */
+/** The unique id of this server process. */
 export const SERVER_ID = `${hostname()}-${process.pid}-${randomUUID()}`;
 
 const COMPRESSABLE = 0;
@@ -21,7 +21,7 @@ interface Request {
   readonly responseStatus?: { readonly code: number; readonly message: string } | undefined;
 }
 
-/** The status that a call ends with instead of a response: because it is asked for, or can't be answered. */
+/** Returns the status that replaces the response, because the request asks for it or is invalid. */
 export function refusal(
   { responseType, responseStatus }: Request,
   sizes: readonly number[],
@@ -31,13 +31,13 @@ export function refusal(
     return { code: code > 0 && code <= LAST_CODE ? code : UNKNOWN, message };
   }
   if (responseType !== COMPRESSABLE) {
-    return { code: INVALID_ARGUMENT, message: `response_type is ${responseType}; 0 is the one there is` };
+    return { code: INVALID_ARGUMENT, message: `invalid response_type ${responseType}: use 0` };
   }
-  const impossible = sizes.find((size) => size < 0 || size > MAX_MESSAGE_BYTES);
-  if (impossible !== undefined) {
+  const invalid = sizes.find((size) => size < 0 || size > MAX_MESSAGE_BYTES);
+  if (invalid !== undefined) {
     return {
       code: INVALID_ARGUMENT,
-      message: `a size is ${impossible} bytes; ask for 0 to ${MAX_MESSAGE_BYTES}`,
+      message: `invalid size ${invalid}: use 0 to ${MAX_MESSAGE_BYTES} bytes`,
     };
   }
   return undefined;
