@@ -18,7 +18,7 @@ REPORT = Path("build/reports/faults.json")
 
 MOST_CUT = 0.001
 """The share of all calls in the takeover runs that may fail while their connection is renewed. This is a known failure
-of C-core, described in README.md under "What it cannot do". It was 7 in 617,000 calls. When it happens, up to 5 calls
+of C-core, described in docs/background/limits.md. It was 7 in 617,000 calls. When it happens, up to 5 calls
 fail, and the two takeover runs make 11,000 calls in 10 s each."""
 
 RECOVERY_SECONDS = 10.0

@@ -69,7 +69,7 @@ def test_an_exception_of_a_handler_is_logged_once_with_its_traceback(
 def test_aborts_cancellations_and_deadlines_are_not_logged(
     kind: str, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # On a connection that reaches its age limit, a deadline may end with UNAVAILABLE: README.md, "What it cannot do".
+    # On a connection that reaches its age limit, a deadline may end with UNAVAILABLE: docs/background/limits.md.
     with Running(kind, path, grace=0, max_connection_age=60), fresh_channel(path) as channel:
         with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
             stub(channel).Greet(greeter_pb2.GreetRequest(), timeout=WITHIN)

@@ -104,14 +104,14 @@ fn greeting(language: &str, name: &str) -> String {
 fn check_name(name: &str) -> Result<&str, Status> {
     match name.chars().count() {
         1..=MAX_NAME => Ok(name),
-        length => Err(Status::invalid_argument(format!("invalid name: {length} characters; use 1 to {MAX_NAME}"))),
+        length => Err(Status::invalid_argument(format!("name has {length} characters; give 1 to {MAX_NAME}"))),
     }
 }
 
 fn check_text(text: &str) -> Result<(), Status> {
     match text.chars().count() {
         0..=MAX_TEXT => Ok(()),
-        length => Err(Status::invalid_argument(format!("invalid text: {length} characters; use at most {MAX_TEXT}"))),
+        length => Err(Status::invalid_argument(format!("text has {length} characters; give at most {MAX_TEXT}"))),
     }
 }
 

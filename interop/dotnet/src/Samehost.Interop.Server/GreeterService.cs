@@ -88,7 +88,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
         await foreach (var request in requestStream.ReadAllAsync(context.CancellationToken))
         {
             var length = CharactersOf(request.Text);
-            Refuse(length > MaxText, $"invalid text: {length} characters; use at most {MaxText}");
+            Refuse(length > MaxText, $"text has {length} characters; give at most {MaxText}");
             var text = length > 0 ? $"You said: {request.Text}" : "You said nothing.";
             await responseStream.WriteAsync(new ConverseResponse { Text = text, Turn = ++turn });
         }
@@ -100,7 +100,7 @@ internal sealed class GreeterService : Greeter.V1.GreeterService.GreeterServiceB
     private static void RefuseName(string name)
     {
         var length = CharactersOf(name);
-        Refuse(length is < 1 or > MaxName, $"invalid name: {length} characters; use 1 to {MaxName}");
+        Refuse(length is < 1 or > MaxName, $"name has {length} characters; give 1 to {MaxName}");
     }
 
     /// <summary>Counts characters. The length of a string would count some of them twice.</summary>

@@ -80,11 +80,11 @@ def _refuse(fault: str | None) -> None:
 def _name_fault(name: str) -> str | None:
     if 1 <= len(name) <= _MAX_NAME:
         return None
-    return f"invalid name: it has {len(name)} characters; use 1 to {_MAX_NAME}"
+    return f"name has {len(name)} characters; give 1 to {_MAX_NAME}"
 
 
 def _text_fault(text: str) -> str | None:
-    return f"invalid text: it has {len(text)} characters; use at most {_MAX_TEXT}" if len(text) > _MAX_TEXT else None
+    return f"text has {len(text)} characters; give at most {_MAX_TEXT}" if len(text) > _MAX_TEXT else None
 
 
 def _languages_fault(request: GreetInLanguagesRequest) -> str | None:
