@@ -114,7 +114,8 @@ def official(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Replace, kill and attack Python servers under load: `faults -- --seconds 20 --inputs 2000`."""
     install_workspace(session)
-    session.run("python", "-m", "faults", *session.posargs)
+    if "native" not in session.posargs or install_native(session):
+        session.run("python", "-m", "faults", *session.posargs)
 
 
 @nox.session

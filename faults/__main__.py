@@ -1,6 +1,7 @@
 """Replaces, kills and attacks Python servers, and reports: `python -m faults [--seconds 60] [--inputs 10000]`."""
 
 import json
+import os
 import secrets
 import sys
 import tempfile
@@ -13,8 +14,9 @@ import click
 
 from faults import fuzz, kill, takeover
 from faults.servers import FaultError
+from samehost_common.engine import ENGINES, GRPCIO, VARIABLE
 
-REPORT = Path("build/reports/faults.json")
+REPORTS = Path("build/reports")
 
 MOST_CUT = 0.001
 """The share of all calls in the takeover runs that may fail while their connection is renewed. This is a known failure
@@ -31,12 +33,14 @@ MOST_DESCRIPTORS = 8
 @click.command()
 @click.option("--seconds", type=float, default=60.0, help="Seconds of each takeover and kill run. [60]")
 @click.option("--inputs", type=int, default=10_000, help="Inputs for each kind of server. [10000]")
+@click.option("--engine", type=click.Choice(ENGINES), default=GRPCIO, help="Engine of servers and callers. [grpcio]")
 @click.option("--seed", type=int, help="Seed of all random choices. [random]")
-def main(seconds: float, inputs: int, seed: int | None) -> None:
+def main(seconds: float, inputs: int, engine: str, seed: int | None) -> None:
     """Run all tests. Exit with 0 only if no call was lost, nothing leaked and no server died."""
     chosen = secrets.randbelow(1 << 31) if seed is None else seed
-    click.echo(f"seed {chosen}")
-    report: dict[str, Any] = {"seed": chosen}
+    click.echo(f"engine {engine}, seed {chosen}")
+    os.environ[VARIABLE] = engine
+    report: dict[str, Any] = {"engine": engine, "seed": chosen}
     faults: list[str] = []
 
     def step(name: str, work: Callable[[Path], dict[str, Any]], judge: Callable[[dict[str, Any]], list[str]]) -> None:
@@ -58,9 +62,10 @@ def main(seconds: float, inputs: int, seed: int | None) -> None:
     step("client", fuzz.client, _judge_client)
     faults.extend(_judge_cuts(report.get("takeover", [])))
     report["faults"] = faults
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"report: {REPORT}")
+    file = REPORTS / ("faults.json" if engine == GRPCIO else f"faults-{engine}.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"report: {file}")
     for fault in faults:
         click.echo(fault, err=True)
     sys.exit(1 if faults else 0)
