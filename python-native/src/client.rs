@@ -89,6 +89,10 @@ struct Shared {
     closed: AtomicBool,
 }
 
+/// How many streams to open before the server has sent its limit. The limit should be at least this (RFC 9113, section
+/// 6.5.2), and some servers close a connection with more, as python-hyper's h2 does.
+const FIRST_STREAMS: usize = 100;
+
 impl Shared {
     /// Returns the connection, or creates a new one. It never waits, and takes microseconds.
     fn connection(&self) -> io::Result<(Arc<Link<ClientRole>>, SendRequest<Outgoing>)> {
@@ -110,7 +114,7 @@ impl Shared {
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .max_frame_size(FRAME_BYTES)
                 .max_send_buffer_size(FRAME_BYTES as usize)
-                .initial_max_send_streams(usize::MAX >> 1);
+                .initial_max_send_streams(FIRST_STREAMS);
             let (sender, connection) = finish_now(builder.handshake(io)).map_err(io::Error::other)?;
             made = Some(sender);
             Ok(ClientRole { connection: Some(connection), news: Arc::clone(&self.news) })

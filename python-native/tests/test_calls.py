@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -110,6 +111,28 @@ def test_calls_leave_nothing_for_the_garbage_collector(path: Path) -> None:
         gc.garbage.clear()
         gc.enable()
     assert found == []
+
+
+def test_a_client_opens_100_streams_before_it_knows_the_limit_of_the_server(path: Path) -> None:
+    """RFC 9113, section 6.5.2, recommends a limit of 100 or more. Some servers close a connection with more streams."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(WITHIN)
+        with native_channel(path) as channel:
+            calls = [channel.unary_unary("/test.Test/Echo").future(b"", timeout=1) for _ in range(150)]
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as received:
+                for call in calls:
+                    assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                channel.close()
+                received.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+                opened = most = 0
+                while header := received.read(9):  # RFC 9113, section 4.1: length, type, flags, stream
+                    received.read(int.from_bytes(header[:3], "big"))
+                    opened += {1: 1, 3: -1}.get(header[3], 0)  # HEADERS, RST_STREAM
+                    most = max(most, opened)
+    assert most == 100
 
 
 @pytest.mark.usefixtures("served")
