@@ -19,7 +19,7 @@ from running import WITHIN, Program, python, serving
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SOCKETS = ("/run/app/app.sock", "/tmp/greeter.sock")
+SOCKETS = ("/run/app/app.sock", "/tmp/app.sock", "/tmp/greeter.sock", "/tmp/shop.sock")
 """The paths that the pages use. Each test replaces them with its own."""
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -49,6 +49,10 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
     tests = []
     with Server(path) as server:
         for (language, title, code), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
+            if language == "console":
+                compile_contract(code, folder)
+            elif language == "proto":
+                (folder / title).write_text(code)
             if language != "python":
                 continue
             assert title, f'a Python block of {name} has no title; add the name of its file, as in title="client.py"'
@@ -128,6 +132,12 @@ class Server:
         if self._running:
             assert self._running.end() == 0
         self._running = None
+
+
+def compile_contract(console: str, folder: Path) -> None:
+    """Runs the lines of a block that generate stubs."""
+    for words in re.findall(r"^\$ python (-m grpc_tools\.protoc .+)$", console, re.MULTILINE):
+        run(*shlex.split(words), cwd=folder)
 
 
 def with_path(code: str, path: Path) -> str:
