@@ -314,8 +314,8 @@ class ServerBase:
 
 def _check_mode(mode: object) -> None:
     if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= 0o777:
-        shown = oct(mode) if isinstance(mode, int) else repr(mode)
-        raise OptionError(f"invalid mode {shown}: use 0o000 to 0o777")
+        shown = f"{mode:#o} ({mode:d} in decimal)" if isinstance(mode, int) else repr(mode)
+        raise OptionError(f"invalid mode {shown}: use 0o000 to 0o777, such as 0o660")
 
 
 def _group_id(group: str | int | None) -> int | None:
