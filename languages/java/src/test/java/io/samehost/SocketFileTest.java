@@ -13,9 +13,11 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.junit.After;
 import org.junit.Before;
 import org.junit.Rule;
 import org.junit.Test;
@@ -24,6 +26,7 @@ import org.junit.rules.TemporaryFolder;
 public class SocketFileTest {
   @Rule public final TemporaryFolder folder = new TemporaryFolder(new File("/tmp"));
 
+  private final List<SocketFile> files = new ArrayList<>();
   private Path path;
   private Path control;
   private SocketFile file;
@@ -33,6 +36,12 @@ public class SocketFileTest {
     path = folder.getRoot().toPath().resolve("a.sock");
     control = Path.of(path + ".takeover");
     file = open(path);
+  }
+
+  /** Releases the locks: the system may give the folder of a later test the same inode. */
+  @After
+  public void tearDown() {
+    files.forEach(SocketFile::withdraw);
   }
 
   @Test
@@ -249,9 +258,12 @@ public class SocketFileTest {
     return name.matches("\\.[0-9a-f]{16}");
   }
 
-  private static SocketFile open(Path path) {
-    return new SocketFile(
-        new SocketPath(path), "test", /* trustFolder= */ false, /* allowTakeover= */ true);
+  private SocketFile open(Path path) {
+    SocketFile opened =
+        new SocketFile(
+            new SocketPath(path), "test", /* trustFolder= */ false, /* allowTakeover= */ true);
+    files.add(opened);
+    return opened;
   }
 
   private void assertRefused(Class<? extends SamehostException> kind, String reason) {
