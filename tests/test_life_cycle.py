@@ -1,6 +1,7 @@
 """The life cycle of a server: it starts once and stops once, however often and from wherever that is requested."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -271,6 +272,15 @@ asyncio.run(main())
 }
 
 
+CANCELLED_CALL = re.compile(
+    r"Traceback \(most recent call last\):\n"
+    r'  File "src/python/grpcio/grpc/_cython/_cygrpc/aio/server\.pyx\.pxi", line \d+, in grpc\._cython\.cygrpc\.'
+    r"_schedule_rpc_coro\n"
+    r"asyncio\.exceptions\.CancelledError\n"
+)
+"""grpcio prints this if asyncio.run, at its end, cancels the task of a call: see docs/background/limits.md."""
+
+
 @pytest.mark.parametrize("watched", [False, True])
 def test_a_program_that_exits_without_a_stop_leaves_no_path(kind: str, path: Path, watched: bool) -> None:
     with python("-c", NEVER_STOPPED[kind], path, stdin=subprocess.PIPE) as program, fresh_channel(path) as channel:
@@ -284,7 +294,7 @@ def test_a_program_that_exits_without_a_stop_leaves_no_path(kind: str, path: Pat
         assert not path.exists()
         assert not path.with_name("app.sock.takeover").exists()
         assert program.process.stderr is not None
-        assert program.process.stderr.read() == ""
+        assert CANCELLED_CALL.sub("", program.process.stderr.read()) == ""
 
 
 FORGOTTEN = """
