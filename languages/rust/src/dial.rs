@@ -23,7 +23,7 @@ use tokio::{net::UnixStream, time::sleep};
 use tonic::{Status, body::Body};
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 
-use crate::{AddressError, DeadlineLayer, SocketAddress};
+use crate::{AddressError, DeadlineLayer, SocketAddress, client_stream::ClientStream};
 
 /// The pause between two attempts to connect. No backoff is needed, because a connection on the same machine succeeds
 /// or fails at once.
@@ -89,10 +89,10 @@ fn status(error: impl Error + Send + Sync + 'static) -> Status {
 /// This is *wait for ready*, which tonic does not have. Without it, a call fails at once when no server listens, so
 /// that calls are lost when a server restarts. Errors that do not go away, such as a missing permission, still fail at
 /// once.
-async fn connect(address: SocketAddress) -> io::Result<TokioIo<UnixStream>> {
+async fn connect(address: SocketAddress) -> io::Result<TokioIo<ClientStream>> {
     loop {
         match UnixStream::connect(address.path()).await {
-            Ok(stream) => return Ok(TokioIo::new(stream)),
+            Ok(stream) => return Ok(TokioIo::new(ClientStream(stream))),
             Err(error) if is_passing(error.kind()) => sleep(RECONNECT_PAUSE).await,
             Err(error) => return Err(error),
         }

@@ -26,6 +26,7 @@
 //! [tonic]: https://docs.rs/tonic
 
 mod address;
+mod client_stream;
 mod connection;
 mod deadline;
 mod diagnose;
