@@ -114,7 +114,7 @@ def official(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Replace, kill and attack Python servers under load: `faults -- --seconds 20 --inputs 2000`."""
     install_workspace(session)
-    if "native" not in session.posargs or install_native(session):
+    if not any(each.endswith("native") for each in session.posargs) or install_native(session):
         session.run("python", "-m", "faults", *session.posargs)
 
 

@@ -84,27 +84,19 @@ def choose(only: Sequence[str], *, quick: bool, check: bool) -> list[Contender]:
 
 
 def installed(chosen: Sequence[Contender], console: Console) -> tuple[list[Contender], list[str]]:
-    """Returns the contenders whose modules are installed, and the faults of the others.
-
-    As with toolchains, a missing module is a fault only if SAMEHOST_REQUIRE=all is set.
-    """
+    """Return the contenders whose modules are installed, and the faults of the others."""
     found, faults = [], []
     for contender in chosen:
         if contender.module is None or importlib.util.find_spec(contender.module):
             found.append(contender)
-            continue
-        fault = f"{contender}: the module {contender.module} is not installed; install Rust and run the session again"
-        console.print(f"left out: {fault}", markup=False)
-        if os.environ.get("SAMEHOST_REQUIRE") == "all":
-            faults.append(fault)
+        else:
+            reason = f"{contender}: the module {contender.module} is not installed; install Rust and run again"
+            faults += leave_out(reason, console)
     return found, faults
 
 
 def build(chosen: Sequence[Contender], table: dict[str, Peer], console: Console) -> tuple[dict[str, Peer], list[str]]:
-    """Build the peers of the contenders, and return them together with the faults.
-
-    A missing toolchain is a fault only if SAMEHOST_REQUIRE=all is set, as in CI.
-    """
+    """Build the peers of the contenders, and return them together with the faults."""
     builds = Builds(Path("build/bench"), secrets.token_hex(8), Deadlines().build)
     built, faults = {}, []
     for name in {contender.peer: None for contender in chosen if contender.peer}:
@@ -113,12 +105,16 @@ def build(chosen: Sequence[Contender], table: dict[str, Peer], console: Console)
                 builds.prepare(table[name])
                 built[name] = table[name]
             except MissingToolchainError as error:
-                console.print(f"left out: {error}", markup=False)
-                if os.environ.get("SAMEHOST_REQUIRE") == "all":
-                    faults.append(str(error))
+                faults += leave_out(str(error), console)
             except PeerError as error:
                 faults.append(str(error))
     return built, faults
+
+
+def leave_out(reason: str, console: Console) -> list[str]:
+    """Print what is left out, and return it as a fault if SAMEHOST_REQUIRE=all is set, as in CI."""
+    console.print(f"left out: {reason}", markup=False)
+    return [reason] if os.environ.get("SAMEHOST_REQUIRE") == "all" else []
 
 
 def finish(results: Results, chosen: Sequence[Contender]) -> None:
