@@ -72,7 +72,7 @@ class Project:
 def project(engine: docker.DockerClient) -> Iterator[Project]:
     project = Project(engine)
     yield project
-    down = project.compose("--profile", "*", "down", "--volumes", "--timeout", "20")
+    down = project.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "20")
     assert down.returncode == 0, down.stderr
 
 
