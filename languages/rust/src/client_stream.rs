@@ -14,9 +14,9 @@ use tokio::{
 
 /// A connection whose answers can be read to the end after the server closes it.
 ///
-/// A server that drains closes a connection after its last answer, while the client may still send a call or a
-/// WINDOW_UPDATE. That write fails although answers wait to be read, and h2 then drops them. So such a write reports
-/// success. Reading continues to the end of the connection, which fails every call without an answer.
+/// A server that drains closes a connection after its last answer, while the client may still send a call or a window
+/// update. That write fails although answers wait to be read, and h2 then drops them. So such a write reports success.
+/// Reading continues to the end of the connection, which fails every call without an answer.
 pub struct ClientStream(pub UnixStream);
 
 impl Connection for ClientStream {

@@ -25,6 +25,8 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
+use crate::authority::AuthorityFilter;
+
 /// How long a client has to close a connection after the server has sent its last frame.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,7 @@ const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0,
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
+    authority: AuthorityFilter,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     output: Output,
     closing: Option<Pin<Box<Sleep>>>,
@@ -56,7 +59,8 @@ enum Output {
 impl Connection {
     pub(crate) fn new(stream: UnixStream, stopping: &CancellationToken, open: mpsc::Sender<()>) -> Self {
         let stopping = Box::pin(stopping.clone().cancelled_owned());
-        Self { stream, stopping, output: Output::Nothing, closing: None, _open: open }
+        let authority = AuthorityFilter::new();
+        Self { stream, authority, stopping, output: Output::Nothing, closing: None, _open: open }
     }
 
     /// Sends GOAWAY once, when the server stops and no frame is half written.
@@ -84,7 +88,10 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_go_away(context)?; // in poll_read, because h2 always waits for the next frame
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let old = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+        self.authority.filter(&mut into.filled_mut()[old..]);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -26,6 +26,7 @@
 //! [tonic]: https://docs.rs/tonic
 
 mod address;
+mod authority;
 mod client_stream;
 mod connection;
 mod deadline;

@@ -112,6 +112,14 @@ def max_message(pair: Pair) -> None:
         stub.UnaryCall(testing_pb2.SimpleRequest(), timeout=CALL_SECONDS, wait_for_ready=True)
 
 
+def plain_grpcio(pair: Pair) -> None:
+    """The server answers a client of grpcio without options, which sends the path as :authority."""
+    with pair.serving(), grpc.insecure_channel(f"unix:{pair.socket}", [OWN_CONNECTION]) as channel:
+        stub = testing_pb2_grpc.TestServiceStub(channel)
+        for _ in range(2):  # the first call sends the text, and the next one its index in the table of HPACK
+            stub.EmptyCall(testing_pb2.Empty(), timeout=CALL_SECONDS)
+
+
 def _peak_memory(pid: int) -> int:
     """Return the peak resident memory of a process in bytes (VmHWM in proc_pid_status(5))."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -120,5 +128,5 @@ def _peak_memory(pid: int) -> int:
     raise CaseError(f"cannot read the memory of process {pid}: it has ended")
 
 
-CASES = {case.__name__: case for case in (many_streams, slow_reader, large_metadata, max_message)}
+CASES = {case.__name__: case for case in (many_streams, slow_reader, large_metadata, max_message, plain_grpcio)}
 """The cases by name, in the order of the report."""
