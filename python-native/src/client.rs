@@ -21,12 +21,14 @@ use pyo3::types::{PyBytes, PyTuple};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::io::Io;
+use crate::keepalive::{Expired, Keepalive, Settings};
 use crate::keeper::keep;
 use crate::link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, Link, Role, WINDOW_BYTES};
 use crate::message::{Encoding, Incoming, Outgoing};
 use crate::python::{Futures, blocking};
 use crate::reactor::{Expire, Reactor, Timer, Wakers, lock};
 use crate::status::{Code, Seen, Status, add_metadata, format_timeout, message_of, to_metadata};
+use crate::tls::ClientTls;
 
 /// Every server accepts `localhost` over a socket. Kestrel and Rust's h2 refuse a path as :authority.
 const AUTHORITY: &str = "localhost";
@@ -34,6 +36,7 @@ const AUTHORITY: &str = "localhost";
 struct ClientRole {
     connection: Option<Connection<Io, Outgoing>>,
     news: Arc<Mutex<Vec<Arc<Core>>>>,
+    keepalive: Option<Keepalive>,
 }
 
 impl Role for ClientRole {
@@ -43,6 +46,10 @@ impl Role for ClientRole {
         let ended = std::future::Future::poll(Pin::new(connection), cx).map(|_| ());
         self.read_news();
         ended
+    }
+
+    fn expire(&mut self, link: &Link<Self>) -> Expired {
+        self.keepalive.as_mut().map_or(Expired::Nothing, |keepalive| keepalive.expire(link.has_calls()))
     }
 }
 
@@ -83,6 +90,8 @@ struct Shared {
     most_received: usize,
     most_sent: usize,
     decompresses: bool,
+    tls: Option<Py<ClientTls>>,
+    keepalive: Option<Settings>,
     connected: Mutex<Option<Connected>>,
     /// Calls with one response that have data to read.
     news: Arc<Mutex<Vec<Arc<Core>>>>,
@@ -106,7 +115,9 @@ impl Shared {
         }
         let socket = dial(&self.path)?;
         let mut made = None;
-        let link = Link::start(&self.reactor, socket, |io| {
+        let tls = self.tls.as_ref().map(|tls| tls.get().connect()).transpose()?;
+        let mut first_ping = None;
+        let link = Link::start(&self.reactor, socket, tls, |io, readiness| {
             let mut builder = Builder::new();
             builder
                 .enable_push(false)
@@ -115,14 +126,34 @@ impl Shared {
                 .max_frame_size(FRAME_BYTES)
                 .max_send_buffer_size(FRAME_BYTES as usize)
                 .initial_max_send_streams(FIRST_STREAMS);
-            let (sender, connection) = finish_now(builder.handshake(io)).map_err(io::Error::other)?;
+            let (sender, mut connection) = finish_now(builder.handshake(io)).map_err(io::Error::other)?;
+            let keepalive = self.keepalive.zip(connection.ping_pong()).map(|(settings, pings)| {
+                let keepalive = Keepalive::new(settings, Arc::clone(readiness), pings);
+                first_ping = Some(keepalive.first());
+                keepalive
+            });
             made = Some(sender);
-            Ok(ClientRole { connection: Some(connection), news: Arc::clone(&self.news) })
+            Ok(ClientRole { connection: Some(connection), news: Arc::clone(&self.news), keepalive })
         })?;
+        if let Some(at) = first_ping {
+            link.set_timer(at);
+        }
         let sender = made.expect("the handshake creates it");
         link.drive();
         *connected = Some(Connected { link: Arc::clone(&link), sender: sender.clone() });
         Ok((link, sender))
+    }
+}
+
+impl Shared {
+    /// Returns the status of a call that failed. If TLS or keepalive ended its connection, the details say why.
+    fn explained(&self, link: &Link<ClientRole>, status: Status) -> Status {
+        let Some(cause) = link.failure() else { return status };
+        let path = self.path.display();
+        if link.is_greeted() {
+            return Status { details: format!("the connection to {path} failed: {cause}"), ..status };
+        }
+        Status { seen: Seen::NoServer, ..Status::new(Code::Unavailable, format!("cannot connect to {path}: {cause}")) }
     }
 }
 
@@ -158,7 +189,8 @@ struct Start<'a, 'py> {
 #[pymethods]
 impl Channel {
     #[new]
-    #[pyo3(signature = (path, *, user_agent, max_receive, max_send, decompress, in_loop))]
+    #[pyo3(signature = (path, *, user_agent, max_receive, max_send, decompress, in_loop, tls, keepalive))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         path: PathBuf,
         user_agent: &str,
@@ -166,6 +198,8 @@ impl Channel {
         max_send: usize,
         decompress: bool,
         in_loop: bool,
+        tls: Option<Py<ClientTls>>,
+        keepalive: Option<(f64, f64, bool)>,
     ) -> PyResult<Self> {
         let reactor = Reactor::new()?;
         if !in_loop {
@@ -181,6 +215,8 @@ impl Channel {
             most_received: max_receive,
             most_sent: max_send,
             decompresses: decompress,
+            tls,
+            keepalive: keepalive.map(Settings::new),
             connected: Mutex::default(),
             news: Arc::default(),
             closed: AtomicBool::new(false),
@@ -300,7 +336,7 @@ impl Channel {
             headers.insert("grpc-timeout", format_timeout(timeout));
         }
         let uri = Uri::builder()
-            .scheme("http")
+            .scheme(if shared.tls.is_some() { "https" } else { "http" })
             .authority(AUTHORITY)
             .path_and_query(PathAndQuery::try_from(start.method).map_err(invalid_method)?)
             .build()
@@ -329,11 +365,18 @@ impl Channel {
                     state.response = Some(response);
                     state.send = Some(send);
                 }
-                Err(error) => state.end = Some(Status { seen: Seen::No, ..Status::from_h2(&error) }),
+                Err(error) => {
+                    // Without a greeting, the program that accepted the connection may not speak HTTP/2.
+                    let is_broken = (error.is_io() || error.is_go_away()) && !link.is_greeted();
+                    let seen = if is_broken { Seen::NoServer } else { Seen::No };
+                    let status = Status { seen, ..Status::from_h2(&error) };
+                    state.end = Some(shared.explained(&link, status));
+                }
             },
         }
         let core = Arc::new(Core {
             shared: Arc::clone(shared),
+            _counted: link.count_call(),
             link,
             state: Mutex::new(state),
             deadline,
@@ -383,6 +426,7 @@ struct State {
 struct Core {
     shared: Arc<Shared>,
     link: Arc<Link<ClientRole>>,
+    _counted: Arc<()>,
     state: Mutex<State>,
     deadline: Option<Instant>,
     encoding: Encoding,
@@ -430,7 +474,7 @@ impl Core {
                 if !error.is_reset() && !self.link.is_greeted() {
                     status.seen = Seen::NoServer;
                 }
-                state.end = Some(status);
+                state.end = Some(self.shared.explained(&self.link, status));
             }
             Ok(response) => {
                 let (head, body) = response.into_parts();

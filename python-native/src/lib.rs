@@ -2,6 +2,7 @@
 
 mod client;
 mod io;
+mod keepalive;
 mod keeper;
 mod link;
 mod message;
@@ -9,6 +10,7 @@ mod python;
 mod reactor;
 mod server;
 mod status;
+mod tls;
 mod workers;
 
 use pyo3::prelude::*;
@@ -26,4 +28,6 @@ mod _engine {
     use crate::client::{Channel, ClientCall};
     #[pymodule_export]
     use crate::server::{Server, ServerCall};
+    #[pymodule_export]
+    use crate::tls::{ClientTls, ServerTls};
 }

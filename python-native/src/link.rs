@@ -5,14 +5,18 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt;
+use rustls::pki_types::CertificateDer;
 
 use crate::io::{Io, Readiness};
-use crate::reactor::{Expire, Reactor, Source};
+use crate::keepalive::Expired;
+use crate::reactor::{Expire, Reactor, Source, Timer};
+use crate::tls::Tls;
 
 /// How many bytes of a stream may arrive before they are read.
 pub const WINDOW_BYTES: u32 = 1024 * 1024;
@@ -33,6 +37,9 @@ const WRITE: u8 = 2;
 pub trait Role: Send + Sized + 'static {
     /// Does all work that is possible now. Ready when the connection has ended.
     fn poll_drive(&mut self, cx: &mut Context<'_>, link: &Arc<Link<Self>>) -> Poll<()>;
+
+    /// Decides what happens when a timer of the connection expires.
+    fn expire(&mut self, link: &Link<Self>) -> Expired;
 }
 
 /// A connection.
@@ -47,19 +54,22 @@ pub struct Link<R: Role> {
     token: OnceLock<usize>,
     /// The events that epoll watches.
     watched: AtomicU8,
+    /// Each call of a client holds a reference.
+    calls: Arc<()>,
 }
 
 impl<R: Role> Link<R> {
-    /// Creates a connection from a socket, with the role that `start` returns.
+    /// Creates a connection from a socket, without TLS or with it, and with the role that `start` returns.
     pub fn start(
         reactor: &Arc<Reactor>,
         socket: UnixStream,
-        start: impl FnOnce(Io) -> io::Result<R>,
+        tls: Option<Tls>,
+        start: impl FnOnce(Io, &Arc<Readiness>) -> io::Result<R>,
     ) -> io::Result<Arc<Self>> {
         let _ = sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES);
         let readiness = Arc::new(Readiness::default());
         let socket = Arc::new(socket);
-        let role = start(Io::new(Arc::clone(&socket), Arc::clone(&readiness))?)?;
+        let role = start(Io::new(Arc::clone(&socket), Arc::clone(&readiness), tls)?, &readiness)?;
         let link = Arc::new(Self {
             reactor: Arc::clone(reactor),
             socket,
@@ -69,6 +79,7 @@ impl<R: Role> Link<R> {
             closed: AtomicBool::new(false),
             token: OnceLock::new(),
             watched: AtomicU8::new(READ),
+            calls: Arc::default(),
         });
         let source: Arc<dyn Source> = link.clone();
         let token = reactor.add(source, link.socket.as_fd())?;
@@ -84,6 +95,32 @@ impl<R: Role> Link<R> {
     /// Returns whether the peer has sent its first frame of HTTP/2.
     pub fn is_greeted(&self) -> bool {
         self.readiness.greeted.load(Ordering::Acquire)
+    }
+
+    /// Returns the certificates of the peer, its own first. Without TLS or without certificates, returns None.
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.readiness.peer.get().map(Vec::as_slice)
+    }
+
+    /// Returns why TLS or keepalive failed.
+    pub fn failure(&self) -> Option<&str> {
+        self.readiness.failure.get().map(String::as_str)
+    }
+
+    /// Returns a reference that counts a call of a client while it exists.
+    pub fn count_call(&self) -> Arc<()> {
+        Arc::clone(&self.calls)
+    }
+
+    /// Returns whether a client has calls on this connection.
+    pub fn has_calls(&self) -> bool {
+        Arc::strong_count(&self.calls) > 1
+    }
+
+    /// Makes the role decide at a time what happens.
+    pub fn set_timer(self: &Arc<Self>, at: Instant) -> Timer {
+        let weak: Weak<dyn Expire> = Arc::downgrade(self) as Weak<dyn Expire>;
+        self.reactor.set_timer(at, weak)
     }
 
     pub fn is_closed(&self) -> bool {
@@ -194,7 +231,15 @@ impl<R: Role> Source for Link<R> {
 
 impl<R: Role> Expire for Link<R> {
     fn expire(self: Arc<Self>) {
-        self.close();
+        let expired = crate::reactor::lock(&self.role).as_mut().map_or(Expired::Nothing, |role| role.expire(&self));
+        match expired {
+            Expired::Close => self.close(),
+            Expired::Until(at) => {
+                self.set_timer(at);
+                self.drive();
+            }
+            Expired::Nothing => {}
+        }
     }
 }
 

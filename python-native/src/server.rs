@@ -23,14 +23,17 @@ use pyo3::types::PyBytes;
 use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustls::ServerConfig;
 
 use crate::client::encoding_in;
-use crate::io::Io;
+use crate::io::{Io, Readiness};
+use crate::keepalive::{Expired, Keepalive, Settings};
 use crate::link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, Link, Role, WINDOW_BYTES};
 use crate::message::{Encoding, Incoming, Outgoing};
 use crate::python::{Futures, blocking};
 use crate::reactor::{Expire, Reactor, Source, Timer, Wakers, lock};
 use crate::status::{Code, Status, add_metadata, message_of, parse_timeout, to_metadata};
+use crate::tls::{self, ServerTls};
 use crate::workers::{self, Queue};
 
 /// The properties of a method that matter before its handler runs.
@@ -52,6 +55,10 @@ pub struct Shared {
     decompresses: bool,
     most_calls: usize,
     refusal: String,
+    tls: Option<Arc<ServerConfig>>,
+    /// How long a client may take for its handshakes: TLS and the preface of HTTP/2.
+    handshake: Duration,
+    keepalive: Option<Settings>,
     /// The number of counted calls in progress.
     active: AtomicUsize,
     /// Calls with an event to handle.
@@ -125,7 +132,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Shared {
     fn connect(self: &Arc<Self>, socket: UnixStream) {
-        let made = Link::start(&self.reactor, socket, |io| {
+        let Ok(tls) = self.tls.as_ref().map(tls::accept).transpose() else { return };
+        let made = Link::start(&self.reactor, socket, tls, |io, readiness| {
             let mut builder = Builder::new();
             builder
                 .initial_window_size(WINDOW_BYTES)
@@ -134,7 +142,13 @@ impl Shared {
                 .max_send_buffer_size(FRAME_BYTES as usize)
                 .max_concurrent_streams(MOST_STREAMS)
                 .max_header_list_size(MOST_HEADER_BYTES);
-            Ok(ServerRole { shared: Arc::clone(self), stage: Stage::Handshake(Box::pin(builder.handshake(io))) })
+            Ok(ServerRole {
+                shared: Arc::clone(self),
+                readiness: Arc::clone(readiness),
+                stage: Stage::Handshake(Box::pin(builder.handshake(io))),
+                handshake: None,
+                keepalive: None,
+            })
         });
         let Ok(link) = made else { return }; // no descriptor or memory is left, and the connection is closed
         self.connections.fetch_add(1, Ordering::SeqCst);
@@ -212,7 +226,11 @@ const LINGER: Duration = Duration::from_secs(1);
 
 struct ServerRole {
     shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
     stage: Stage,
+    /// The timer of the handshakes.
+    handshake: Option<Timer>,
+    keepalive: Option<Keepalive>,
 }
 
 impl ServerRole {
@@ -221,10 +239,17 @@ impl ServerRole {
             connection.graceful_shutdown();
         }
     }
+
+    fn cancel_timer(&mut self) {
+        if let Some(timer) = self.handshake.take() {
+            self.shared.reactor.cancel_timer(timer);
+        }
+    }
 }
 
 impl Drop for ServerRole {
     fn drop(&mut self) {
+        self.cancel_timer();
         // The end of the connection ends its streams.
         self.stage = Stage::Closed;
         self.shared.handle_news();
@@ -237,9 +262,18 @@ impl Drop for ServerRole {
 impl Role for ServerRole {
     fn poll_drive(&mut self, cx: &mut Context<'_>, link: &Arc<Link<Self>>) -> Poll<()> {
         if let Stage::Handshake(handshake) = &mut self.stage {
+            if self.handshake.is_none() {
+                self.handshake = Some(link.set_timer(Instant::now() + self.shared.handshake));
+            }
             let Ok(mut connection) = ready!(handshake.as_mut().poll(cx)) else { return Poll::Ready(()) };
+            self.cancel_timer();
             if self.shared.draining.load(Ordering::SeqCst) {
                 connection.graceful_shutdown();
+            }
+            if let (Some(settings), Some(pings)) = (self.shared.keepalive, connection.ping_pong()) {
+                let keepalive = Keepalive::new(settings, Arc::clone(&self.readiness), pings);
+                link.set_timer(keepalive.first());
+                self.keepalive = Some(keepalive);
             }
             self.stage = Stage::Open(Box::new(connection));
         }
@@ -255,8 +289,7 @@ impl Role for ServerRole {
                 Poll::Ready(None) => {
                     self.stage = Stage::Lingering;
                     let _ = link.socket().shutdown(Shutdown::Write);
-                    let weak: Weak<dyn Expire> = Arc::downgrade(link) as Weak<dyn Expire>;
-                    self.shared.reactor.set_timer(Instant::now() + LINGER, weak);
+                    link.set_timer(Instant::now() + LINGER);
                     break link.poll_drop_input();
                 }
                 Poll::Pending => break Poll::Pending,
@@ -264,6 +297,14 @@ impl Role for ServerRole {
         };
         self.shared.handle_news();
         ended
+    }
+
+    fn expire(&mut self, _: &Link<Self>) -> Expired {
+        match (&self.stage, &mut self.keepalive) {
+            (Stage::Open(connection), Some(keepalive)) => keepalive.expire(connection.has_streams()),
+            (Stage::Open(_), None) => Expired::Nothing,
+            _ => Expired::Close,
+        }
     }
 }
 
@@ -620,8 +661,18 @@ impl Drop for Server {
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, max_calls, refusal, max_receive, max_send, decompress))]
-    fn new(max_calls: usize, refusal: String, max_receive: usize, max_send: usize, decompress: bool) -> PyResult<Self> {
+    #[pyo3(signature = (*, max_calls, refusal, max_receive, max_send, decompress, tls, handshake, keepalive))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        max_calls: usize,
+        refusal: String,
+        max_receive: usize,
+        max_send: usize,
+        decompress: bool,
+        tls: Option<&ServerTls>,
+        handshake: f64,
+        keepalive: Option<(f64, f64, bool)>,
+    ) -> PyResult<Self> {
         let reactor = Reactor::new()?;
         Ok(Self(Arc::new(Shared {
             futures: Futures::new(&reactor),
@@ -632,6 +683,9 @@ impl Server {
             decompresses: decompress,
             most_calls: max_calls,
             refusal,
+            tls: tls.map(ServerTls::config),
+            handshake: Duration::from_secs_f64(handshake),
+            keepalive: keepalive.map(Settings::new),
             active: AtomicUsize::new(0),
             news: Mutex::default(),
             queue: Queue::default(),
@@ -784,6 +838,18 @@ impl ServerCall {
     fn peer_credentials(&self) -> PyResult<(i32, u32, u32)> {
         let found = socket_peercred(self.0.link.socket()).map_err(io::Error::from)?;
         Ok((found.pid.as_raw_nonzero().get(), found.uid.as_raw(), found.gid.as_raw()))
+    }
+
+    /// Returns the certificate of the client in DER, its subject, its common name and its alternative names. Returns
+    /// None if the client has no certificate.
+    fn peer_certificate(&self, py: Python<'_>) -> Option<(Py<PyBytes>, tls::Names)> {
+        let certificate = self.0.link.peer_certificates()?.first()?;
+        Some((PyBytes::new(py, certificate).unbind(), tls::names(certificate)?))
+    }
+
+    /// Returns whether the connection has TLS.
+    fn is_encrypted(&self) -> bool {
+        self.0.shared.tls.is_some()
     }
 
     /// Waits for the next request. Returns None after the last one, and False if the call is over.

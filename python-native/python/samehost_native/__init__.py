@@ -5,9 +5,9 @@ stubs, servicers and interceptors work with them unchanged.
 """
 
 from samehost_native._channel import Channel
-from samehost_native._engine import VERSION
+from samehost_native._engine import VERSION, ClientTls, ServerTls
 from samehost_native._server import Server
 
 __version__ = VERSION
 
-__all__ = ["Channel", "Server", "__version__"]
+__all__ = ["Channel", "ClientTls", "Server", "ServerTls", "__version__"]

@@ -11,9 +11,9 @@ from grpc.aio import Metadata
 
 from samehost_native._aio_interceptors import InterceptedCall, chain
 from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
-from samehost_native._common import CODES, MAX_MESSAGE_BYTES, NO_SERVER, encoding_name, serialized
+from samehost_native._common import CODES, MAX_MESSAGE_BYTES, NO_SERVER, Keepalive, encoding_name, serialized
 from samehost_native._engine import Channel as Engine
-from samehost_native._engine import ClientCall
+from samehost_native._engine import ClientCall, ClientTls
 from samehost_native._errors import NO_CREDENTIALS, NO_STATUS
 from samehost_native._loop import until_news
 from samehost_native._version import USER_AGENT
@@ -36,6 +36,9 @@ class Channel(grpc.aio.Channel):
         max_send: the longest message that is sent, in bytes.
         compression: compression of requests. A call can change it.
         decompress: decompress responses. If False, callers receive them as they arrived.
+        tls: TLS. None connects without it.
+        keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
+            and whether to ping without calls. None sends no pings.
         interceptors: client interceptors of grpc.aio, each for its kind of call. The first one is the outermost.
     """
 
@@ -47,6 +50,8 @@ class Channel(grpc.aio.Channel):
         max_send: int = MAX_MESSAGE_BYTES,
         compression: grpc.Compression | None = None,
         decompress: bool = True,
+        tls: ClientTls | None = None,
+        keepalive: Keepalive | None = None,
         interceptors: Sequence[Any] = (),
     ) -> None:
         self.path = path
@@ -57,6 +62,8 @@ class Channel(grpc.aio.Channel):
             max_send=max_send,
             decompress=decompress,
             in_loop=True,
+            tls=tls,
+            keepalive=keepalive,
         )
         self.compression = compression
         self.is_closed = False
@@ -395,7 +402,10 @@ class Call(grpc.aio.Call):
         backoff = Backoff()
         while native := await self._started():
             outcome = await until_news(native.unary_nowait)
-            if outcome[5] == NO_SERVER and self._waits and self._left() != 0:
+            if outcome[5] == NO_SERVER and self._waits:
+                if self._left() == 0:
+                    self._end((4, f"Deadline Exceeded; last error: {outcome[1]}", (), ()))
+                    return
                 pause = backoff.seconds(ConnectionError(outcome[1]), self._left(), waits=True)
                 await asyncio.sleep(pause or 0)
                 self._native = None

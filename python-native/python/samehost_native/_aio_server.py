@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 
 import grpc
 
-from samehost_native._common import MAX_MESSAGE_BYTES, serialized
+from samehost_native._common import HANDSHAKE_SECONDS, MAX_MESSAGE_BYTES, Keepalive, serialized
 from samehost_native._context import AbortError, Answer
 from samehost_native._engine import Server as Engine
-from samehost_native._engine import ServerCall
+from samehost_native._engine import ServerCall, ServerTls
 from samehost_native._handlers import Handlers, behavior_of
 from samehost_native._loop import until_news
 
@@ -30,6 +30,10 @@ class Server(grpc.aio.Server):
         max_send: the longest message that is sent, in bytes.
         compression: compression of responses. A handler can change it.
         decompress: decompress requests. If False, handlers receive them as they arrived.
+        tls: TLS. None serves without it.
+        handshake: seconds that a client has for its handshakes, TLS and HTTP/2.
+        keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
+            and whether to ping without calls. None sends no pings.
         log: the logger for exceptions of handlers.
     """
 
@@ -42,6 +46,9 @@ class Server(grpc.aio.Server):
         max_send: int = MAX_MESSAGE_BYTES,
         compression: grpc.Compression | None = None,
         decompress: bool = True,
+        tls: ServerTls | None = None,
+        handshake: float = HANDSHAKE_SECONDS,
+        keepalive: Keepalive | None = None,
         log: logging.Logger = _LOG,
     ) -> None:
         refusal = f"the server has reached its limit of {max_concurrent_calls} calls in progress; try again later"
@@ -51,6 +58,9 @@ class Server(grpc.aio.Server):
             max_receive=max_receive,
             max_send=max_send,
             decompress=decompress,
+            tls=tls,
+            handshake=handshake,
+            keepalive=keepalive,
         )
         self._handlers = Handlers(self._engine, interceptors)
         self._compression = compression
@@ -76,8 +86,8 @@ class Server(grpc.aio.Server):
         raise NotImplementedError(f"cannot bind {address}: this engine binds no sockets; use listen()")
 
     def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
-        """Raises NotImplementedError, because this engine has no TLS."""
-        raise NotImplementedError(f"cannot serve TLS on {address}: this engine has no TLS; use grpcio")
+        """Raises NotImplementedError, because this engine does not bind sockets. Use `tls` and `listen`."""
+        raise NotImplementedError(f"cannot bind {address}: this engine binds no sockets; use tls= and listen()")
 
     async def start(self) -> None:
         """See grpc.aio.Server."""

@@ -15,6 +15,7 @@ from samehost_native._common import (
     MAX_MESSAGE_BYTES,
     NO_SERVER,
     SEEN,
+    Keepalive,
     Outcome,
     StreamStreamMultiCallable,
     StreamUnaryMultiCallable,
@@ -24,6 +25,7 @@ from samehost_native._common import (
     serialized,
 )
 from samehost_native._engine import Channel as Engine
+from samehost_native._engine import ClientTls
 from samehost_native._errors import NO_CREDENTIALS, CallError
 from samehost_native._version import USER_AGENT
 
@@ -42,6 +44,9 @@ class Channel(grpc.Channel):
         max_send: the longest message that is sent, in bytes.
         compression: compression of requests. A call can change it.
         decompress: decompress responses. If False, callers receive them as they arrived.
+        tls: TLS. None connects without it.
+        keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
+            and whether to ping without calls. None sends no pings.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Channel(grpc.Channel):
         max_send: int = MAX_MESSAGE_BYTES,
         compression: grpc.Compression | None = None,
         decompress: bool = True,
+        tls: ClientTls | None = None,
+        keepalive: Keepalive | None = None,
     ) -> None:
         self.path = path
         self.engine = Engine(
@@ -61,6 +68,8 @@ class Channel(grpc.Channel):
             max_send=max_send,
             decompress=decompress,
             in_loop=False,
+            tls=tls,
+            keepalive=keepalive,
         )
         self.compression = compression
         self.closed = threading.Event()

@@ -21,6 +21,12 @@ else:  # these classes are generic only in the type stubs
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest message that gRPC receives by default."""
 
+HANDSHAKE_SECONDS = 120.0
+"""How long a client may take for its handshakes, TLS and HTTP/2, by default (grpc.server_handshake_timeout_ms)."""
+
+Keepalive = tuple[float, float, bool]
+"""When to send a ping and how long to wait for its answer, in seconds, and whether to ping without calls."""
+
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 _ENCODINGS = {

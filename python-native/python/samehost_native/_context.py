@@ -1,6 +1,7 @@
 """The context of a call for its handler."""
 
 import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -10,6 +11,9 @@ from samehost_native._common import encoding_name, metadata_of
 from samehost_native._engine import ServerCall
 
 _OK = grpc.StatusCode.OK
+
+_IDENTITIES = ("x509_subject_alternative_name", "x509_common_name", "peer_uid")
+"""The keys of `auth_context` that may identify a client, the best one first."""
 
 
 class AbortError(Exception):
@@ -40,21 +44,37 @@ class Answer:
         return "unix:"
 
     def peer_identities(self) -> Any:
-        """Returns the uid of the caller, which the kernel provides (SO_PEERCRED)."""
-        return self.auth_context()["peer_uid"]
+        """Returns the values of `peer_identity_key` in `auth_context`."""
+        return self.auth_context()[self.peer_identity_key()]
 
     def peer_identity_key(self) -> str:
-        """Returns the key of `peer_identities` in `auth_context`."""
-        return "peer_uid"
+        """Returns the key that identifies the client, as grpcio does for TLS: the alternative names of its certificate.
+
+        Without them it is the common name of the certificate. Without a certificate it is the uid of the client.
+        """
+        context = self.auth_context()
+        return next(key for key in _IDENTITIES if key in context)
 
     def auth_context(self) -> Any:
-        """Returns the pid, uid and gid of the client at the time when it connected (SO_PEERCRED)."""
+        """Returns what is known about the client.
+
+        It has the pid, uid and gid of the client at the time when it connected (SO_PEERCRED). With TLS it has the
+        properties of the connection and of the client's certificate, as in grpcio.
+        """
         pid, uid, gid = self._call.peer_credentials()
-        return {
-            "peer_pid": [str(pid).encode()],
-            "peer_uid": [str(uid).encode()],
-            "peer_gid": [str(gid).encode()],
-        }
+        context = {"peer_pid": [str(pid)], "peer_uid": [str(uid)], "peer_gid": [str(gid)]}
+        if self._call.is_encrypted():
+            context["transport_security_type"] = ["ssl"]
+            context["security_level"] = ["TSI_PRIVACY_AND_INTEGRITY"]
+        if found := self._call.peer_certificate():
+            certificate, (subject, common_name, alternative_names) = found
+            context["x509_subject"] = [subject]
+            context["x509_pem_cert"] = [ssl.DER_cert_to_PEM_cert(certificate)]
+            if common_name is not None:
+                context["x509_common_name"] = [common_name]
+            if alternative_names:
+                context["x509_subject_alternative_name"] = alternative_names
+        return {key: [value.encode() for value in values] for key, values in context.items()}
 
     def set_compression(self, compression: grpc.Compression) -> None:
         """Sets the compression of the responses. Call it before the first message."""
