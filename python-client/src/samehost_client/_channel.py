@@ -1,5 +1,6 @@
 """The synchronous channel, and the options that it shares with the asyncio channel."""
 
+import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from samehost_client.errors import CertificateError
 from samehost_client.retry import Methods, RetryInterceptor
 from samehost_common import AddressLike, OptionError, SocketAddress
 from samehost_common.options import check_wait, instances
+from samehost_common.tls import AnyPath, Pems, read_pems
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """The default of gRPC for the messages that a client receives."""
@@ -38,6 +40,27 @@ def check_compression(compression: object) -> None:
         )
 
 
+def channel_tls(
+    ca: AnyPath | None,
+    certificate: AnyPath | None,
+    key: AnyPath | None,
+    credentials: grpc.ChannelCredentials | None,
+) -> Pems | grpc.ChannelCredentials | None:
+    """Reads the files of a client, or returns the given credentials; None if nothing is given.
+
+    Raises:
+        OptionError: the files cannot be used, or both files and credentials are given.
+    """
+    if credentials is None:
+        pems = read_pems(certificate, key, ca)
+        if pems and pems.ca is None:
+            raise OptionError(f"invalid certificate {certificate!r}: a client with TLS needs ca too")
+        return pems
+    if any(each is not None for each in (ca, certificate, key)):
+        raise OptionError("invalid credentials: a ca, certificate or key is given too; use one of them")
+    return credentials
+
+
 def client_interceptors(interceptors: object, package: ModuleType) -> list[Any]:
     """Checks the interceptors of a channel and returns them as a list.
 
@@ -57,6 +80,9 @@ def connect(
     address: AddressLike,
     *,
     wait: float | None = None,
+    ca: str | os.PathLike[str] | None = None,
+    certificate: str | os.PathLike[str] | None = None,
+    key: str | os.PathLike[str] | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     idempotent: Sequence[str] = (),
     interceptors: Sequence[Any] = (),
@@ -74,8 +100,11 @@ def connect(
         address: `unix:/absolute/path` or the path; at most 107 bytes.
         wait: seconds to wait until a server answers a health check, with any status. None returns at once, and math.inf
             waits forever.
-        credentials: the credentials for a server with TLS. Its certificate has to name `localhost`. None connects
-            without TLS.
+        ca: the file of the PEM certificates of authorities, for a server with TLS. The certificate of the server has to
+            be of one of them, and has to name `localhost`. None connects without TLS.
+        certificate: the file of the client's PEM certificate chain, for mutual TLS. Needs `ca` and `key`.
+        key: the file of the unencrypted PEM key of the certificate.
+        credentials: TLS credentials of grpc instead of the files. Only the engine `grpcio` can read them.
         idempotent: methods that are safe to retry: `package.Service/Method`, with or without a leading slash, or
             `package.Service` for all its methods. Their unary calls are retried until their deadline when they fail
             with UNAVAILABLE, so a call may take effect twice.
@@ -99,10 +128,11 @@ def connect(
     methods = Methods(idempotent)
     interceptors = client_interceptors(interceptors, grpc)
     check_compression(compression)
+    tls = channel_tls(ca, certificate, key, credentials)
     bare = Channels(
         engine,
         address,
-        credentials=credentials,
+        tls=tls,
         compression=compression,
         max_message_bytes=max_message_bytes,
         options=options,
@@ -118,7 +148,7 @@ def connect(
         check(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
-            refusal = None if credentials is None else _refusal(check, address)
+            refusal = None if tls is None else _refusal(check, address)
             bare.close()
             raise refusal or not_ready(address, wait) from error
     except BaseException:

@@ -5,9 +5,10 @@ from typing import Any
 
 import grpc
 
-from samehost_common import SocketAddress
-from samehost_common.engine import NATIVE, chosen_engine, native_arguments, refuse_unsupported
+from samehost_common import OptionError, SocketAddress
+from samehost_common.engine import NATIVE, NO_KEEPALIVE, chosen_engine, keepalive, native_arguments, pems_of
 from samehost_common.options import MOST_BYTES, channel_arguments, check_number
+from samehost_common.tls import Pems
 from samehost_common.transport import CLIENT_OPTIONS
 
 _INITIAL_BACKOFF_MS = 100
@@ -21,6 +22,7 @@ _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 
 _RECEIVE, _SEND = "grpc.max_receive_message_length", "grpc.max_send_message_length"
 _DECOMPRESS = "grpc.per_message_decompression"
+_NAME = "grpc.ssl_target_name_override"
 
 _ALWAYS = {"grpc.use_local_subchannel_pool": 1, "SingleThreadedUnaryStream": 1}
 """Options without effect in the native engine, which always behaves as they ask: a channel has its own connection, and
@@ -39,21 +41,20 @@ class Channels:
         engine: str | None,
         address: SocketAddress,
         *,
-        credentials: grpc.ChannelCredentials | None,
+        tls: Pems | grpc.ChannelCredentials | None,
         compression: grpc.Compression | None,
         max_message_bytes: int,
         options: Sequence[tuple[str, Any]],
     ) -> None:
         check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
         self._address = address
-        self._credentials = credentials
         self._compression = compression
         self._is_native = chosen_engine(engine) == NATIVE
         own = {_RECEIVE: max_message_bytes, _SEND: max_message_bytes}
         if self._is_native:
-            refuse_unsupported("TLS", credentials)
-            self._native = _native_arguments(own, options, compression)
+            self._native = _native_arguments(own, options, compression, pems_of(tls))
             return
+        self._credentials = _credentials(tls) if isinstance(tls, Pems) else tls
         self._arguments = channel_arguments(
             {
                 # By default, C-core sends the percent-encoded path as :authority. Kestrel and Rust's h2 reject it
@@ -92,12 +93,33 @@ class Channels:
 
 
 def _native_arguments(
-    own: dict[str, Any], options: Sequence[tuple[str, Any]], compression: grpc.Compression | None
+    own: dict[str, Any],
+    options: Sequence[tuple[str, Any]],
+    compression: grpc.Compression | None,
+    pems: Pems | None,
 ) -> dict[str, Any]:
-    arguments = native_arguments({**own, _DECOMPRESS: 1, **_ALWAYS}, options)
+    own = {**own, _DECOMPRESS: 1, _NAME: "localhost", **_ALWAYS, **NO_KEEPALIVE}
+    arguments = native_arguments(own, options)
     return {
         "max_receive": arguments[_RECEIVE],
         "max_send": arguments[_SEND],
         "decompress": bool(arguments[_DECOMPRESS]),
         "compression": compression,
+        "tls": _native_tls(pems, arguments[_NAME]),
+        "keepalive": keepalive(arguments),
     }
+
+
+def _native_tls(pems: Pems | None, name: Any) -> Any:
+    if pems is None:
+        return None
+    import samehost_native  # noqa: PLC0415 - it may not be installed
+
+    try:
+        return samehost_native.ClientTls(pems.ca or b"", pems.certificate, pems.key, name)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"cannot use the ca, certificate, key and {_NAME}: {error}") from error
+
+
+def _credentials(pems: Pems) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(pems.ca, pems.key, pems.certificate)

@@ -1,6 +1,7 @@
 """The asyncio channel: `samehost_client.aio.connect` is to `samehost_client.connect` as `grpc.aio` is to `grpc`."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from samehost_client._channel import (
     ANY_METHOD,
     MAX_MESSAGE_BYTES,
     REFUSAL_SECONDS,
+    channel_tls,
     check_compression,
     client_interceptors,
     was_answered,
@@ -38,6 +40,9 @@ async def connect(
     address: AddressLike,
     *,
     wait: float | None = None,
+    ca: str | os.PathLike[str] | None = None,
+    certificate: str | os.PathLike[str] | None = None,
+    key: str | os.PathLike[str] | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     idempotent: Sequence[str] = (),
     interceptors: Sequence[Any] = (),
@@ -62,10 +67,11 @@ async def connect(
     methods = Methods(idempotent)
     interceptors = client_interceptors(interceptors, grpc.aio)
     check_compression(compression)
+    tls = channel_tls(ca, certificate, key, credentials)
     channels = Channels(
         engine,
         address,
-        credentials=credentials,
+        tls=tls,
         compression=compression,
         max_message_bytes=max_message_bytes,
         options=options,
@@ -81,7 +87,7 @@ async def connect(
         await check(b"", timeout=timeout, wait_for_ready=True)
     except grpc.RpcError as error:
         if not was_answered(error):
-            refusal = None if credentials is None else await _refusal(check, address)
+            refusal = None if tls is None else await _refusal(check, address)
             await channel.close()
             if refusal:
                 raise refusal from error

@@ -31,8 +31,8 @@ _TYPE_OFFSET = 3
 _SETTINGS = 4
 
 # The details of C-core about TLS (grpc/grpc src/core/handshaker/security, and its hostname check), in grpcio 1.85 and
-# in 1.75.
-_HANDSHAKE_FAILED = re.compile("Tls handshake failed|Ssl handshake failed")
+# in 1.75, and those of samehost_native.
+_HANDSHAKE_FAILED = re.compile("Tls handshake failed|Ssl handshake failed|the TLS handshake failed")
 _NAME_REFUSED = re.compile("Hostname Verification Check failed|is not in peer certificate")
 
 
@@ -90,7 +90,7 @@ def explain(error: grpc.RpcError, address: AddressLike) -> SamehostError:
 
 
 def certificate_refused(details: str, address: SocketAddress) -> CertificateError | None:
-    """Returns the error for C-core's details of a failed TLS handshake; None if they are about something else."""
+    """Returns the error for an engine's details of a failed TLS handshake; None if they are about something else."""
     if failed := _HANDSHAKE_FAILED.search(details):
         cause = details[failed.start() :].removesuffix(": OK").rpartition(": ")[2]
     elif _NAME_REFUSED.search(details):
@@ -99,7 +99,7 @@ def certificate_refused(details: str, address: SocketAddress) -> CertificateErro
         return None
     return CertificateError(
         f"cannot connect to {address.path}: the TLS handshake failed: {cause}; use a certificate that has not expired, "
-        f"has that name, and comes from an authority that the credentials of this channel trust"
+        f"has that name, and comes from an authority that this channel trusts"
     )
 
 
@@ -139,7 +139,7 @@ def _diagnose_protocol(address: SocketAddress) -> ConnectError | None:
         return None
     if _speaks_tls(address):
         return TlsRequiredError(
-            f"{cannot}: the server requires TLS; connect with credentials=grpc.ssl_channel_credentials(...)"
+            f"{cannot}: the server requires TLS; connect with ca=..., or credentials=grpc.ssl_channel_credentials(...)"
         )
     if broken or not answer:
         return WrongProtocolError(f"{cannot}: the server closed the connection{broken}; check that it is a gRPC server")

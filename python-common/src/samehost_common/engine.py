@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from samehost_common.errors import OptionError
-from samehost_common.options import channel_arguments
+from samehost_common.options import MOST_INT, channel_arguments, check_number
+from samehost_common.tls import Pems
 
 GRPCIO, NATIVE = ENGINES = ("grpcio", "native")
 
 VARIABLE = "SAMEHOST_ENGINE"
+
+_TIME, _TIMEOUT = "grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms"
+_WITHOUT_CALLS = "grpc.keepalive_permit_without_calls"
+
+NO_KEEPALIVE: Mapping[str, int] = {_TIME: MOST_INT, _TIMEOUT: 20_000, _WITHOUT_CALLS: 0}
+"""The channel arguments of keepalive, with the defaults of C-core's client. The maximum as the time means no pings."""
 
 
 def chosen_engine(engine: str | None) -> str:
@@ -53,3 +60,29 @@ def native_arguments(own: Mapping[str, Any], users: Sequence[tuple[str, Any]]) -
     for name in sorted(arguments.keys() - own.keys()):
         refuse_unsupported(f"option {name}", True)
     return arguments
+
+
+def keepalive(arguments: Mapping[str, Any]) -> tuple[float, float, bool] | None:
+    """Returns the keepalive of the native engine in seconds, from channel arguments.
+
+    Raises:
+        OptionError: an argument is out of range.
+    """
+    for name in (_TIME, _TIMEOUT):
+        check_number(f"option {name}", arguments[name], 1, MOST_INT, whole=True)
+    if arguments[_TIME] == MOST_INT:
+        return None
+    return arguments[_TIME] / 1000, arguments[_TIMEOUT] / 1000, bool(arguments[_WITHOUT_CALLS])
+
+
+def pems_of(tls: object) -> Pems | None:
+    """Returns the PEM of the TLS options for the native engine; None without TLS.
+
+    Raises:
+        OptionError: the options are credentials of grpc, which hide what is in them.
+    """
+    if tls is not None and not isinstance(tls, Pems):
+        raise OptionError(
+            "engine 'native' cannot read credentials of grpc; use ca, certificate and key, or engine 'grpcio'"
+        )
+    return tls

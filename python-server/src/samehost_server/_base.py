@@ -24,7 +24,7 @@ from samehost_server._reflection import SERVICE_NAMES as REFLECTION
 from samehost_server._reflection import add_reflection
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
-from samehost_server._tls import server_credentials
+from samehost_server._tls import server_tls
 from samehost_server.errors import RemovedError, ServiceError, StateError
 from samehost_server.signals import STOP
 
@@ -89,6 +89,7 @@ class ServerBase:
         max_message_bytes: int = 4 * 1024 * 1024,
         certificate: str | os.PathLike[str] | None = None,
         key: str | os.PathLike[str] | None = None,
+        ca: str | os.PathLike[str] | None = None,
         credentials: grpc.ServerCredentials | None = None,
         with_health: bool = True,
         with_reflection: bool = True,
@@ -107,7 +108,7 @@ class ServerBase:
             engine,
             max_connection_age=max_connection_age,
             max_message_bytes=max_message_bytes,
-            credentials=server_credentials(certificate, key, credentials),
+            tls=server_tls(certificate, key, ca, credentials),
             options=options,
         )
         self.implementation = f"{self._engine.implementation}{'-aio' * self._asynchronous}"

@@ -8,6 +8,7 @@ import grpc
 
 from samehost_common import SocketAddress
 from samehost_common.engine import NATIVE, chosen_engine
+from samehost_common.tls import Pems
 
 
 class Engine(Protocol):
@@ -38,7 +39,7 @@ def make_engine(
     *,
     max_connection_age: float | None,
     max_message_bytes: int,
-    credentials: grpc.ServerCredentials | None,
+    tls: Pems | grpc.ServerCredentials | None,
     options: Sequence[tuple[str, Any]],
 ) -> Engine:
     """Creates the engine of a server.
@@ -49,7 +50,7 @@ def make_engine(
     if chosen_engine(name) == NATIVE:
         from samehost_server._native import NativeEngine  # noqa: PLC0415 - it may not be installed
 
-        return NativeEngine(max_connection_age, max_message_bytes, credentials, options)
+        return NativeEngine(max_connection_age, max_message_bytes, tls, options)
     from samehost_server._grpcio import GrpcioEngine  # noqa: PLC0415
 
-    return GrpcioEngine(max_connection_age, max_message_bytes, credentials, options)
+    return GrpcioEngine(max_connection_age, max_message_bytes, tls, options)

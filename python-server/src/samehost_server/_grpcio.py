@@ -8,6 +8,7 @@ import grpc
 
 from samehost_common import SocketAddress
 from samehost_common.options import MOST_INT, channel_arguments, check_number
+from samehost_common.tls import Pems
 from samehost_common.transport import SERVER_OPTIONS
 from samehost_server._socket_file import cannot_bind
 
@@ -31,12 +32,12 @@ class GrpcioEngine:
         self,
         max_connection_age: float | None,
         max_message_bytes: int,
-        credentials: grpc.ServerCredentials | None,
+        tls: Pems | grpc.ServerCredentials | None,
         options: Sequence[tuple[str, Any]],
     ) -> None:
         age = _AGE_SECONDS if max_connection_age is None else max_connection_age
         check_number("max_connection_age", age, 0.001, MOST_INT / 1000)
-        self._credentials = credentials
+        self._credentials = _credentials(tls) if isinstance(tls, Pems) else tls
         self._options = channel_arguments(
             {
                 _AGE_OPTION: int(age * 1000),
@@ -71,3 +72,8 @@ class GrpcioEngine:
                 server.add_secure_port(str(private), self._credentials)
         except RuntimeError as error:  # grpc does not report the cause
             raise cannot_bind(path, "the system refused it") from error
+
+
+def _credentials(pems: Pems) -> grpc.ServerCredentials:
+    key, chain = pems.key or b"", pems.certificate or b""
+    return grpc.ssl_server_credentials([(key, chain)], pems.ca, require_client_auth=pems.ca is not None)

@@ -10,9 +10,17 @@ import grpc
 import samehost_native
 import samehost_native.aio
 
-from samehost_common import SocketAddress
-from samehost_common.engine import native_arguments, refuse_unsupported
+from samehost_common import OptionError, SocketAddress
+from samehost_common.engine import (
+    NO_KEEPALIVE,
+    keepalive,
+    native_arguments,
+    pems_of,
+    refuse_unsupported,
+)
+from samehost_common.options import MOST_INT, check_number
 from samehost_common.probe import reason
+from samehost_common.tls import Pems
 from samehost_server._socket_file import cannot_bind
 
 _BACKLOG = 4096
@@ -22,6 +30,10 @@ _LOG = logging.getLogger("samehost_server")
 
 _RECEIVE, _SEND = "grpc.max_receive_message_length", "grpc.max_send_message_length"
 _DECOMPRESS = "grpc.per_message_decompression"
+_HANDSHAKE = "grpc.server_handshake_timeout_ms"
+
+_HANDSHAKE_MS = 120_000
+"""How long a client may take for its handshakes, as in C-core."""
 
 
 class NativeEngine:
@@ -39,16 +51,20 @@ class NativeEngine:
         self,
         max_connection_age: float | None,
         max_message_bytes: int,
-        credentials: grpc.ServerCredentials | None,
+        tls: Pems | grpc.ServerCredentials | None,
         options: Sequence[tuple[str, Any]],
     ) -> None:
         refuse_unsupported("max_connection_age", max_connection_age is not None)
-        refuse_unsupported("TLS", credentials)
-        arguments = native_arguments({_RECEIVE: max_message_bytes, _SEND: max_message_bytes, _DECOMPRESS: 1}, options)
+        own = {_RECEIVE: max_message_bytes, _SEND: max_message_bytes, _DECOMPRESS: 1, _HANDSHAKE: _HANDSHAKE_MS}
+        arguments = native_arguments({**own, **NO_KEEPALIVE}, options)
+        check_number(f"option {_HANDSHAKE}", arguments[_HANDSHAKE], 1, MOST_INT, whole=True)
         self._arguments = {
             "max_receive": arguments[_RECEIVE],
             "max_send": arguments[_SEND],
             "decompress": bool(arguments[_DECOMPRESS]),
+            "tls": _tls(tls),
+            "handshake": arguments[_HANDSHAKE] / 1000,
+            "keepalive": keepalive(arguments),
             "log": _LOG,
         }
 
@@ -74,3 +90,13 @@ class NativeEngine:
             except OSError as error:
                 raise cannot_bind(path, reason(error)) from error
             server.listen(listener.fileno())
+
+
+def _tls(tls: Pems | grpc.ServerCredentials | None) -> samehost_native.ServerTls | None:
+    pems = pems_of(tls)
+    if pems is None:
+        return None
+    try:
+        return samehost_native.ServerTls(pems.certificate or b"", pems.key or b"", pems.ca)
+    except ValueError as error:
+        raise OptionError(f"cannot use the certificate, key and ca: {error}") from error

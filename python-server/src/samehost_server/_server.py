@@ -48,9 +48,10 @@ class Server(ServerBase):
             RESOURCE_EXHAUSTED.
         certificate: the file of a PEM certificate chain, to serve TLS. Needs `key`.
         key: the file of the unencrypted PEM key of the certificate.
-        credentials: TLS credentials of grpc instead of the two files: grpc.ssl_server_credentials with root
-            certificates and require_client_auth for mutual TLS, or grpc.dynamic_ssl_server_credentials to renew
-            certificates.
+        ca: the file of the PEM certificates of authorities, for mutual TLS: a client needs a certificate of one of
+            them.
+        credentials: TLS credentials of grpc instead of the files, such as grpc.dynamic_ssl_server_credentials to renew
+            certificates. Only the engine `grpcio` can read them.
         with_health: serve grpc.health.v1.Health, which knows every service by its name; see `set_health`.
         with_reflection: serve grpc.reflection.v1 and v1alpha.
         interceptors: instances of grpc.ServerInterceptor. They run before the limit on calls in progress. They must not

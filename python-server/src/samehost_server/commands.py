@@ -38,6 +38,9 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--certificate", type=click.Path(path_type=Path), help="PEM file of a certificate chain, for TLS."
         ),
+        click.option(
+            "--ca", type=click.Path(path_type=Path), help="PEM file of authorities: clients need their certificates."
+        ),
         click.option("--trust-folder", is_flag=True, help="Serve in a folder that every user can write to."),
         click.option("--takeover", is_flag=True, help="Replace a server that runs on the path, without losing a call."),
         click.option(
