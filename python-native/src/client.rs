@@ -37,23 +37,42 @@ struct ClientRole {
     connection: Option<Connection<Io, Outgoing>>,
     news: Arc<Mutex<Vec<Arc<Core>>>>,
     keepalive: Option<Keepalive>,
+    early: Arc<Mutex<Vec<Weak<Core>>>>,
 }
 
 impl Role for ClientRole {
-    fn poll_drive(&mut self, cx: &mut Context<'_>, _: &Arc<Link<Self>>) -> Poll<()> {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, link: &Arc<Link<Self>>) -> Poll<()> {
         let Some(connection) = self.connection.as_mut() else { return Poll::Ready(()) };
         // Each stream returns the reason for the end.
         let ended = std::future::Future::poll(Pin::new(connection), cx).map(|_| ());
         self.read_news();
+        if !link.is_settled() && link.is_greeted() {
+            link.settle();
+            self.wake_early();
+        }
         ended
     }
 
     fn expire(&mut self, link: &Link<Self>) -> Expired {
-        self.keepalive.as_mut().map_or(Expired::Nothing, |keepalive| keepalive.expire(link.has_calls()))
+        self.keepalive.as_mut().map_or(Expired::Nothing, |keepalive| keepalive.expire(link.calls() > 0))
     }
 }
 
 impl ClientRole {
+    /// Wakes the calls that started before the server sent its limit. They may exceed it.
+    fn wake_early(&self) {
+        let mut woken = Vec::new();
+        lock(&self.early).retain(|core| {
+            let Some(core) = core.upgrade() else { return false };
+            let waits = !core.link.is_settled();
+            woken.push(core);
+            waits
+        });
+        for core in woken {
+            core.waiting.wake_all();
+        }
+    }
+
     fn read_news(&self) {
         loop {
             let news = std::mem::take(&mut *lock(&self.news));
@@ -76,9 +95,40 @@ impl Drop for ClientRole {
     }
 }
 
+/// One connection of a channel.
 struct Connected {
     link: Arc<Link<ClientRole>>,
     sender: SendRequest<Outgoing>,
+    /// The limit of streams until the server sends its own.
+    expected: usize,
+    /// A call has started on the connection since the last sweep.
+    is_used: bool,
+}
+
+impl Connected {
+    /// Returns whether the server accepts new streams on this connection. After GOAWAY it accepts none.
+    fn is_open(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        !self.link.is_closed() && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    /// Returns how many streams the server allows.
+    fn limit(&self) -> usize {
+        if self.link.is_settled() { self.sender.current_max_send_streams().max(1) } else { self.expected }
+    }
+
+    fn take(&mut self) -> (Arc<Link<ClientRole>>, SendRequest<Outgoing>, Arc<()>) {
+        self.is_used = true;
+        (Arc::clone(&self.link), self.sender.clone(), self.link.count_call())
+    }
+}
+
+/// The connections of a channel. Calls use the first one that has a free stream, so that the others become idle.
+#[derive(Default)]
+struct Connections {
+    all: Vec<Connected>,
+    /// The timer that closes idle connections runs.
+    sweeps: bool,
 }
 
 /// The state that all calls of a channel share.
@@ -92,27 +142,69 @@ struct Shared {
     decompresses: bool,
     tls: Option<Py<ClientTls>>,
     keepalive: Option<Settings>,
-    connected: Mutex<Option<Connected>>,
+    connections: Mutex<Connections>,
     /// Calls with one response that have data to read.
     news: Arc<Mutex<Vec<Arc<Core>>>>,
+    /// Calls that started before the server sent the limit of their connection.
+    early: Arc<Mutex<Vec<Weak<Core>>>>,
     closed: AtomicBool,
 }
 
-/// How many streams to open before the server has sent its limit. The limit should be at least this (RFC 9113, section
-/// 6.5.2), and some servers close a connection with more, as python-hyper's h2 does.
-const FIRST_STREAMS: usize = 100;
+/// How many streams to open before the server has sent its limit. Further calls wait for it, which takes less than a
+/// millisecond. C-core waits too, and its server ends more streams than it allows with an error that cannot be retried.
+const FIRST_STREAMS: usize = 1;
+
+/// The limit of streams to expect from a server. It should be at least this (RFC 9113, section 6.5.2).
+const EXPECTED_STREAMS: usize = 100;
+
+/// The most connections of a channel, as in gRFC A105. When all of their streams are in use, further calls wait for the
+/// streams of the connection with the fewest calls.
+const MOST_CONNECTIONS: usize = 10;
+
+/// A connection beyond the first closes after one to two times this long without a call. Another one takes less than
+/// a millisecond, so that opening it again costs little.
+const SWEEP: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Returns the connection, or creates a new one. It never waits, and takes microseconds.
-    fn connection(&self) -> io::Result<(Arc<Link<ClientRole>>, SendRequest<Outgoing>)> {
-        let mut connected = lock(&self.connected);
-        if let Some(Connected { link, sender }) = connected.as_mut() {
-            // An error means that the server accepts no new streams on this connection.
-            let mut cx = Context::from_waker(Waker::noop());
-            if !link.is_closed() && !matches!(sender.poll_ready(&mut cx), Poll::Ready(Err(_))) {
-                return Ok((Arc::clone(link), sender.clone()));
+    /// Returns a connection with a free stream, and the reference that counts the call. Opens a connection if no
+    /// stream is free. It never waits, and takes microseconds.
+    fn connection(self: &Arc<Self>) -> io::Result<(Arc<Link<ClientRole>>, SendRequest<Outgoing>, Arc<()>)> {
+        let mut connections = lock(&self.connections);
+        connections.all.retain(|each| !each.link.is_closed());
+        let (mut open, mut least) = (0, None);
+        for (at, each) in connections.all.iter_mut().enumerate() {
+            if !each.is_open() {
+                continue;
+            }
+            let calls = each.link.calls();
+            if calls < each.limit() {
+                return Ok(each.take());
+            }
+            open += 1;
+            if least.is_none_or(|(_, fewest)| calls < fewest) {
+                least = Some((at, calls));
             }
         }
+        if let Some((at, _)) = least {
+            let limit = connections.all[at].limit().min(EXPECTED_STREAMS);
+            let more = if open < MOST_CONNECTIONS { self.open(limit).ok() } else { None };
+            let Some(mut more) = more else { return Ok(connections.all[at].take()) };
+            let taken = more.take();
+            connections.all.push(more);
+            if !connections.sweeps {
+                connections.sweeps = true;
+                self.set_sweep();
+            }
+            return Ok(taken);
+        }
+        let mut first = self.open(EXPECTED_STREAMS)?;
+        let taken = first.take();
+        connections.all.push(first);
+        Ok(taken)
+    }
+
+    /// Opens a connection, on which the server probably allows so many streams.
+    fn open(&self, expected: usize) -> io::Result<Connected> {
         let socket = dial(&self.path)?;
         let mut made = None;
         let tls = self.tls.as_ref().map(|tls| tls.get().connect()).transpose()?;
@@ -133,15 +225,53 @@ impl Shared {
                 keepalive
             });
             made = Some(sender);
-            Ok(ClientRole { connection: Some(connection), news: Arc::clone(&self.news), keepalive })
+            Ok(ClientRole {
+                connection: Some(connection),
+                news: Arc::clone(&self.news),
+                early: Arc::clone(&self.early),
+                keepalive,
+            })
         })?;
         if let Some(at) = first_ping {
             link.set_timer(at);
         }
         let sender = made.expect("the handshake creates it");
         link.drive();
-        *connected = Some(Connected { link: Arc::clone(&link), sender: sender.clone() });
-        Ok((link, sender))
+        Ok(Connected { link, sender, expected, is_used: false })
+    }
+
+    fn set_sweep(self: &Arc<Self>) {
+        let weak: Weak<dyn Expire> = Arc::downgrade(self) as Weak<dyn Expire>;
+        self.reactor.set_timer(Instant::now() + SWEEP, weak);
+    }
+
+    fn close_all(&self) {
+        let all = std::mem::take(&mut lock(&self.connections).all);
+        for each in all {
+            each.link.close();
+        }
+    }
+}
+
+impl Expire for Shared {
+    /// Closes the idle connections beyond the first.
+    fn expire(self: Arc<Self>) {
+        let mut connections = lock(&self.connections);
+        let mut idle = Vec::new();
+        let mut kept = Vec::new();
+        for mut each in std::mem::take(&mut connections.all) {
+            let is_used = std::mem::take(&mut each.is_used);
+            if kept.is_empty() || is_used || each.link.calls() > 0 { &mut kept } else { &mut idle }.push(each);
+        }
+        connections.sweeps = kept.len() > 1;
+        connections.all = kept;
+        if connections.sweeps {
+            self.set_sweep();
+        }
+        drop(connections);
+        for each in idle {
+            each.link.close();
+        }
     }
 }
 
@@ -217,8 +347,9 @@ impl Channel {
             decompresses: decompress,
             tls,
             keepalive: keepalive.map(Settings::new),
-            connected: Mutex::default(),
+            connections: Mutex::default(),
             news: Arc::default(),
+            early: Arc::default(),
             closed: AtomicBool::new(false),
         })))
     }
@@ -235,12 +366,13 @@ impl Channel {
 
     /// Connects if the channel has no connection. Raises OSError if that fails.
     fn connect(&self) -> PyResult<()> {
-        self.0.connection().map(drop).map_err(|error| os_error(&error))
+        let is_open = lock(&self.0.connections).all.iter_mut().any(Connected::is_open);
+        if is_open { Ok(()) } else { self.0.connection().map(drop).map_err(|error| os_error(&error)) }
     }
 
     /// Returns whether the channel has an open connection.
     fn is_connected(&self) -> bool {
-        lock(&self.0.connected).as_ref().is_some_and(|connected| !connected.link.is_closed())
+        lock(&self.0.connections).all.iter().any(|each| !each.link.is_closed())
     }
 
     /// Starts a call. Raises OSError if the channel cannot connect.
@@ -299,16 +431,14 @@ impl Channel {
         let call = self.begin(py, &start, Some((message_of(request), compress)))?;
         let core = &call.0;
         let message =
-            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.poll_unary(cx))?;
+            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.wait_unary(cx))?;
         call.outcome(py, message.flatten())
     }
 
     /// Ends all calls and starts no more.
     fn close(&self) {
         self.0.closed.store(true, Ordering::SeqCst);
-        if let Some(connected) = lock(&self.0.connected).take() {
-            connected.link.close();
-        }
+        self.0.close_all();
     }
 }
 
@@ -353,8 +483,8 @@ impl Channel {
                 py.detach(|| Outgoing::new(message, encoding, shared.most_sent)).map(Some)
             }
         };
-        let (link, mut sender) = shared.connection().map_err(|error| os_error(&error))?;
-        let mut state = State::default();
+        let (link, mut sender, counted) = shared.connection().map_err(|error| os_error(&error))?;
+        let mut state = State { counted: Some(counted), ..State::default() };
         match message {
             Err(status) => state.end = Some(status),
             Ok(message) => match sender.send_request(call_request, false) {
@@ -364,6 +494,9 @@ impl Channel {
                     }
                     state.response = Some(response);
                     state.send = Some(send);
+                    if !link.is_settled() {
+                        state.early = Some(sender);
+                    }
                 }
                 Err(error) => {
                     // Without a greeting, the program that accepted the connection may not speak HTTP/2.
@@ -376,7 +509,6 @@ impl Channel {
         }
         let core = Arc::new(Core {
             shared: Arc::clone(shared),
-            _counted: link.count_call(),
             link,
             state: Mutex::new(state),
             deadline,
@@ -387,6 +519,9 @@ impl Channel {
         });
         if core.reads_ahead {
             lock(&shared.news).push(Arc::clone(&core));
+        }
+        if lock(&core.state).early.is_some() {
+            lock(&shared.early).push(Arc::downgrade(&core));
         }
         Ok(ClientCall(core))
     }
@@ -420,13 +555,16 @@ struct State {
     ahead: Option<Bytes>,
     initial: Option<HeaderMap>,
     end: Option<Status>,
+    /// The sender of a call that started before the server sent its limit. It tells whether the stream has opened.
+    early: Option<SendRequest<Outgoing>>,
+    /// Counts the call on its connection until it has ended.
+    counted: Option<Arc<()>>,
 }
 
 /// A call. The threads that wait for it and the timer of its deadline share it.
 struct Core {
     shared: Arc<Shared>,
     link: Arc<Link<ClientRole>>,
-    _counted: Arc<()>,
     state: Mutex<State>,
     deadline: Option<Instant>,
     encoding: Encoding,
@@ -470,8 +608,8 @@ impl Core {
         state.response = None;
         match result {
             Err(error) => {
-                let mut status = Status::from_h2(&error);
-                if !error.is_reset() && !self.link.is_greeted() {
+                let mut status = self.failure(&error);
+                if status.code == Code::Unavailable as i32 && !error.is_reset() && !self.link.is_greeted() {
                     status.seen = Seen::NoServer;
                 }
                 state.end = Some(self.shared.explained(&self.link, status));
@@ -503,11 +641,38 @@ impl Core {
                 }
             }
         }
+        if state.end.is_some() {
+            state.counted = None;
+        }
         Poll::Ready(())
+    }
+
+    /// Ends a call that started before the server sent its limit, if the limit keeps its stream from opening. The caller
+    /// then retries it on another connection.
+    fn retract(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        if state.early.is_none() || !self.link.is_settled() {
+            return;
+        }
+        let waker = self.waker();
+        let is_open = state.early.take().is_none_or(|mut sender| {
+            let polled = sender.poll_ready(&mut Context::from_waker(&waker));
+            polled.is_ready()
+        });
+        if !is_open {
+            let status = Status::new(Code::Unavailable, "the server allows no further stream on this connection");
+            self.end(&mut state, Status { seen: Seen::No, ..status });
+        }
+    }
+
+    /// Returns the status of a call whose connection or stream failed.
+    fn failure(&self, error: &h2::Error) -> Status {
+        if self.shared.closed.load(Ordering::SeqCst) { channel_closed() } else { Status::from_h2(error) }
     }
 
     /// Ready when the metadata of the server have arrived or the call has ended.
     fn poll_initial_alone(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         self.poll_initial(&mut lock(&self.state), &mut Context::from_waker(&waker))
@@ -515,6 +680,7 @@ impl Core {
 
     /// Returns the next message, or None if the call has ended.
     fn poll_message(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         let cx = &mut Context::from_waker(&waker);
@@ -534,12 +700,19 @@ impl Core {
             Ok(Some(message)) => return Poll::Ready(Some(message)),
             Ok(None) => match ready!(incoming.stream.poll_trailers(cx)) {
                 Ok(trailers) => Status::from_trailers(trailers.unwrap_or_default()),
-                Err(error) => Status::from_h2(&error),
+                Err(error) => self.failure(&error),
             },
+            Err(_) if self.shared.closed.load(Ordering::SeqCst) => channel_closed(),
             Err(status) => status,
         };
         self.end(state, status);
         Poll::Ready(None)
+    }
+
+    /// Returns the same as `poll_unary`, for a caller that retries the call if no server has seen it.
+    fn wait_unary(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.retract();
+        self.poll_unary(cx)
     }
 
     /// Returns the only message of a call after the call has ended.
@@ -563,6 +736,7 @@ impl Core {
 
     /// Ready when the call has ended. A call ends only after its messages have been read.
     fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         let mut state = lock(&self.state);
@@ -577,6 +751,7 @@ impl Core {
 
     /// Sends a message after the previous one has been sent. Returns false if the call has ended.
     fn poll_send(self: &Arc<Self>, cx: &mut Context<'_>, message: &mut Option<Outgoing>, last: bool) -> Poll<bool> {
+        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         let cx = &mut Context::from_waker(&waker);
@@ -604,6 +779,7 @@ impl Core {
             return;
         }
         state.end = Some(status);
+        state.counted = None;
         if let Some(send) = state.send.as_mut() {
             // Discard the data that the server has not received yet. This does not reset a stream that has ended.
             send.send_reset(Reason::CANCEL);
@@ -641,9 +817,7 @@ impl Expire for Core {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(connected) = lock(&self.connected).take() {
-            connected.link.close();
-        }
+        self.close_all();
     }
 }
 
@@ -660,6 +834,10 @@ impl Drop for Core {
         state.response = None;
         self.link.flush();
     }
+}
+
+fn channel_closed() -> Status {
+    Status::new(Code::Cancelled, "Channel closed!")
 }
 
 fn deadline_exceeded() -> Status {
@@ -802,7 +980,7 @@ impl ClientCall {
     fn unary_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
-        match core.poll_unary(&mut Context::from_waker(&waker)) {
+        match core.wait_unary(&mut Context::from_waker(&waker)) {
             Poll::Pending => Ok(None),
             Poll::Ready(message) => self.outcome(py, message).map(Some),
         }
@@ -812,7 +990,7 @@ impl ClientCall {
     fn unary_result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let core = &self.0;
         let until = core.until(timeout);
-        let message = blocking(py, &core.shared.reactor, until, || core.link.flush(), |cx| core.poll_unary(cx))?;
+        let message = blocking(py, &core.shared.reactor, until, || core.link.flush(), |cx| core.wait_unary(cx))?;
         if message.is_none() && !core.is_late() {
             return Ok(None);
         }

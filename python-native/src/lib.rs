@@ -29,5 +29,7 @@ mod _engine {
     #[pymodule_export]
     use crate::server::{Server, ServerCall};
     #[pymodule_export]
+    use crate::status::MetadataError;
+    #[pymodule_export]
     use crate::tls::{ClientTls, ServerTls};
 }

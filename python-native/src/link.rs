@@ -56,6 +56,8 @@ pub struct Link<R: Role> {
     watched: AtomicU8,
     /// Each call of a client holds a reference.
     calls: Arc<()>,
+    /// The settings of the server apply.
+    settled: AtomicBool,
 }
 
 impl<R: Role> Link<R> {
@@ -80,6 +82,7 @@ impl<R: Role> Link<R> {
             token: OnceLock::new(),
             watched: AtomicU8::new(READ),
             calls: Arc::default(),
+            settled: AtomicBool::new(false),
         });
         let source: Arc<dyn Source> = link.clone();
         let token = reactor.add(source, link.socket.as_fd())?;
@@ -107,20 +110,30 @@ impl<R: Role> Link<R> {
         self.readiness.failure.get().map(String::as_str)
     }
 
+    /// Notes that the settings of the server apply.
+    pub fn settle(&self) {
+        self.settled.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether the settings of the server apply.
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::SeqCst)
+    }
+
     /// Returns a reference that counts a call of a client while it exists.
     pub fn count_call(&self) -> Arc<()> {
         Arc::clone(&self.calls)
-    }
-
-    /// Returns whether a client has calls on this connection.
-    pub fn has_calls(&self) -> bool {
-        Arc::strong_count(&self.calls) > 1
     }
 
     /// Makes the role decide at a time what happens.
     pub fn set_timer(self: &Arc<Self>, at: Instant) -> Timer {
         let weak: Weak<dyn Expire> = Arc::downgrade(self) as Weak<dyn Expire>;
         self.reactor.set_timer(at, weak)
+    }
+
+    /// Returns how many calls a client has on this connection.
+    pub fn calls(&self) -> usize {
+        Arc::strong_count(&self.calls) - 1
     }
 
     pub fn is_closed(&self) -> bool {

@@ -13,6 +13,13 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+pyo3::create_exception!(
+    samehost_native._engine,
+    MetadataError,
+    PyValueError,
+    "HTTP/2 or gRPC does not allow a key or value of metadata."
+);
+
 /// The characters that `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -161,13 +168,13 @@ pub fn add_metadata(headers: &mut HeaderMap, metadata: &Bound<'_, PyAny>) -> PyR
         let (key, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = pair?.extract()?;
         let key = key.to_cow()?;
         let name = HeaderName::from_lowercase(key.as_bytes()).map_err(|_| {
-            PyValueError::new_err(format!(
+            MetadataError::new_err(format!(
                 "invalid metadata key {key:?}: use lowercase ASCII letters, digits, '-', '_' and '.'"
             ))
         })?;
         if key.starts_with("grpc-") && key != "grpc-status-details-bin" && !is_allowed_reserved(&key) {
             let fault = format!("invalid metadata key {key:?}: gRPC reserves it; use another key");
-            return Err(PyValueError::new_err(fault));
+            return Err(MetadataError::new_err(fault));
         }
         let value = if key.ends_with("-bin") {
             let bytes: &Bound<'_, PyBytes> = value.cast().map_err(|_| {
@@ -180,7 +187,7 @@ pub fn add_metadata(headers: &mut HeaderMap, metadata: &Bound<'_, PyAny>) -> PyR
             HeaderValue::from_bytes(value.cast::<PyBytes>()?.as_bytes())
         };
         let value =
-            value.map_err(|_| PyValueError::new_err(format!("invalid metadata {key:?}: use printable ASCII")))?;
+            value.map_err(|_| MetadataError::new_err(format!("invalid metadata {key:?}: use printable ASCII")))?;
         headers.append(name, value);
     }
     Ok(())

@@ -13,6 +13,8 @@ class ClientTls:
 class ServerTls:
     def __init__(self, certificate: bytes, key: bytes, ca: bytes | None) -> None: ...
 
+class MetadataError(ValueError): ...
+
 class Channel:
     def __init__(
         self,
