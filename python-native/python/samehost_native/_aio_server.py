@@ -5,19 +5,21 @@ import contextlib
 import functools
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Executor
 from typing import Any, NoReturn
 
 import grpc
 
-from samehost_native._common import HANDSHAKE_SECONDS, MAX_MESSAGE_BYTES, Keepalive, serialized
+from samehost_native._common import HANDSHAKE_SECONDS, LOG, MAX_MESSAGE_BYTES, Keepalive, serialized
 from samehost_native._context import AbortError, Answer
+from samehost_native._context import Context as SyncContext
 from samehost_native._engine import Server as Engine
 from samehost_native._engine import ServerCall, ServerTls
 from samehost_native._handlers import Handlers, behavior_of
 from samehost_native._loop import until_news
 
-_LOG = logging.getLogger("samehost_native")
+_LAST_CODE = grpc.StatusCode.UNAUTHENTICATED.value[0]
 
 
 class Server(grpc.aio.Server):
@@ -34,6 +36,7 @@ class Server(grpc.aio.Server):
         handshake: seconds that a client has for its handshakes, TLS and HTTP/2.
         keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
             and whether to ping without calls. None sends no pings.
+        migration_thread_pool: runs synchronous handlers. The default is the executor of the event loop.
         log: the logger for exceptions of handlers.
     """
 
@@ -49,7 +52,8 @@ class Server(grpc.aio.Server):
         tls: ServerTls | None = None,
         handshake: float = HANDSHAKE_SECONDS,
         keepalive: Keepalive | None = None,
-        log: logging.Logger = _LOG,
+        migration_thread_pool: Executor | None = None,
+        log: logging.Logger = LOG,
     ) -> None:
         refusal = f"the server has reached its limit of {max_concurrent_calls} calls in progress; try again later"
         self._engine = Engine(
@@ -64,6 +68,7 @@ class Server(grpc.aio.Server):
         )
         self._handlers = Handlers(self._engine, interceptors)
         self._compression = compression
+        self._pool = migration_thread_pool
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping: asyncio.Task[None] | None = None
@@ -141,23 +146,30 @@ class Server(grpc.aio.Server):
 
     async def _handle(self, call: ServerCall) -> None:
         context = Context(call, self._compression)
+        answer: Context | ThreadContext = context
         try:
             handler = await self._find(call)
             if handler is None:
                 call.finish(grpc.StatusCode.UNIMPLEMENTED.value[0], "Method not found!", None, None, False)
                 return
-            await _respond(call, handler, context)
+            answer = context if _is_async(behavior_of(handler)) else ThreadContext(call, self._compression)
+            answer.request_deserializer = handler.request_deserializer
+            answer.response_serializer = handler.response_serializer
+            if isinstance(answer, Context):
+                await _respond(call, handler, answer)
+            else:
+                await _respond_in_thread(call, handler, answer, self._pool)
         except AbortError:
-            context.finish(None)
+            answer.finish(None)
         except asyncio.CancelledError:
-            context.fail(grpc.StatusCode.CANCELLED, "the server cancelled the call")
+            answer.fail(grpc.StatusCode.CANCELLED, "the server cancelled the call")
         except Exception as error:
             if not call.is_active():
                 return  # the client has gone
             self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
-            context.fail(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
+            answer.failed_with(error)
         finally:
-            context.run_callbacks()
+            answer.run_callbacks()
 
     async def _find(self, call: ServerCall) -> Any:
         if not self._handlers.interceptors:
@@ -170,18 +182,11 @@ def _cancel(task: "asyncio.Task[None]", over: "asyncio.Future[None]") -> None:
         task.cancel()
 
 
-class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
-    """The context of an asyncio handler."""
+class _Answer(Answer):
+    """The messages and the status of a call on an asyncio server."""
 
     request_deserializer: Any = None
     response_serializer: Any = None
-    _is_over = False
-
-    async def read(self) -> Any:
-        """See grpc.aio.ServicerContext."""
-        while True:
-            data = await self.next_request()
-            return grpc.aio.EOF if data is None else data
 
     async def next_request(self) -> Any:
         """Returns the next request, or None after the last one."""
@@ -199,25 +204,23 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
                 return self.deserialize(data)
 
     def deserialize(self, data: bytes) -> Any:
-        """Returns a request from its bytes. Aborts the call if that fails."""
-        try:
-            return self.request_deserializer(data) if self.request_deserializer else data
-        except Exception as error:
-            _LOG.error("cannot deserialize a request", exc_info=error)
-            self._set_abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
-            raise AbortError from error
+        """Returns a request from its bytes."""
+        return self.request_deserializer(data) if self.request_deserializer else data
 
     def serialize(self, response: Any) -> bytes:
-        """Returns a response as bytes. Aborts the call if that fails."""
-        try:
-            return serialized(response, self.response_serializer)
-        except Exception as error:
-            _LOG.error("cannot serialize a response", exc_info=error)
-            self._set_abort(grpc.StatusCode.INTERNAL, "Failed to serialize response!")
-            raise AbortError from error
+        """Returns a response as bytes."""
+        return serialized(response, self.response_serializer)
 
-    async def write(self, message: Any) -> None:
+    def details(self) -> str:
         """See grpc.aio.ServicerContext."""
+        return self._details or ""
+
+    def trailing_metadata(self) -> Any:
+        """See grpc.aio.ServicerContext."""
+        return self._trailing or ()
+
+    async def send_message(self, message: Any) -> None:
+        """Sends a message of a stream."""
         data = self.serialize(message)
         if self._encoding is None:
             self._begin(flush=False)
@@ -225,15 +228,44 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
         if not await until_news(lambda news: self._call.send_nowait(data, compresses, news)):
             raise asyncio.CancelledError
 
+    def failed_with(self, error: Exception) -> None:
+        """Sends the status of an exception. As in grpc.aio, a code that the handler has set has priority."""
+        code = self._code if self._number() else grpc.StatusCode.UNKNOWN
+        self.fail(code, f"Unexpected {type(error)}: {error}")
+
+    def _number(self) -> int:
+        """Returns the number of the status. In grpc.aio it may be a number."""
+        if isinstance(self._code, int) and 0 <= self._code <= _LAST_CODE:
+            return self._code
+        return super()._number()
+
+
+class Context(_Answer, grpc.aio.ServicerContext[Any, Any]):
+    """The context of an asyncio handler."""
+
+    _is_over = False
+
+    async def read(self) -> Any:
+        """See grpc.aio.ServicerContext."""
+        while True:
+            data = await self.next_request()
+            return grpc.aio.EOF if data is None else data
+
+    async def write(self, message: Any) -> None:
+        """See grpc.aio.ServicerContext."""
+        await self.send_message(message)
+
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
         """See grpc.aio.ServicerContext."""
+        if self._encoding is not None:
+            raise grpc.aio.UsageError("cannot send initial metadata: they were already sent")
         self._begin(initial_metadata, flush=True)
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
         """See grpc.aio.ServicerContext."""
         if trailing_metadata:
             self._trailing = trailing_metadata
-        self._set_abort(code, details)
+        self.set_abort(code, details or self.details())
         raise AbortError
 
     async def abort_with_status(self, status: grpc.Status) -> NoReturn:
@@ -259,17 +291,30 @@ class Context(Answer, grpc.aio.ServicerContext[Any, Any]):
         return self._is_over
 
 
+class ThreadContext(_Answer, SyncContext):
+    """The context of a synchronous handler, which runs in a thread."""
+
+    def __init__(self, call: ServerCall, compression: grpc.Compression | None) -> None:
+        super().__init__(call, compression, lambda _, call: call.is_active())
+
+
+def _is_async(behavior: Callable[..., Any]) -> bool:
+    called = getattr(behavior, "__call__", behavior)  # noqa: B004 - an object may have an asynchronous __call__
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in (behavior, called))
+
+
+async def _request(call: ServerCall, context: _Answer) -> Any:
+    data: Any = call.request()
+    request = await context.next_request() if data is None else context.deserialize(data)
+    if request is None:
+        context.set_abort(grpc.StatusCode.UNIMPLEMENTED, "the call has no request")
+        raise AbortError
+    return request
+
+
 async def _respond(call: ServerCall, handler: Any, context: Context) -> None:
-    context.request_deserializer = handler.request_deserializer
-    context.response_serializer = handler.response_serializer
     behavior = behavior_of(handler)
-    if handler.request_streaming:
-        request: Any = _Requests(context)
-    else:
-        data: Any = call.request()
-        request = await context.next_request() if data is None else context.deserialize(data)
-        if request is None:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the call has no request")
+    request = _Requests(context) if handler.request_streaming else await _request(call, context)
     if not handler.response_streaming:
         response = await behavior(request, context)
         context.finish(None if context.is_aborted else context.serialize(response))
@@ -286,6 +331,46 @@ async def _respond(call: ServerCall, handler: Any, context: Context) -> None:
         else:
             await result
     context.finish(None)
+
+
+_END = object()
+
+
+async def _respond_in_thread(call: ServerCall, handler: Any, context: ThreadContext, pool: Executor | None) -> None:
+    """Runs a synchronous handler. Like grpc.aio, runs each step of a stream in a thread of the pool."""
+    loop = asyncio.get_running_loop()
+    behavior = behavior_of(handler)
+    request = _requests(context, loop) if handler.request_streaming else await _request(call, context)
+    result = await loop.run_in_executor(pool, behavior, request, context)
+    if not handler.response_streaming:
+        context.finish(None if context.is_aborted else context.serialize(result))
+        return
+    try:
+        while (response := await loop.run_in_executor(pool, next, result, _END)) is not _END:
+            await context.send_message(response)
+    finally:
+        if hasattr(result, "close"):
+            closing = loop.run_in_executor(pool, _close, result)
+            closing.add_done_callback(_closed)
+    context.finish(None)
+
+
+def _closed(closing: "asyncio.Future[None]") -> None:
+    if not closing.cancelled() and (error := closing.exception()):
+        LOG.error("cannot close the responses of a handler", exc_info=error)
+
+
+def _close(responses: Any) -> None:
+    with contextlib.suppress(ValueError):  # after a cancellation, another thread may still run it
+        responses.close()
+
+
+def _requests(context: ThreadContext, loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    try:
+        while (request := asyncio.run_coroutine_threadsafe(context.next_request(), loop).result()) is not None:
+            yield request
+    except CancelledError as error:
+        raise grpc.RpcError from error  # as on a synchronous server
 
 
 class _Requests:

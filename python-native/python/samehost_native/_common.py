@@ -1,5 +1,6 @@
 """Definitions that channels and servers share."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,8 @@ else:  # these classes are generic only in the type stubs
     UnaryStreamMultiCallable = grpc.UnaryStreamMultiCallable
     StreamUnaryMultiCallable = grpc.StreamUnaryMultiCallable
     StreamStreamMultiCallable = grpc.StreamStreamMultiCallable
+
+LOG = logging.getLogger("samehost_native")
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest message that gRPC receives by default."""
@@ -70,6 +73,12 @@ def integer_option(options: Sequence[tuple[str, Any]], name: str, default: int) 
 
 
 def serialized(message: Any, serializer: Any) -> bytes:
-    """Returns a message as bytes."""
-    data: bytes = serializer(message) if serializer else message
+    """Returns a message as bytes.
+
+    Raises:
+        TypeError: the result is not bytes.
+    """
+    data = serializer(message) if serializer else message
+    if not isinstance(data, bytes):
+        raise TypeError(f"invalid message of type {type(data).__name__}: a serializer has to return bytes")
     return data

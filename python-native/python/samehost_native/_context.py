@@ -7,10 +7,14 @@ from typing import Any, NoReturn
 
 import grpc
 
-from samehost_native._common import encoding_name, metadata_of
-from samehost_native._engine import ServerCall
+from samehost_native._common import LOG, encoding_name, metadata_of
+from samehost_native._engine import MetadataError, ServerCall
+
+INVALID_METADATA = "Invalid metadata"
+"""The details of a call whose handler sets metadata that HTTP/2 cannot carry, as in C-core. The log has the reason."""
 
 _OK = grpc.StatusCode.OK
+_UNKNOWN = grpc.StatusCode.UNKNOWN.value[0]
 
 _IDENTITIES = ("x509_subject_alternative_name", "x509_common_name", "peer_uid")
 """The keys of `auth_context` that may identify a client, the best one first."""
@@ -29,7 +33,7 @@ class Answer:
         self._encoding: str | None = None
         """The encoding of the response, once its headers have been sent."""
         self._compresses_next = True
-        self._code: grpc.StatusCode | None = None
+        self._code: Any = None
         self._details: str | None = None
         self._trailing: Any = None
         self.is_aborted = False
@@ -112,15 +116,22 @@ class Answer:
         """Returns the seconds until the deadline, or None without a deadline."""
         return self._call.time_remaining()
 
-    def _set_abort(self, code: grpc.StatusCode, details: str) -> None:
+    def set_abort(self, code: grpc.StatusCode, details: str) -> None:
+        """Sets the status of a call that the handler aborts."""
         if code is _OK:
             # As in grpcio, an abort is always a failure.
             code, details = grpc.StatusCode.UNKNOWN, ""
         self._code, self._details, self.is_aborted = code, details, True
 
     def _begin(self, metadata: Any = None, *, flush: bool) -> None:
-        self._encoding = encoding_name(self._compression)
-        self._call.send_initial(metadata, self._encoding, flush)
+        encoding = encoding_name(self._compression)
+        try:
+            self._call.send_initial(metadata, encoding, flush)
+        except MetadataError as error:
+            LOG.error("cannot send initial metadata", exc_info=error)
+            self.set_abort(grpc.StatusCode.INTERNAL, INVALID_METADATA)
+            raise AbortError from error
+        self._encoding = encoding
 
     def _compresses(self) -> bool:
         compresses, self._compresses_next = self._compresses_next, True
@@ -128,7 +139,7 @@ class Answer:
 
     def finish(self, message: bytes | None) -> None:
         """Sends the status that the handler has set. If it is OK, sends the last message first."""
-        number = _number(self._code)
+        number = self._number()
         compresses = False
         if number == 0 and message is not None:
             if self._encoding is None and self._compression:
@@ -136,17 +147,24 @@ class Answer:
             compresses = self._encoding is not None and self._compresses()
         else:
             message = None
-        self._call.finish(number, _text(self._details), self._trailing, message, compresses)
+        details = _text(self._details) if number else ""
+        try:
+            self._call.finish(number, details, self._trailing, message, compresses)
+        except MetadataError as error:
+            LOG.error("cannot send trailing metadata", exc_info=error)
+            self._call.finish(grpc.StatusCode.INTERNAL.value[0], INVALID_METADATA, None, None, False)
+
+    def _number(self) -> int:
+        """Returns the number of the status. A code that is not a grpc.StatusCode is UNKNOWN, as in grpcio."""
+        if self._code is None:
+            return 0
+        number: int = self._code.value[0] if isinstance(self._code, grpc.StatusCode) else _UNKNOWN
+        return number
 
     def fail(self, code: grpc.StatusCode, details: str) -> None:
         """Sends a status instead of the one that the handler has set."""
         self._code, self._details = code, details
         self.finish(None)
-
-
-def _number(code: Any) -> int:
-    number: int = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
-    return number
 
 
 def _text(details: Any) -> str:
@@ -174,8 +192,7 @@ class Context(Answer, grpc.ServicerContext):
 
     def cancel(self) -> bool:
         """See grpc.ServicerContext."""
-        self._code = grpc.StatusCode.CANCELLED
-        self.finish(None)
+        self.fail(grpc.StatusCode.CANCELLED, "CANCELLED")
         return True
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
@@ -195,7 +212,14 @@ class Context(Answer, grpc.ServicerContext):
 
     def send_initial_metadata(self, initial_metadata: Any) -> None:
         """See grpc.ServicerContext."""
+        if self._encoding is not None:
+            raise ValueError("cannot send initial metadata: they were already sent")
         self._begin(initial_metadata, flush=True)
+
+    def raised(self, what: str, error: Exception) -> None:
+        """Sends the status of an exception. As in grpcio, a code and details that the handler has set have priority."""
+        code = grpc.StatusCode.UNKNOWN if self._code in (None, _OK) else self._code
+        self.fail(code, self._details or f"{what}: {error}")
 
     def send(self, message: bytes) -> bool:
         """Sends a message of a stream. Returns False if the call has ended."""
@@ -205,7 +229,7 @@ class Context(Answer, grpc.ServicerContext):
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """See grpc.ServicerContext."""
-        self._set_abort(code, details)
+        self.set_abort(code, details)
         raise AbortError
 
     def abort_with_status(self, status: grpc.Status) -> NoReturn:

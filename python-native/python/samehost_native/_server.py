@@ -7,13 +7,11 @@ from typing import Any
 
 import grpc
 
-from samehost_native._common import HANDSHAKE_SECONDS, MAX_MESSAGE_BYTES, Keepalive, serialized
+from samehost_native._common import HANDSHAKE_SECONDS, LOG, MAX_MESSAGE_BYTES, Keepalive, serialized
 from samehost_native._context import AbortError, Context
 from samehost_native._engine import Server as Engine
 from samehost_native._engine import ServerCall, ServerTls
 from samehost_native._handlers import Handlers, behavior_of
-
-_LOG = logging.getLogger("samehost_native")
 
 _LOOK_SECONDS = 5.0
 """How often a waiting worker checks whether the server has stopped. A stop also wakes it."""
@@ -51,7 +49,7 @@ class Server(grpc.Server):
         tls: ServerTls | None = None,
         handshake: float = HANDSHAKE_SECONDS,
         keepalive: Keepalive | None = None,
-        log: logging.Logger = _LOG,
+        log: logging.Logger = LOG,
     ) -> None:
         limit = max_concurrent_calls or max_workers
         refusal = f"the server has reached its limit of {limit} calls in progress; try again later"
@@ -170,7 +168,7 @@ class Server(grpc.Server):
             if not call.is_active():
                 return  # the client has gone
             self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
-            context.fail(grpc.StatusCode.UNKNOWN, f"Exception calling application: {error}")
+            context.raised("Exception calling application", error)
         finally:
             context.run_callbacks()
             self._watched.pop(id(context), None)
@@ -199,13 +197,30 @@ def _respond(call: ServerCall, handler: Any, context: Context) -> None:
         return
     responses = behavior(request, context)
     try:
-        for response in responses:
+        while (response := _next(responses, context)) is not _END:
             if not context.send(_serialize(response, serializer, context)):
                 break
     finally:
         if hasattr(responses, "close"):
             responses.close()
     context.finish(None)
+
+
+_END = object()
+
+
+def _next(responses: Iterator[Any], context: Context) -> Any:
+    try:
+        return next(responses)
+    except StopIteration:
+        return _END
+    except AbortError:
+        raise
+    except Exception as error:
+        if context.is_active():
+            LOG.error("cannot get the next response", exc_info=error)
+            context.raised("Exception iterating responses", error)
+        raise AbortError from error
 
 
 def _request(call: ServerCall, handler: Any, context: Context) -> Any:
@@ -228,7 +243,7 @@ def _deserialize(data: bytes, deserializer: Callable[[bytes], Any] | None, conte
     try:
         return deserializer(data) if deserializer else data
     except Exception as error:
-        _LOG.error("cannot deserialize a request", exc_info=error)
+        LOG.error("cannot deserialize a request", exc_info=error)
         context.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
 
 
@@ -236,5 +251,5 @@ def _serialize(response: Any, serializer: Callable[[Any], bytes] | None, context
     try:
         return serialized(response, serializer)
     except Exception as error:
-        _LOG.error("cannot serialize a response", exc_info=error)
+        LOG.error("cannot serialize a response", exc_info=error)
         context.abort(grpc.StatusCode.INTERNAL, "Failed to serialize response!")
