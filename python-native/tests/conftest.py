@@ -42,14 +42,21 @@ class Loop:
 
 
 @contextlib.contextmanager
+def listening(path: Path) -> Iterator[int]:
+    """Listens on the socket and yields the descriptor."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield listener.fileno()
+
+
+@contextlib.contextmanager
 def serving(path: Path, handlers: dict[str, Any], **options: Any) -> Iterator[samehost_native.Server]:
     """Runs a synchronous native server with methods of `/test.Test/`."""
     server = samehost_native.Server(**options)
     server.add_registered_method_handlers("test.Test", handlers)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        server.listen(listener.fileno())
+    with listening(path) as descriptor:
+        server.listen(descriptor)
     server.start()
     try:
         yield server
@@ -65,10 +72,8 @@ def serving_async(path: Path, handlers: dict[str, Any], **options: Any) -> Itera
     async def start() -> samehost_native.aio.Server:
         server = samehost_native.aio.Server(**options)
         server.add_registered_method_handlers("test.Test", handlers)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
-            listener.listen()
-            server.listen(listener.fileno())
+        with listening(path) as descriptor:
+            server.listen(descriptor)
         await server.start()
         return server
 

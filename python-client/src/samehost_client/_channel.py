@@ -104,7 +104,8 @@ def connect(
             be of one of them, and has to name `localhost`. None connects without TLS.
         certificate: the file of the client's PEM certificate chain, for mutual TLS. Needs `ca` and `key`.
         key: the file of the unencrypted PEM key of the certificate.
-        credentials: TLS credentials of grpc instead of the files. Only the engine `grpcio` can read them.
+        credentials: TLS credentials of grpc instead of the files. Only the engine `grpcio` can read them. Those of
+            grpc.local_channel_credentials connect without TLS, and let calls have credentials.
         idempotent: methods that are safe to retry: `package.Service/Method`, with or without a leading slash, or
             `package.Service` for all its methods. Their unary calls are retried until their deadline when they fail
             with UNAVAILABLE, so a call may take effect twice.

@@ -52,7 +52,9 @@ class Channels:
         self._is_native = chosen_engine(engine) == NATIVE
         own = {_RECEIVE: max_message_bytes, _SEND: max_message_bytes}
         if self._is_native:
-            self._native = _native_arguments(own, options, compression, pems_of(tls))
+            local = _is_local(tls)
+            pems = None if local else pems_of(tls)
+            self._native = {**_native_arguments(own, options, compression, pems), "local_credentials": local}
             return
         self._credentials = _credentials(tls) if isinstance(tls, Pems) else tls
         self._arguments = channel_arguments(
@@ -90,6 +92,11 @@ class Channels:
         if self._credentials is None:
             return grpc.aio.insecure_channel(str(self._address), self._arguments, **given)
         return grpc.aio.secure_channel(str(self._address), self._credentials, self._arguments, **given)
+
+
+def _is_local(credentials: object) -> bool:
+    """Returns whether credentials are of grpc.local_channel_credentials, for which grpcio has no public test."""
+    return type(getattr(credentials, "_credentials", None)).__name__ == "LocalChannelCredentials"
 
 
 def _native_arguments(

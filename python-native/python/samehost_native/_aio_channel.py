@@ -12,9 +12,10 @@ from grpc.aio import Metadata
 from samehost_native._aio_interceptors import InterceptedCall, chain
 from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
 from samehost_native._common import CODES, MAX_MESSAGE_BYTES, NO_SERVER, Keepalive, encoding_name, serialized
+from samehost_native._credentials import TOO_INSECURE, Plugin, plugins_of, with_credentials_async
 from samehost_native._engine import Channel as Engine
-from samehost_native._engine import ClientCall, ClientTls
-from samehost_native._errors import NO_CREDENTIALS, NO_STATUS
+from samehost_native._engine import ClientCall, ClientTls, MetadataError
+from samehost_native._errors import NO_STATUS, CallError
 from samehost_native._loop import until_news
 from samehost_native._version import USER_AGENT
 
@@ -39,6 +40,7 @@ class Channel(grpc.aio.Channel):
         tls: TLS. None connects without it.
         keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
             and whether to ping without calls. None sends no pings.
+        local_credentials: calls can have credentials without TLS, as with grpc.local_channel_credentials.
         interceptors: client interceptors of grpc.aio, each for its kind of call. The first one is the outermost.
     """
 
@@ -52,9 +54,12 @@ class Channel(grpc.aio.Channel):
         decompress: bool = True,
         tls: ClientTls | None = None,
         keepalive: Keepalive | None = None,
+        local_credentials: bool = False,
         interceptors: Sequence[Any] = (),
     ) -> None:
         self.path = path
+        self.scheme = "https" if tls else "" if local_credentials else None
+        """The scheme of the URL that plugins of call credentials get. None if the channel refuses credentials."""
         self.engine = Engine(
             path,
             user_agent=USER_AGENT,
@@ -190,6 +195,8 @@ class _Method:
         channel = self._channel
         if channel.is_closed:
             raise grpc.aio.UsageError("the channel is closed")
+        if credentials is not None and channel.scheme is None:
+            raise grpc.aio.UsageError(TOO_INSECURE)
         channel.attach()
         encoding = encoding_name(compression if compression is not None else channel.compression)
 
@@ -204,7 +211,7 @@ class _Method:
                 metadata=details.metadata,
                 wait_for_ready=bool(details.wait_for_ready),
                 encoding=encoding,
-                has_credentials=details.credentials is not None,
+                plugins=plugins_of(details.credentials),
             )
 
         if self._interceptors and metadata is not None:
@@ -233,7 +240,7 @@ class Call(grpc.aio.Call):
         metadata: Any,
         wait_for_ready: bool,
         encoding: str,
-        has_credentials: bool,
+        plugins: list[Plugin],
     ) -> None:
         self._channel = channel
         self._method = method
@@ -260,15 +267,10 @@ class Call(grpc.aio.Call):
         self._loop = asyncio.get_running_loop()
         self._request = serialized(requests, serializer) if self._has_one_request else None
         channel.calls.add(self)
-        if has_credentials:
-            code = grpc.StatusCode.UNAUTHENTICATED.value[0]
-            self._end((code, NO_CREDENTIALS, (), ()))
-            return
-        try:
-            self._start_native(timeout)
-        except OSError as error:
-            if not wait_for_ready and not isinstance(error, BlockingIOError):
-                self._end((*unavailable(error, channel.path)[:2], (), ()))
+        if plugins:
+            self._starting = self._loop.create_task(self._start_with(plugins))
+        else:
+            self._try_to_start()
         if not self._has_one_request and requests is not None:
             self._sending = self._loop.create_task(self._send_all(requests))
         if self._has_one_response:
@@ -278,6 +280,31 @@ class Call(grpc.aio.Call):
 
     def _left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def _try_to_start(self) -> None:
+        """Starts the call. If no server listens, the first task that waits for the call starts it."""
+        try:
+            self._start_native(self._left())
+        except OSError as error:
+            if not self._waits and not isinstance(error, BlockingIOError):
+                self._end((*unavailable(error, self._channel.path)[:2], (), ()))
+
+    async def _start_with(self, plugins: list[Plugin]) -> None:
+        """Starts the call with the metadata of its credentials."""
+        try:
+            async with asyncio.timeout(self._left()):
+                self._metadata = await with_credentials_async(
+                    self._metadata, plugins, self._channel.scheme or "", self._method
+                )
+            await self._start()
+        except TimeoutError:
+            self._end((grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "Deadline Exceeded", (), ()))
+        except CallError as error:
+            self._end((error.code().value[0], error.details(), (), ()))
+        except MetadataError as error:
+            self._end((grpc.StatusCode.UNAVAILABLE.value[0], str(error), (), ()))
+        finally:
+            self._starting = None
 
     def _start_native(self, left: float | None) -> ClientCall:
         engine = self._channel.engine
@@ -565,8 +592,20 @@ class _OneResponse(Call):
 class _ManyResponses(Call):
     _has_one_response = False
 
+    _is_iterated: bool | None = None
+    """The responses are read with an iterator, or with `read`. As in grpc.aio, a call cannot use both."""
+
     async def read(self) -> Any:
         """See grpc.aio.StreamStreamCall."""
+        self._use(is_iterated=False)
+        return await self._next()
+
+    def _use(self, *, is_iterated: bool) -> None:
+        if self._is_iterated not in (None, is_iterated):
+            raise grpc.aio.UsageError("cannot use read() and an iterator for the same call; use one of them")
+        self._is_iterated = is_iterated
+
+    async def _next(self) -> Any:
         if self._status is not None:
             self._raise()
             return grpc.aio.EOF
@@ -582,10 +621,11 @@ class _ManyResponses(Call):
         return self._deserialize(message)
 
     def __aiter__(self) -> AsyncIterator[Any]:
+        self._use(is_iterated=True)
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[Any]:
-        while (message := await self.read()) is not grpc.aio.EOF:
+        while (message := await self._next()) is not grpc.aio.EOF:
             yield message
 
 

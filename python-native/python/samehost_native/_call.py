@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
-from samehost_native._common import CODES, Future, metadata_of, serialized
-from samehost_native._engine import ClientCall
-from samehost_native._errors import NO_STATUS, CallError
+from samehost_native._common import CODES, LOG, Future, metadata_of, serialized
+from samehost_native._engine import ClientCall, MetadataError
+from samehost_native._errors import NO_STATUS, NOT_SERIALIZED, CallError, deserialized, invalid_metadata
 
 if TYPE_CHECKING:
     from samehost_native._channel import Channel
@@ -76,6 +76,7 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         self._outcome: Any = None
         self._callbacks: list[Callable[[Any], None]] = []
         self._calls_back = False
+        self._is_cancelled = False
         if isinstance(requests, bytes):
             self._try_to_start()
         else:
@@ -110,6 +111,8 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
         except OSError as error:
             if not self._waits and not isinstance(error, BlockingIOError):
                 self._fail(*unavailable(error, self._channel.path)[:2])
+        except MetadataError as error:
+            raise invalid_metadata(error) from error
 
     def _started(self) -> ClientCall | None:
         """Returns the call in the engine, and starts it if necessary. Returns None if that failed."""
@@ -126,6 +129,8 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
                         self._fail(4, f"Deadline Exceeded; last error: {unavailable(error, self._channel.path)[1]}")
                     elif not backoff.pause(error, self._channel.closed, left, waits=self._waits):
                         self._fail(*unavailable(error, self._channel.path)[:2])
+                except MetadataError as error:
+                    self._failed = invalid_metadata(error)
                 except ValueError as error:
                     self._fail(_CANCELLED.value[0], str(error))
         return self._native
@@ -157,13 +162,23 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
     def _send_all(self) -> None:
         if self._started() is None:
             return
-        try:
-            for request in self._requests:
-                if not self._send(serialized(request, self._serializer)):
-                    return
-        except Exception as error:
-            self.cancel_with(grpc.StatusCode.UNKNOWN, f"Exception iterating requests: {error}")
-            return
+        while True:
+            try:
+                request = next(self._requests)
+            except StopIteration:
+                break
+            except Exception as error:
+                LOG.error("cannot get the next request", exc_info=error)
+                self.cancel_with(grpc.StatusCode.UNKNOWN, "Exception iterating requests!")
+                return
+            try:
+                data = serialized(request, self._serializer)
+            except Exception as error:
+                LOG.error("cannot serialize a request", exc_info=error)
+                self.cancel_with(grpc.StatusCode.INTERNAL, NOT_SERIALIZED)
+                return
+            if not self._send(data):
+                return
         with self._changing:
             self._half_closed = True
             if self._native:
@@ -207,13 +222,21 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
             message = native.receive()
             if message is not None:
                 self._kept = None
-                return self._deserializer(message) if self._deserializer else message
+                return self._deserialized(message)
             if not self._start_again(native):
                 break
         error = self._error()
         if error.code() is grpc.StatusCode.OK:
             raise StopIteration
         raise error
+
+    def _deserialized(self, message: bytes) -> Any:
+        try:
+            return deserialized(message, self._deserializer)
+        except CallError as error:
+            self.cancel_with(error.code(), error.details())
+            self._failed = error
+            raise
 
     def _error(self) -> CallError:
         """Returns the result of an ended call."""
@@ -244,31 +267,33 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
 
     def result(self, timeout: float | None = None) -> Any:
         """See grpc.Future."""
-        if not self._is_unary:
-            return self
-        if not self._wait(timeout):
-            raise grpc.FutureTimeoutError
-        error = self._error()
-        if error.code() is _CANCELLED and self._failed is error:
-            raise grpc.FutureCancelledError
-        if error.code() is not grpc.StatusCode.OK:
+        if error := self.exception(timeout):
             raise error
+        if not self._is_unary:
+            return None
         message = self._outcome[2]
         if message is None:
             raise CallError(grpc.StatusCode.UNIMPLEMENTED.value[0], "the server sent no message", (), ())
-        return self._deserializer(message) if self._deserializer else message
+        return self._deserialized(message)
 
     def exception(self, timeout: float | None = None) -> Any:
         """See grpc.Future."""
         if not self._wait(timeout):
             raise grpc.FutureTimeoutError
+        if self._is_cancelled:
+            raise grpc.FutureCancelledError
         error = self._error()
         return None if error.code() is grpc.StatusCode.OK else error
 
     def traceback(self, timeout: float | None = None) -> Any:
         """See grpc.Future."""
         error = self.exception(timeout)
-        return error and error.__traceback__
+        if error is None:
+            return None
+        try:
+            raise error
+        except grpc.RpcError as raised:
+            return raised.__traceback__
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
         """See grpc.Future. A thread of the call runs the callback."""
@@ -285,7 +310,10 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
             callbacks, self._callbacks = self._callbacks, []
             self._calls_back = False
         for callback in callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception as error:
+                LOG.error("a callback raised %s", type(error).__name__, exc_info=error)
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
         """See grpc.RpcContext."""
@@ -309,11 +337,14 @@ class MultiCall(grpc.Call, Future, grpc.RpcError):
 
     def cancelled(self) -> bool:
         """See grpc.Future."""
-        return self.done() and self._error().code() is _CANCELLED
+        return self._is_cancelled
 
     def cancel(self) -> bool:
         """See grpc.Future."""
-        return self.cancel_with(_CANCELLED, "Locally cancelled by application!")
+        if self.done() or not self.cancel_with(_CANCELLED, "Locally cancelled by application!"):
+            return False
+        self._is_cancelled = True
+        return True
 
     def cancel_with(self, code: grpc.StatusCode, details: str) -> bool:
         """Ends the call with a status. Returns whether it was still running."""

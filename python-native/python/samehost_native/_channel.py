@@ -12,6 +12,7 @@ import grpc
 from samehost_native._attempts import MOST_ATTEMPTS, Backoff, unavailable
 from samehost_native._call import MultiCall
 from samehost_native._common import (
+    LOG,
     MAX_MESSAGE_BYTES,
     NO_SERVER,
     SEEN,
@@ -24,9 +25,10 @@ from samehost_native._common import (
     encoding_name,
     serialized,
 )
+from samehost_native._credentials import TOO_INSECURE, plugins_of, with_credentials
 from samehost_native._engine import Channel as Engine
-from samehost_native._engine import ClientTls
-from samehost_native._errors import NO_CREDENTIALS, CallError
+from samehost_native._engine import ClientTls, MetadataError
+from samehost_native._errors import NOT_SERIALIZED, CallError, deserialized, invalid_metadata
 from samehost_native._version import USER_AGENT
 
 _CONNECTIVITY_PACE = 0.1
@@ -47,6 +49,7 @@ class Channel(grpc.Channel):
         tls: TLS. None connects without it.
         keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
             and whether to ping without calls. None sends no pings.
+        local_credentials: calls can have credentials without TLS, as with grpc.local_channel_credentials.
     """
 
     def __init__(
@@ -59,8 +62,11 @@ class Channel(grpc.Channel):
         decompress: bool = True,
         tls: ClientTls | None = None,
         keepalive: Keepalive | None = None,
+        local_credentials: bool = False,
     ) -> None:
         self.path = path
+        self.scheme = "https" if tls else "" if local_credentials else None
+        """The scheme of the URL that plugins of call credentials get. None if the channel refuses credentials."""
         self.engine = Engine(
             path,
             user_agent=USER_AGENT,
@@ -133,10 +139,13 @@ class Channel(grpc.Channel):
     ) -> None:
         last = None
         while not stop.is_set():
-            state = self.connectivity(connects=connects)
+            # As in grpcio, the first state is the one before the channel connects.
+            state = self.connectivity(connects=connects and last is not None)
             if state is not last:
+                first, last = last is None, state
                 callback(state)
-                last = state
+                if first:
+                    continue
             if state is grpc.ChannelConnectivity.SHUTDOWN:
                 return
             stop.wait(_CONNECTIVITY_PACE)
@@ -177,6 +186,26 @@ class _Method:
         self._serializer = serializer
         self._deserializer = deserializer
 
+    def _with_credentials(self, metadata: Any, credentials: grpc.CallCredentials, timeout: float | None) -> Any:
+        """Returns the metadata of a call with those of its credentials.
+
+        Raises:
+            CallError: the channel refuses credentials, a plugin failed, or the timeout passed.
+        """
+        scheme = self._channel.scheme
+        if scheme is None:
+            raise CallError(grpc.StatusCode.UNAUTHENTICATED.value[0], TOO_INSECURE, (), ())
+        return with_credentials(metadata, plugins_of(credentials), scheme, self._method, timeout)
+
+    def _serialized(self, request: Any) -> bytes:
+        if self._serializer is None:
+            return serialized(request, None)
+        try:
+            return serialized(request, self._serializer)
+        except Exception as error:
+            LOG.error("cannot serialize a request", exc_info=error)
+            raise CallError(grpc.StatusCode.INTERNAL.value[0], NOT_SERIALIZED, (), ()) from error
+
     def _start(
         self,
         requests: Any,
@@ -188,7 +217,10 @@ class _Method:
         *,
         is_unary: bool = False,
     ) -> MultiCall:
-        refuse_credentials(credentials)
+        if credentials is not None:
+            begun = time.monotonic()
+            metadata = self._with_credentials(metadata, credentials, timeout)
+            timeout = None if timeout is None else begun + timeout - time.monotonic()
         return MultiCall(
             self._channel,
             self._method,
@@ -201,16 +233,6 @@ class _Method:
             encoding=encoding_name(compression if compression is not None else self._channel.compression),
             is_unary=is_unary,
         )
-
-
-def refuse_credentials(credentials: object) -> None:
-    """Refuses call credentials, because they need TLS.
-
-    Raises:
-        CallError: the call has credentials. The code is UNAUTHENTICATED, as in grpcio on a channel without TLS.
-    """
-    if credentials is not None:
-        raise CallError(grpc.StatusCode.UNAUTHENTICATED.value[0], NO_CREDENTIALS, (), ())
 
 
 class _UnaryUnary(_Method, UnaryUnaryMultiCallable):
@@ -249,7 +271,7 @@ class _UnaryUnary(_Method, UnaryUnaryMultiCallable):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        request = serialized(request, self._serializer)
+        request = self._serialized(request)
         return self._start(request, timeout, metadata, credentials, wait_for_ready, compression, is_unary=True)
 
     def _response(self, outcome: Outcome) -> Any:
@@ -258,7 +280,7 @@ class _UnaryUnary(_Method, UnaryUnaryMultiCallable):
             raise CallError(code, details, initial, trailing)
         if message is None:
             raise CallError(grpc.StatusCode.UNIMPLEMENTED.value[0], "the server sent no message", initial, trailing)
-        return self._deserializer(message) if self._deserializer else message
+        return deserialized(message, self._deserializer)
 
     def _outcome(
         self,
@@ -269,20 +291,24 @@ class _UnaryUnary(_Method, UnaryUnaryMultiCallable):
         wait_for_ready: bool | None,
         compression: grpc.Compression | None,
     ) -> Outcome:
-        refuse_credentials(credentials)
         channel = self._channel
-        data = serialized(request, self._serializer)
+        data = self._serialized(request)
         encoding = encoding_name(compression if compression is not None else channel.compression)
         compresses = encoding != "identity"
         begun = time.monotonic()
         backoff = Backoff()
         left = timeout
+        if credentials is not None:
+            metadata = self._with_credentials(metadata, credentials, timeout)
+            left = None if timeout is None else max(0.0, begun + timeout - time.monotonic())
         for attempt in itertools.count(1):
             refused: OSError | None = None
             try:
                 outcome = channel.engine.unary(self._method, data, metadata, left, encoding, compresses)
             except OSError as error:
                 outcome, refused = unavailable(error, channel.path), error
+            except MetadataError as error:
+                raise invalid_metadata(error) from error
             if outcome[5] == SEEN:
                 return outcome
             if outcome[5] == NO_SERVER and wait_for_ready:
@@ -309,7 +335,7 @@ class _UnaryStream(_Method, UnaryStreamMultiCallable):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        request = serialized(request, self._serializer)
+        request = self._serialized(request)
         return self._start(request, timeout, metadata, credentials, wait_for_ready, compression)
 
 
@@ -346,9 +372,7 @@ class _StreamUnary(_Method, StreamUnaryMultiCallable):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        return self._start(
-            iter(request_iterator), timeout, metadata, credentials, wait_for_ready, compression, is_unary=True
-        )
+        return self._start(request_iterator, timeout, metadata, credentials, wait_for_ready, compression, is_unary=True)
 
 
 class _StreamStream(_Method, StreamStreamMultiCallable):
@@ -361,4 +385,4 @@ class _StreamStream(_Method, StreamStreamMultiCallable):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        return self._start(iter(request_iterator), timeout, metadata, credentials, wait_for_ready, compression)
+        return self._start(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)

@@ -4,13 +4,16 @@ from typing import Any, NoReturn
 
 import grpc
 
-from samehost_native._common import CODES, SEEN, Future, metadata_of
+from samehost_native._common import CODES, LOG, SEEN, Future, metadata_of
+
+NOT_SERIALIZED = "Exception serializing request!"
+"""The details of a call whose request cannot be serialized, as in grpcio. The log has the reason."""
+
+NOT_DESERIALIZED = "Exception deserializing response!"
+"""The details of a call whose response cannot be deserialized, as in grpcio. The log has the reason."""
 
 NO_STATUS: tuple[int, str, Any, int] = (grpc.StatusCode.UNKNOWN.value[0], "the call has no status", [], SEEN)
 """The status of an ended call for which the engine has no status."""
-
-NO_CREDENTIALS = "call credentials need TLS, and this engine has no TLS; use grpcio"
-"""The details of a call with credentials."""
 
 
 class CallError(grpc.RpcError, grpc.Call, Future):
@@ -89,3 +92,21 @@ class CallError(grpc.RpcError, grpc.Call, Future):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._code.name}: {self._details!r}>"
+
+
+def invalid_metadata(error: Exception) -> CallError:
+    """Returns the error of a call whose metadata HTTP/2 cannot carry. The code is INTERNAL, as in grpcio."""
+    return CallError(grpc.StatusCode.INTERNAL.value[0], str(error), (), ())
+
+
+def deserialized(message: bytes, deserializer: Any) -> Any:
+    """Returns a response from its bytes.
+
+    Raises:
+        CallError: that failed. The code is INTERNAL, as in grpcio.
+    """
+    try:
+        return deserializer(message) if deserializer else message
+    except Exception as error:
+        LOG.error("cannot deserialize a response", exc_info=error)
+        raise CallError(grpc.StatusCode.INTERNAL.value[0], NOT_DESERIALIZED, (), ()) from error

@@ -1,0 +1,56 @@
+"""Credentials of calls over a Unix socket."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from samehost.greeter.v1.greeter_pb2 import GreetRequest
+from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceStub
+from samehost_client import aio, connect
+from samehost_common.engine import ENGINES
+from samehost_demo.services import GreeterService
+from samehost_server import Server
+
+WITHIN = 20.0
+
+LOCAL = grpc.local_channel_credentials(grpc.LocalConnectionType.UDS)
+
+
+class Tokens(grpc.ServerInterceptor):
+    """Collects the tokens of all calls."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
+        self.seen += [value for key, value in details.invocation_metadata if key == "x-token"]
+        return continuation(details)
+
+
+class Plugin(grpc.AuthMetadataPlugin):
+    def __call__(self, _: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+        callback((("x-token", "secret"),), None)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_a_call_carries_credentials_on_a_channel_with_local_credentials(tmp_path: Path, engine: str, kind: str) -> None:
+    path, tokens = tmp_path / "app.sock", Tokens()
+    token = grpc.metadata_call_credentials(Plugin())
+    request = GreetRequest(name="Ada")
+
+    async def call() -> None:
+        async with await aio.connect(path, credentials=LOCAL, engine=engine) as channel:
+            await GreeterServiceStub(channel).Greet(request, timeout=WITHIN, credentials=token)
+
+    with Server(path, [GreeterService()], interceptors=[tokens]):
+        if kind == "aio":
+            asyncio.run(call())
+        else:
+            with connect(path, credentials=LOCAL, engine=engine) as channel:
+                GreeterServiceStub(channel).Greet(request, timeout=WITHIN, credentials=token)
+    assert tokens.seen == ["secret"]
