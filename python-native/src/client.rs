@@ -105,6 +105,9 @@ struct Connected {
     is_used: bool,
 }
 
+/// A place for a call: a connection, what starts streams on it, and the reference that counts the call.
+type Place = (Arc<Link<ClientRole>>, SendRequest<Outgoing>, Arc<()>);
+
 impl Connected {
     /// Returns whether the server accepts new streams on this connection. After GOAWAY it accepts none.
     fn is_open(&mut self) -> bool {
@@ -117,7 +120,7 @@ impl Connected {
         if self.link.is_settled() { self.sender.current_max_send_streams().max(1) } else { self.expected }
     }
 
-    fn take(&mut self) -> (Arc<Link<ClientRole>>, SendRequest<Outgoing>, Arc<()>) {
+    fn take(&mut self) -> Place {
         self.is_used = true;
         (Arc::clone(&self.link), self.sender.clone(), self.link.count_call())
     }
@@ -168,7 +171,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 impl Shared {
     /// Returns a connection with a free stream, and the reference that counts the call. Opens a connection if no
     /// stream is free. It never waits, and takes microseconds.
-    fn connection(self: &Arc<Self>) -> io::Result<(Arc<Link<ClientRole>>, SendRequest<Outgoing>, Arc<()>)> {
+    fn connection(self: &Arc<Self>) -> io::Result<Place> {
         let mut connections = lock(&self.connections);
         connections.all.retain(|each| !each.link.is_closed());
         let (mut open, mut least) = (0, None);

@@ -11,6 +11,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::authority::AuthorityFilter;
 use crate::tls::Tls;
 
 /// The most bytes of one read. A Unix socket holds 208 KiB by default (net.core.wmem_default).
@@ -97,6 +98,7 @@ impl Wire {
 pub struct Io {
     wire: Wire,
     tls: Option<Box<Tls>>,
+    authority: Option<AuthorityFilter>,
     collected: Vec<u8>,
     sent: usize,
     /// The first bytes that were read.
@@ -109,10 +111,17 @@ impl Io {
         Ok(Self {
             wire: Wire { socket, readiness },
             tls: tls.map(Box::new),
+            authority: None,
             collected: Vec::with_capacity(COLLECT_BYTES),
             sent: 0,
             greeting: Vec::new(),
         })
+    }
+
+    /// Accepts a client that sends the path of the socket as `:authority`.
+    pub fn accept_paths(mut self) -> Self {
+        self.authority = Some(AuthorityFilter::new());
+        self
     }
 
     /// Sends the collected bytes and then the slices, and returns how many bytes of the slices it sent.
@@ -186,6 +195,9 @@ impl AsyncRead for Io {
         };
         if this.greeting.len() < FRAME_HEADER_BYTES {
             this.greet(&space[..read]);
+        }
+        if let Some(authority) = this.authority.as_mut() {
+            authority.filter(&mut space[..read]);
         }
         into.advance(read);
         Poll::Ready(Ok(()))

@@ -1,5 +1,6 @@
 //! HTTP/2 and gRPC for `samehost_native`. The classes for Python are in `client` and `server`.
 
+mod authority;
 mod client;
 mod io;
 mod keepalive;

@@ -145,7 +145,7 @@ impl Shared {
             Ok(ServerRole {
                 shared: Arc::clone(self),
                 readiness: Arc::clone(readiness),
-                stage: Stage::Handshake(Box::pin(builder.handshake(io))),
+                stage: Stage::Handshake(Box::pin(builder.handshake(io.accept_paths()))),
                 handshake: None,
                 keepalive: None,
             })
