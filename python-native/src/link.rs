@@ -61,7 +61,8 @@ pub struct Link<R: Role> {
 }
 
 impl<R: Role> Link<R> {
-    /// Creates a connection from a socket, without TLS or with it, and with the role that `start` returns.
+    /// Creates a connection from a socket, without TLS or with it, and with the role that `start` returns. The caller
+    /// drives it.
     pub fn start(
         reactor: &Arc<Reactor>,
         socket: UnixStream,
@@ -85,8 +86,11 @@ impl<R: Role> Link<R> {
             settled: AtomicBool::new(false),
         });
         let source: Arc<dyn Source> = link.clone();
+        // Another thread may lead and find that the connection has ended. It needs the token to stop watching.
+        let role = crate::reactor::lock(&link.role);
         let token = reactor.add(source, link.socket.as_fd())?;
         let _ = link.token.set(token);
+        drop(role);
         Ok(link)
     }
 
