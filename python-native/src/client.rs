@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
-use h2::{Reason, SendStream};
+use h2::{PingPong, Reason, SendStream};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use pyo3::exceptions::PyOSError;
@@ -36,7 +36,7 @@ const AUTHORITY: &str = "localhost";
 struct ClientRole {
     connection: Option<Connection<Io, Outgoing>>,
     news: Arc<Mutex<Vec<Arc<Core>>>>,
-    keepalive: Option<Keepalive>,
+    keepalive: Option<(Keepalive, PingPong)>,
     early: Arc<Mutex<Vec<Weak<Core>>>>,
 }
 
@@ -54,7 +54,10 @@ impl Role for ClientRole {
     }
 
     fn expire(&mut self, link: &Link<Self>) -> Expired {
-        self.keepalive.as_mut().map_or(Expired::Nothing, |keepalive| keepalive.expire(link.calls() > 0))
+        match &mut self.keepalive {
+            Some((keepalive, pings)) => keepalive.expire(pings, link.calls() > 0),
+            None => Expired::Nothing,
+        }
     }
 }
 
@@ -223,9 +226,9 @@ impl Shared {
                 .initial_max_send_streams(FIRST_STREAMS);
             let (sender, mut connection) = finish_now(builder.handshake(io)).map_err(io::Error::other)?;
             let keepalive = self.keepalive.zip(connection.ping_pong()).map(|(settings, pings)| {
-                let keepalive = Keepalive::new(settings, Arc::clone(readiness), pings);
+                let keepalive = Keepalive::new(settings, Arc::clone(readiness));
                 first_ping = Some(keepalive.first());
-                keepalive
+                (keepalive, pings)
             });
             made = Some(sender);
             Ok(ClientRole {

@@ -35,7 +35,13 @@ pub struct Readiness {
     pub peer: OnceLock<Vec<CertificateDer<'static>>>,
     /// Why TLS or keepalive failed.
     pub failure: OnceLock<String>,
+    /// Announce the end of the connection to the client, after the frames that h2 has written.
+    pub announces: AtomicBool,
 }
+
+/// A GOAWAY frame with NO_ERROR and the highest possible stream, the first of the two of RFC 9113, section 6.8: the
+/// client opens no further stream, and none is refused.
+const ANNOUNCEMENT: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 const FRAME_HEADER_BYTES: usize = 9;
 const FRAME_TYPE: usize = 3;
@@ -229,6 +235,10 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // h2 flushes only between frames.
+        if self.wire.readiness.announces.swap(false, Ordering::AcqRel) {
+            self.collected.extend_from_slice(&ANNOUNCEMENT);
+        }
         while !self.collected.is_empty() {
             match self.send(&[]) {
                 Poll::Ready(result) => _ = result?,

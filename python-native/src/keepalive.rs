@@ -38,14 +38,13 @@ pub enum Expired {
 pub struct Keepalive {
     settings: Settings,
     readiness: Arc<Readiness>,
-    pings: PingPong,
     /// When the answer to the last ping has to arrive.
     until: Option<Instant>,
 }
 
 impl Keepalive {
-    pub fn new(settings: Settings, readiness: Arc<Readiness>, pings: PingPong) -> Self {
-        Self { settings, readiness, pings, until: None }
+    pub fn new(settings: Settings, readiness: Arc<Readiness>) -> Self {
+        Self { settings, readiness, until: None }
     }
 
     /// Returns when the first timer expires.
@@ -54,7 +53,7 @@ impl Keepalive {
     }
 
     /// Sends a ping if nothing has arrived since the last timer. Any bytes are an answer.
-    pub fn expire(&mut self, has_calls: bool) -> Expired {
+    pub fn expire(&mut self, pings: &mut PingPong, has_calls: bool) -> Expired {
         let now = Instant::now();
         if self.readiness.active.swap(false, Ordering::Relaxed) {
             self.until = None;
@@ -67,8 +66,8 @@ impl Keepalive {
             return Expired::Close;
         } else if has_calls || self.settings.without_calls {
             // h2 sends the next ping after the answer to the last one was taken.
-            let _ = self.pings.poll_pong(&mut Context::from_waker(Waker::noop()));
-            if self.pings.send_ping(Ping::opaque()).is_ok() {
+            let _ = pings.poll_pong(&mut Context::from_waker(Waker::noop()));
+            if pings.send_ping(Ping::opaque()).is_ok() {
                 self.until = Some(now + self.settings.timeout);
                 return Expired::Until(now + self.settings.time.min(self.settings.timeout));
             }

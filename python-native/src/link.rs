@@ -140,6 +140,16 @@ impl<R: Role> Link<R> {
         Arc::strong_count(&self.calls) - 1
     }
 
+    /// Tells the client to open no further stream, when the role is driven next.
+    pub fn announce_end(&self) {
+        self.readiness.announces.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the announcement is among the written frames.
+    pub fn is_announced(&self) -> bool {
+        !self.readiness.announces.load(Ordering::Acquire)
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, Handshake, SendResponse};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -147,7 +147,9 @@ impl Shared {
                 readiness: Arc::clone(readiness),
                 stage: Stage::Handshake(Box::pin(builder.handshake(io.accept_paths()))),
                 handshake: None,
+                pings: None,
                 keepalive: None,
+                end: End::Open,
             })
         });
         let Ok(link) = made else { return }; // no descriptor or memory is left, and the connection is closed
@@ -224,19 +226,34 @@ enum Stage {
 /// How long a client may take to close a connection after the server has ended it.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The steps in which a connection ends without losing a call. h2 sends GOAWAY with a PING, and ignores the calls that
+/// arrive after its answer. At the first WINDOW_UPDATE for such a call, h2 ends the connection with PROTOCOL_ERROR. But
+/// C-core answers a PING before it writes the calls in its queue. So announce the end first. When the client has
+/// answered a PING after the announcement, its queue is empty at the PING of h2.
+enum End {
+    Open,
+    Wanted,
+    Announced,
+    Pinged,
+    Shutdown,
+}
+
 struct ServerRole {
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
     stage: Stage,
     /// The timer of the handshakes.
     handshake: Option<Timer>,
+    pings: Option<PingPong>,
     keepalive: Option<Keepalive>,
+    end: End,
 }
 
 impl ServerRole {
     fn drain(&mut self) {
-        if let Stage::Open(connection) = &mut self.stage {
-            connection.graceful_shutdown();
+        if matches!(self.end, End::Open) {
+            self.end = End::Wanted;
+            self.keepalive = None; // its pings and those of the end have the same answers
         }
     }
 
@@ -244,6 +261,33 @@ impl ServerRole {
         if let Some(timer) = self.handshake.take() {
             self.shared.reactor.cancel_timer(timer);
         }
+    }
+
+    /// Takes the next step to the end of the connection. Returns whether h2 has to be polled again.
+    fn poll_end(&mut self, cx: &mut Context<'_>, link: &Link<Self>) -> bool {
+        let (Stage::Open(connection), Some(pings)) = (&mut self.stage, &mut self.pings) else { return false };
+        self.end = match self.end {
+            End::Wanted => {
+                link.announce_end();
+                End::Announced
+            }
+            End::Announced if link.is_announced() => {
+                if pings.send_ping(Ping::opaque()).is_err() {
+                    // The answer to a ping of keepalive is still to come, or the connection has ended.
+                    return matches!(pings.poll_pong(cx), Poll::Ready(Ok(_)));
+                }
+                End::Pinged
+            }
+            End::Pinged => {
+                if pings.poll_pong(cx).is_pending() {
+                    return false;
+                }
+                connection.graceful_shutdown();
+                End::Shutdown
+            }
+            _ => return false,
+        };
+        true
     }
 }
 
@@ -267,22 +311,20 @@ impl Role for ServerRole {
             }
             let Ok(mut connection) = ready!(handshake.as_mut().poll(cx)) else { return Poll::Ready(()) };
             self.cancel_timer();
-            if self.shared.draining.load(Ordering::SeqCst) {
-                connection.graceful_shutdown();
-            }
-            if let (Some(settings), Some(pings)) = (self.shared.keepalive, connection.ping_pong()) {
-                let keepalive = Keepalive::new(settings, Arc::clone(&self.readiness), pings);
+            self.pings = connection.ping_pong();
+            if let (Some(settings), End::Open) = (self.shared.keepalive, &self.end) {
+                let keepalive = Keepalive::new(settings, Arc::clone(&self.readiness));
                 link.set_timer(keepalive.first());
                 self.keepalive = Some(keepalive);
             }
             self.stage = Stage::Open(Box::new(connection));
         }
-        let connection = match &mut self.stage {
-            Stage::Open(connection) => connection,
-            Stage::Lingering => return link.poll_drop_input(),
-            _ => return Poll::Ready(()),
-        };
         let ended = loop {
+            let connection = match &mut self.stage {
+                Stage::Open(connection) => connection,
+                Stage::Lingering => return link.poll_drop_input(),
+                _ => return Poll::Ready(()),
+            };
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => Core::accept(&self.shared, link, request, respond),
                 Poll::Ready(Some(Err(_))) => break Poll::Ready(()),
@@ -292,6 +334,7 @@ impl Role for ServerRole {
                     link.set_timer(Instant::now() + LINGER);
                     break link.poll_drop_input();
                 }
+                Poll::Pending if self.poll_end(cx, link) => {}
                 Poll::Pending => break Poll::Pending,
             }
         };
@@ -300,9 +343,11 @@ impl Role for ServerRole {
     }
 
     fn expire(&mut self, _: &Link<Self>) -> Expired {
-        match (&self.stage, &mut self.keepalive) {
-            (Stage::Open(connection), Some(keepalive)) => keepalive.expire(connection.has_streams()),
-            (Stage::Open(_), None) => Expired::Nothing,
+        match (&self.stage, &mut self.keepalive, &mut self.pings) {
+            (Stage::Open(connection), Some(keepalive), Some(pings)) => {
+                keepalive.expire(pings, connection.has_streams())
+            }
+            (Stage::Open(_), ..) => Expired::Nothing,
             _ => Expired::Close,
         }
     }

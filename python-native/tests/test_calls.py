@@ -8,11 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import grpc
+import hpack
 import pytest
 from conftest import WITHIN, native_channel, serving, serving_async
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 
 def echo(request: bytes, _: Any) -> bytes:
@@ -62,6 +72,15 @@ ASYNC_HANDLERS: dict[str, Any] = {
     "Join": grpc.stream_unary_rpc_method_handler(join_async),
     "Reply": grpc.stream_stream_rpc_method_handler(reply_async),
 }
+
+CALL_HEADERS = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/test.Test/Echo"),
+    (":authority", "localhost"),
+    ("te", "trailers"),
+    ("content-type", "application/grpc"),
+]
 
 
 @pytest.fixture(params=["sync", "aio"])
@@ -365,3 +384,38 @@ def test_a_slow_reader_slows_down_a_fast_writer(path: Path) -> None:
             threading.Event().wait(0.3)
         assert sent < 40, "a window of 8 MiB holds few messages"
         responses.cancel()
+
+
+def test_a_client_that_answers_a_ping_before_it_writes_its_calls_loses_none(path: Path) -> None:
+    """C-core does so. With one PING, the server would not know the call, and its WINDOW_UPDATE would be an error."""
+    call: list[Frame] = [
+        HeadersFrame(1, data=hpack.Encoder().encode(CALL_HEADERS), flags=["END_HEADERS"]),
+        DataFrame(1, data=b"\0\0\0\0\1x", flags=["END_STREAM"]),
+        WindowUpdateFrame(1, window_increment=1000),
+    ]
+    with serving(path, HANDLERS) as server, socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(WITHIN)
+        client.connect(str(path))
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize())
+        with client.makefile("rb") as received:
+            assert isinstance(read_frame(received), SettingsFrame)
+            stopped = server.stop(WITHIN)
+            ends = []
+            while "END_STREAM" not in (frame := read_frame(received)).flags:
+                if isinstance(frame, GoAwayFrame):
+                    ends.append((frame.error_code, frame.last_stream_id))
+                if isinstance(frame, PingFrame) and "ACK" not in frame.flags:
+                    answer: list[Frame] = [PingFrame(0, opaque_data=frame.opaque_data, flags=["ACK"]), *call]
+                    client.sendall(b"".join(each.serialize() for each in answer))
+                    call.clear()
+            assert frame.stream_id == 1
+            assert ends[0] == (0, 2**31 - 1)
+            assert {code for code, _ in ends} == {0}
+        client.shutdown(socket.SHUT_RDWR)
+        assert stopped.wait(WITHIN)
+
+
+def read_frame(received: BinaryIO) -> Frame:
+    frame, length = Frame.parse_frame_header(memoryview(received.read(9)))
+    frame.parse_body(memoryview(received.read(length)))
+    return frame
