@@ -145,6 +145,7 @@ class Server(grpc.Server):
                 if not engine.idle():
                     self._start_worker()  # for the next call
                 self._handle(call)
+                del call  # it keeps its connection open
 
     def _dispatch_exempt(self) -> None:
         """Runs calls in the thread pools of their methods, as grpcio does (`experimental_thread_pool`)."""
@@ -153,6 +154,7 @@ class Server(grpc.Server):
             if call is not None:
                 handler = self._handlers.registered[call.method]
                 self._handlers.pool_of(handler).submit(self._handle, call)
+                del call
 
     def _handle(self, call: ServerCall) -> None:
         context = Context(call, self._compression, self._watch)
