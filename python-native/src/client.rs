@@ -171,6 +171,9 @@ const MOST_CONNECTIONS: usize = 10;
 /// a millisecond, so that opening it again costs little.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How many cancelled streams may still receive data. The data of further ones would be an error.
+const MOST_RESETS: usize = 1000;
+
 impl Shared {
     /// Returns a connection with a free stream, and the reference that counts the call. Opens a connection if no
     /// stream is free. It never waits, and takes microseconds.
@@ -223,6 +226,7 @@ impl Shared {
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .max_frame_size(FRAME_BYTES)
                 .max_send_buffer_size(FRAME_BYTES as usize)
+                .max_concurrent_reset_streams(MOST_RESETS)
                 .initial_max_send_streams(FIRST_STREAMS);
             let (sender, mut connection) = finish_now(builder.handshake(io)).map_err(io::Error::other)?;
             let keepalive = self.keepalive.zip(connection.ping_pong()).map(|(settings, pings)| {

@@ -141,6 +141,8 @@ impl Shared {
                 .max_frame_size(FRAME_BYTES)
                 .max_send_buffer_size(FRAME_BYTES as usize)
                 .max_concurrent_streams(MOST_STREAMS)
+                .max_pending_accept_reset_streams(MOST_STREAMS as usize)
+                .max_concurrent_reset_streams(MOST_STREAMS as usize)
                 .max_header_list_size(MOST_HEADER_BYTES);
             Ok(ServerRole {
                 shared: Arc::clone(self),
@@ -208,6 +210,10 @@ impl Shared {
 }
 
 /// The most open streams of one connection. A client that needs more waits or opens another connection.
+///
+/// The client may cancel all of them at once. With h2's limit of 20, the connection would end, and its other calls with
+/// it. The server may also answer all before their requests have arrived. With h2's limit of 50, the rest of the
+/// requests would be an error.
 const MOST_STREAMS: u32 = 1000;
 
 /// The most metadata of a call. C-core has 16 KiB (GRPC_DEFAULT_ABSOLUTE_MAX_METADATA_SIZE) and accepts more from large
