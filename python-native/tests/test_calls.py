@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -419,3 +420,48 @@ def read_frame(received: BinaryIO) -> Frame:
     frame, length = Frame.parse_frame_header(memoryview(received.read(9)))
     frame.parse_body(memoryview(received.read(length)))
     return frame
+
+
+@pytest.mark.usefixtures("served")
+def test_calls_that_are_cancelled_at_once_harm_no_other_call(channel: Any) -> None:
+    echo = channel.unary_unary("/test.Test/Echo")
+    over = threading.Event()
+
+    def call() -> int:
+        made = 0
+        while not over.is_set():
+            assert echo(b"x", timeout=WITHIN) == b"x"
+            made += 1
+        return made
+
+    with ThreadPoolExecutor(1) as caller:
+        made = caller.submit(call)
+        for _ in range(5):
+            for cancelled in [echo.future(b"x", timeout=WITHIN) for _ in range(90)]:
+                cancelled.cancel()
+        over.set()
+        assert made.result(WITHIN) > 0
+
+
+def test_a_stream_of_small_messages_does_not_block_the_event_loop(path: Path, channel: Any) -> None:
+    async def flood(*_: Any) -> Any:
+        while True:
+            yield b"x"
+
+    handlers = {"Flood": grpc.unary_stream_rpc_method_handler(flood), **ASYNC_HANDLERS}
+    with serving_async(path, handlers), native_channel(path) as other:
+        responses = channel.unary_stream("/test.Test/Flood")(b"", timeout=WITHIN)
+        over = threading.Event()
+        with ThreadPoolExecutor(1) as reader:
+            reading = reader.submit(lambda: [None for _ in iter(over.is_set, True) if next(responses)])
+            try:
+                slowest = 0.0
+                for _ in range(50):
+                    begun = time.monotonic()
+                    other.unary_unary("/test.Test/Echo")(b"x", timeout=WITHIN)
+                    slowest = max(slowest, time.monotonic() - begun)
+            finally:
+                over.set()
+                reading.result(WITHIN)
+                responses.cancel()
+        assert slowest < 1, "without turns, a call waits for seconds"

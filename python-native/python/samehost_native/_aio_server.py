@@ -17,7 +17,7 @@ from samehost_native._context import Context as SyncContext
 from samehost_native._engine import Server as Engine
 from samehost_native._engine import ServerCall, ServerTls
 from samehost_native._handlers import Handlers, behavior_of
-from samehost_native._loop import until_news
+from samehost_native._loop import let_others_run, until_news
 
 _LAST_CODE = grpc.StatusCode.UNAUTHENTICATED.value[0]
 
@@ -190,6 +190,7 @@ class _Answer(Answer):
 
     async def next_request(self) -> Any:
         """Returns the next request, or None after the last one."""
+        await let_others_run()
         loop = asyncio.get_running_loop()
         while True:
             news = loop.create_future()
