@@ -143,6 +143,9 @@ impl Shared {
                 .max_concurrent_streams(MOST_STREAMS)
                 .max_pending_accept_reset_streams(MOST_STREAMS as usize)
                 .max_concurrent_reset_streams(MOST_STREAMS as usize)
+                // h2 never lowers this count, and refused uploads add to it. With its limit of 1024, a connection would
+                // end with all its calls. An attacker gains nothing: a call counts until its handler has returned.
+                .max_local_error_reset_streams(None)
                 .max_header_list_size(MOST_HEADER_BYTES);
             Ok(ServerRole {
                 shared: Arc::clone(self),
