@@ -23,7 +23,11 @@ use tokio::{net::UnixStream, time::sleep};
 use tonic::{Status, body::Body};
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 
-use crate::{AddressError, DeadlineLayer, SocketAddress, client_stream::ClientStream};
+use crate::{
+    AddressError, DeadlineLayer, SocketAddress,
+    client_stream::ClientStream,
+    replay::{MAX_REPLAYS, Replay, is_unseen},
+};
 
 /// The pause between two attempts to connect. No backoff is needed, because a connection on the same machine succeeds
 /// or fails at once.
@@ -62,7 +66,19 @@ pub fn dial_with(path: impl AsRef<Path>, client: &Builder) -> Result<Channel, Ad
             uri.scheme = Some(Scheme::HTTP);
             uri.authority = Some(Authority::from_static("localhost"));
             *request.uri_mut() = Uri::from_parts(uri).map_err(|error| Status::internal(error.to_string()))?;
-            Ok(client.request(request).await.map_err(status)?.map(|body| Body::new(body.map_err(status))))
+            let (head, body) = request.into_parts();
+            let replay = Replay::new(body);
+            let mut replays = 0;
+            loop {
+                match client.request(Request::from_parts(head.clone(), replay.attempt())).await {
+                    Ok(response) => {
+                        replay.end();
+                        return Ok(response.map(|body| Body::new(body.map_err(status))));
+                    }
+                    Err(error) if replays < MAX_REPLAYS && is_unseen(&error) && replay.is_possible() => replays += 1,
+                    Err(error) => return Err(status(error)),
+                }
+            }
         }
     });
     Ok(BoxCloneSyncService::new(DeadlineLayer.layer(service)))
@@ -110,6 +126,8 @@ fn is_passing(kind: io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
+    use hyper::body::Bytes;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::UnixListener,
@@ -123,26 +141,35 @@ mod tests {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const HEADERS: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
 
-    async fn call(answer: &'static [u8]) -> Status {
+    /// A large message, which arrives whole.
+    const MESSAGE: [u8; 4096] = [b'a'; 4096];
+
+    /// Makes a call to a server that reads the call and sends the first answer on its first connection, the second on
+    /// its second, and so on.
+    async fn call(answers: Vec<Vec<u8>>) -> Result<Bytes, Status> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.sock");
         let listener = UnixListener::bind(&path).unwrap();
         tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(answer).await.unwrap();
-            while stream.read(&mut [0; 1024]).await.unwrap() < 1024 {} // until the large message of the call arrives
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(SETTINGS).await.unwrap();
+                let mut received = Vec::new();
+                while !received.windows(MESSAGE.len()).any(|bytes| bytes == MESSAGE) {
+                    assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0);
+                }
+                stream.write_all(&answer).await.unwrap();
+            }
         });
-        let request = Request::post("/a.Service/Call").body(Body::new("a".repeat(4096))).unwrap();
-        match dial(path).unwrap().oneshot(request).await {
-            Ok(response) => response.into_body().collect().await.unwrap_err(),
-            Err(status) => status,
-        }
+        let request = Request::post("/a.Service/Call").body(Body::new(Full::from(&MESSAGE[..]))).unwrap();
+        let response = dial(path).unwrap().oneshot(request).await?;
+        Ok(response.into_body().collect().await?.to_bytes())
     }
 
     #[tokio::test]
     async fn a_call_whose_connection_breaks_is_unavailable() {
-        for answer in [SETTINGS.to_vec(), [SETTINGS, HEADERS].concat()] {
-            let status = call(answer.leak()).await;
+        for answer in [Vec::new(), HEADERS.to_vec()] {
+            let status = call(vec![answer]).await.unwrap_err();
             assert_eq!(status.code(), Code::Unavailable, "{status:?}");
             assert!(status.message().starts_with("the connection failed: "), "{status:?}");
         }
@@ -150,7 +177,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_its_server_resets_is_cancelled() {
-        let reset = [SETTINGS, &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]].concat(); // RST_STREAM, CANCEL
-        assert_eq!(call(reset.leak()).await.code(), Code::Cancelled);
+        let reset = vec![0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]; // RST_STREAM, CANCEL
+        assert_eq!(call(vec![reset]).await.unwrap_err().code(), Code::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_its_server_has_not_seen_is_sent_again() {
+        let answer = [HEADERS, &[0, 0, 2, 0, 1, 0, 0, 0, 1], b"ok"].concat(); // DATA, END_STREAM
+        let goaway = vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]; // GOAWAY, no stream seen, NO_ERROR
+        let refused = vec![0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7]; // RST_STREAM, REFUSED_STREAM
+        assert_eq!(call(vec![goaway, refused, answer]).await.unwrap(), "ok");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_its_server_may_have_seen_is_not_sent_again() {
+        let goaway = vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]; // GOAWAY, the call seen, NO_ERROR
+        assert_eq!(call(vec![goaway]).await.unwrap_err().code(), Code::Unavailable);
     }
 }

@@ -39,6 +39,7 @@ mod lock;
 mod options;
 mod probe;
 mod public_name;
+mod replay;
 mod takeover;
 mod watch;
 
