@@ -10,14 +10,14 @@ from typing import TypeAlias
 
 import pytest
 from grpclib.const import Status
-from grpclib.exceptions import GRPCError
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import PingAckReceived, ResponseReceived, StreamEnded
 from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 
 from samehost.greeter.v1.greeter_grpc import GreeterServiceStub
-from samehost.greeter.v1.greeter_pb2 import GreetInLanguagesRequest, GreetRequest
+from samehost.greeter.v1.greeter_pb2 import GreetInLanguagesRequest, GreetRequest, GreetResponse
 from samehost_common import SocketAddress
 from samehost_interop_grpclib.dial import Channel
 from samehost_interop_grpclib.goaways import GoAways
@@ -151,3 +151,31 @@ async def test_no_call_is_lost_while_servers_are_replaced(serve: Serve, address:
                 enough.set()
                 await asyncio.wait(callers)
             await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+async def test_an_answer_is_read_after_the_server_has_closed_the_connection(address: SocketAddress) -> None:
+    loop = asyncio.get_running_loop()
+    server = H2Connection(H2Configuration(client_side=False))
+    server.initiate_connection()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address.path))
+        listener.listen()
+        listener.setblocking(False)
+        async with Channel(address) as channel, asyncio.timeout(20):
+            greeter = GreeterServiceStub(channel)
+            call = asyncio.create_task(greeter.Greet(GreetRequest(name="Ada")))
+            connection, _ = await loop.sock_accept(listener)
+            with connection:
+                connection.sendall(server.data_to_send())
+                received: list[object] = []
+                while not any(isinstance(event, StreamEnded) for event in received):
+                    received = [*server.receive_data(await loop.sock_recv(connection, 65536))]
+                server.send_headers(1, [(":status", "200"), ("content-type", "application/grpc")])
+                server.send_data(1, bytes(5))
+                server.send_headers(1, [("grpc-status", "0")], end_stream=True)
+                connection.sendall(server.data_to_send())
+            # It writes to the closed connection before the client reads the answer.
+            late = asyncio.create_task(greeter.Greet(GreetRequest(name="Bob")))
+            assert await call == GreetResponse()
+            with pytest.raises(StreamTerminatedError):
+                await late

@@ -2,28 +2,47 @@
 
 import asyncio
 import itertools
+import socket
 import weakref
-from typing import cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import grpclib.client
-from grpclib.config import Configuration
 
 from samehost_common import SocketAddress
 from samehost_common.probe import PathState, path_state
 from samehost_interop_grpclib.diagnosis import closed
 from samehost_interop_grpclib.http2_client import ClientProtocol
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 _PAUSES = (0, 0, 0.1, 0.2, 0.4)
 _LONGEST_PAUSE = 0.5
 """Seconds before the first attempts to connect, and before all later ones. An attempt costs the client microseconds and
 the server nothing."""
 
-_QUIET = Configuration(http2_connection_window_size=2**31 - 1)
-"""A connection window that is never used up, so that the client sends no WINDOW_UPDATE for it.
 
-A server on C-core that shuts down closes the connection as soon as it has sent its last answer. A write after that
-fails with EPIPE, and asyncio then drops the answer, although it has arrived. The window of each call still limits what
-the server sends."""
+class _Socket(socket.socket):
+    """A socket whose answers can be read to the end after the server closes it.
+
+    A server that drains closes a connection after its last answer, while the client may still send a call or a
+    WINDOW_UPDATE. That write fails although answers wait to be read, and asyncio then drops them. So such a write
+    reports success. Reading continues to the end of the connection, which fails every call without an answer.
+    """
+
+    def send(self, data: "Buffer", flags: int = 0, /) -> int:
+        try:
+            return super().send(data, flags)
+        except (BrokenPipeError, ConnectionResetError):
+            return memoryview(data).nbytes
+
+    def sendmsg(self, buffers: Iterable["Buffer"], /, *rest: Any) -> int:  # asyncio calls it since Python 3.12
+        buffers = list(buffers)
+        try:
+            return super().sendmsg(buffers, *rest)
+        except (BrokenPipeError, ConnectionResetError):
+            return sum(memoryview(data).nbytes for data in buffers)
 
 
 class Channel(grpclib.client.Channel):
@@ -36,7 +55,7 @@ class Channel(grpclib.client.Channel):
     """
 
     def __init__(self, address: SocketAddress, *, wait_for_ready: bool = False) -> None:
-        super().__init__(path=str(address.path), config=_QUIET)
+        super().__init__(path=str(address.path))
         self._address = address
         self._waits = wait_for_ready
         self._protocols: weakref.WeakSet[ClientProtocol] = weakref.WeakSet()
@@ -58,6 +77,18 @@ class Channel(grpclib.client.Channel):
         made = super()._protocol_factory()
         protocol = ClientProtocol(made.handler, made.config, made.h2_config)
         self._protocols.add(protocol)
+        return protocol
+
+    async def _create_connection(self) -> ClientProtocol:
+        connection = _Socket(socket.AF_UNIX)
+        try:
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(connection, str(self._address.path))
+            _, protocol = await loop.create_unix_connection(self._protocol_factory, sock=connection)
+        except BaseException:
+            connection.close()
+            raise
         return protocol
 
     async def __connect__(self) -> ClientProtocol:
