@@ -55,7 +55,7 @@ func Probe(path string) error {
 	case absent:
 		folder := filepath.Dir(path)
 		if found, err := os.Stat(folder); err != nil || !found.IsDir() {
-			return cannotConnect(ErrNoServer, path, "the folder %s does not exist; create it or mount it", folder)
+			return cannotConnect(ErrNoServer, path, "the folder %s does not exist; check the path or mount it", folder)
 		}
 		return cannotConnect(ErrNoServer, path,
 			"no socket exists there; start the server, or mount the folder that it uses")

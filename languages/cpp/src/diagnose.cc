@@ -97,8 +97,9 @@ void Probe(const SocketAddress& address) {
     case PathState::kAbsent: {
       const std::filesystem::path folder = path.parent_path();
       if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
-        throw CannotConnect<NoServerError>(
-            path, "the folder " + folder.string() + " does not exist", "create it or mount it");
+        throw CannotConnect<NoServerError>(path,
+                                           "the folder " + folder.string() + " does not exist",
+                                           "check the path or mount it");
       }
       throw CannotConnect<NoServerError>(path, "no socket exists there",
                                          "start the server, or mount the folder that it uses");

@@ -40,7 +40,7 @@ export async function probe(address: string): Promise<SamehostError | undefined>
       return new NoServerError(
         existsSync(dirname(path))
           ? `cannot connect to ${path}: no socket exists there; start the server, or mount the folder that it uses`
-          : `cannot connect to ${path}: the folder ${dirname(path)} does not exist; create it or mount it`,
+          : `cannot connect to ${path}: the folder ${dirname(path)} does not exist; check the path or mount it`,
         { cause },
       );
     case "stale":

@@ -34,7 +34,7 @@ const SETTINGS: u8 = 4;
 pub enum ConnectError {
     #[error(transparent)]
     Address(#[from] AddressError),
-    #[error("cannot connect to {path}: the folder {folder} does not exist; create it or mount it")]
+    #[error("cannot connect to {path}: the folder {folder} does not exist; check the path or mount it")]
     NoFolder { path: PathBuf, folder: PathBuf },
     #[error("cannot connect to {path}: no socket exists there; start the server, or mount the folder that it uses")]
     NoSocket { path: PathBuf },

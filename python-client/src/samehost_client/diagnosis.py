@@ -50,7 +50,7 @@ def diagnose(address: AddressLike) -> SamehostError | None:
     cannot = f"cannot connect to {path}"
     match path_state(address):
         case PathState.ABSENT if not path.parent.is_dir():
-            return NoSocketError(f"{cannot}: the folder {path.parent} does not exist; create it or mount it")
+            return NoSocketError(f"{cannot}: the folder {path.parent} does not exist; check the path or mount it")
         case PathState.ABSENT:
             return NoSocketError(
                 f"{cannot}: no socket exists there; start the server, or mount the folder that it uses"

@@ -50,7 +50,7 @@ def _fault(address: SocketAddress) -> str | None:
     folder = address.path.parent
     match path_state(address):
         case PathState.ABSENT if not folder.is_dir():
-            return f"the folder {folder} does not exist; create it or mount it"
+            return f"the folder {folder} does not exist; check the path or mount it"
         case PathState.ABSENT:
             return "no socket exists there; start the server, or mount the folder that it uses"
         case PathState.STALE:

@@ -69,7 +69,7 @@ public static class SocketDiagnosis
         return SocketProbe.Look(address.Path) switch
         {
             SocketState.Absent when !Directory.Exists(address.Folder) => CannotConnect(
-                SamehostError.NoServer, $"the folder {address.Folder} does not exist; create it or mount it"),
+                SamehostError.NoServer, $"the folder {address.Folder} does not exist; check the path or mount it"),
             SocketState.Absent => CannotConnect(
                 SamehostError.NoServer,
                 "no socket exists there; start the server, or mount the folder that it uses"),

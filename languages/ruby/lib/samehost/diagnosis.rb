@@ -57,7 +57,7 @@ module Samehost
 
     def absent(path)
       folder = File.dirname(path)
-      return "the folder #{folder} does not exist; create it or mount it" unless File.directory?(folder)
+      return "the folder #{folder} does not exist; check the path or mount it" unless File.directory?(folder)
 
       'no socket exists there; start the server, or mount the folder that it uses'
     end

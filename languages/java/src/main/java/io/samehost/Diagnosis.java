@@ -47,7 +47,7 @@ public final class Diagnosis {
                   ? ("cannot connect to %s: no socket exists there;"
                           + " start the server, or mount the folder that it uses")
                       .formatted(path)
-                  : "cannot connect to %s: the folder %s does not exist; create it or mount it"
+                  : "cannot connect to %s: the folder %s does not exist; check the path or mount it"
                       .formatted(path, path.getParent()));
       case STALE ->
           throw new NoServerException(
