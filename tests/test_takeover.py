@@ -97,7 +97,7 @@ def test_a_file_at_the_path_of_the_control_socket_is_kept(kind: str, path: Path)
 def test_a_server_without_takeover_is_not_taken_over(kind: str, path: Path) -> None:
     with (
         listening(path),
-        pytest.raises(SocketInUseError, match=f"no server answers on {path}.takeover"),
+        pytest.raises(SocketInUseError, match=f"no server listens on {path}.takeover"),
         Running(kind, path, takeover=True),
     ):
         pass

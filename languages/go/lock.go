@@ -75,7 +75,7 @@ func (l *lock) open(folder *folder) (err error) {
 
 func (l *lock) cannotOpen(err error) error {
 	return fmt.Errorf("cannot listen on %s: cannot open %s: %w: %s; "+
-		"give this process write permission, and the file system space",
+		"start this server as that user, or use a folder with write permission and space",
 		l.socket, l.path, cause(err), describePermissions(l.path))
 }
 
@@ -124,8 +124,8 @@ func (l *lock) take() error {
 		if found, _ := l.read(); found != nil {
 			holder = found.String()
 		}
-		return failed(ErrInUse, "cannot listen on %s: %s holds %s; stop that server or use another path",
-			l.socket, holder, l.path)
+		return failed(ErrInUse, "cannot listen on %s: %s holds %s; "+
+			"stop that server, replace it with takeover, or use another path", l.socket, holder, l.path)
 	default:
 		return fmt.Errorf("cannot listen on %s: cannot lock %s: %w; use a file system that has locks",
 			l.socket, l.path, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -74,7 +75,11 @@ func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 			"cannot take over %s: its name leaves no room for .takeover; stop its server and start this one", path)
 	}
 	connection, err := net.Dial("unix", control) // never waits on a Unix socket
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, failed(ErrInUse, "cannot take over %s: no server listens on %s, so its server allows no takeover, "+
+			"or is starting or stopping; stop its server and start this one", path, control)
+	case err != nil:
 		return nil, noAnswer(path, cause(err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
@@ -96,8 +101,8 @@ func (l *Listener) askToRelease(ctx context.Context) (*predecessor, error) {
 }
 
 func noAnswer(path string, reason error) error {
-	return failed(ErrInUse, "cannot take over %s: no server answers on %s%w; stop its server and start this one",
-		path, controlPath(path), optionalReason{reason})
+	return failed(ErrInUse, "cannot take over %s: its server does not answer on %s%w; "+
+		"stop it, or kill it if it is blocked, and start this one", path, controlPath(path), optionalReason{reason})
 }
 
 // sendPublished makes the predecessor drain and exit.

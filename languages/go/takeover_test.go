@@ -57,13 +57,13 @@ func TestTakeoverFails(t *testing.T) {
 	}{
 		"of a server that has not published": {0, func(t *testing.T, path string) {
 			bind(t, path)
-		}, "no server answers on"},
+		}, "no server listens on"},
 		"of a path without room for .takeover": {maxPathBytes - len("takeover"), func(t *testing.T, path string) {
 			publish(t, bind(t, path))
 		}, "leaves no room"},
 		"of another program without a lock": {0, func(t *testing.T, path string) {
 			listenSilently(t, path)
-		}, "no server answers on"},
+		}, "no server listens on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newAddress(t)

@@ -45,7 +45,7 @@ LockFile::LockFile(const Folder& folder, const std::filesystem::path& socket,
     if (error == ELOOP || error == EISDIR || error == ENXIO) throw NotRegular();
     throw CannotListen(
         socket_, "cannot open " + path_ + ": " + Reason(error) + ": " + DescribePermissions(path_),
-        "give this process write permission, and the file system space", error);
+        "start this server as that user, or use a folder with write permission and space", error);
   }
   RefuseFileOfOthers(folder.Status().st_uid);
   Take();
@@ -94,9 +94,9 @@ void LockFile::Take() const {
   const int error = errno;
   flock(file_.get(), LOCK_UN);  // the holder of the record lock may be about to take this lock
   if (error == EWOULDBLOCK || error == EACCES) {  // POSIX allows both for a record lock
-    throw CannotListen<InUseError>(socket_,
-                                   ReadOwner().value_or("another process") + " holds " + path_,
-                                   "stop that server or use another path");
+    throw CannotListen<InUseError>(
+        socket_, ReadOwner().value_or("another process") + " holds " + path_,
+        "stop that server, replace it with takeover, or use another path");
   }
   throw CannotListen(socket_, "cannot lock " + path_ + ": " + Reason(error),
                      "use a file system that has locks", error);

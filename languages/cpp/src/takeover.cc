@@ -98,8 +98,16 @@ Predecessor::Predecessor(const Folder& folder, const std::filesystem::path& path
     throw MakeError<InUseError>(failure, "its name leaves no room for .takeover", remedy);
   }
   const auto no_answer = [&](int error) {
+    if (error == ENOENT || error == ECONNREFUSED) {
+      return MakeError<InUseError>(
+          failure,
+          "no server listens on " + control->string() +
+              ", so its server allows no takeover, or is starting or stopping",
+          remedy, error);
+    }
     return MakeError<InUseError>(
-        failure, "no server answers on " + control->string() + ": " + Reason(error), remedy, error);
+        failure, "its server does not answer on " + control->string() + ": " + Reason(error),
+        "stop it, or kill it if it is blocked, and start this one", error);
   };
   if (!connection_.valid()) throw no_answer(errno);
   // A cancellation ends the wait for an answer.

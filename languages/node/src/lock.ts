@@ -103,7 +103,7 @@ export class Lock {
       }
       throw this.fileError(
         `cannot open ${this.path}: ${errorMessage(error)}: ${describePermissions(this.path)}; ` +
-          `give this process write permission, and the file system space`,
+          `start this server as that user, or use a folder with write permission and space`,
         error,
       );
     }
@@ -165,7 +165,7 @@ export class Lock {
     if (status === HELD_BY_ANOTHER || (flock.killed && status === null)) {
       throw new SocketInUseError(
         `cannot listen on ${this.socketPath}: ${ownerIn(descriptor) ?? "another process"} holds ${this.path}; ` +
-          `stop that server or use another path`,
+          `stop that server, replace it with takeover, or use another path`,
       );
     }
     if (status !== 0) {

@@ -10,12 +10,15 @@ import { connect, type Socket } from "node:net";
 
 import { MAX_PATH_BYTES } from "./address.js";
 import { SocketInUseError } from "./errors.js";
-import { errorMessage } from "./system-error.js";
+import { errorCode, errorMessage } from "./system-error.js";
 
 /** The time that the running server has to release its lock. It takes less than a millisecond. */
 const ANSWER_MS = 5000;
 
 const MAX_LINE_BYTES = 4096;
+
+/** The errors of connecting to a missing socket, and to one that a killed server left. */
+const NOBODY_LISTENS = ["ENOENT", "ECONNREFUSED"];
 
 type Event = "released" | "published";
 
@@ -51,8 +54,11 @@ export class Predecessor {
       answer = await receive(connection);
     } catch (error) {
       throw new SocketInUseError(
-        `cannot take over ${path}: no server answers on ${control}: ${errorMessage(error)}; ` +
-          `stop its server and start this one`,
+        NOBODY_LISTENS.includes(errorCode(error))
+          ? `cannot take over ${path}: no server listens on ${control}, so its server allows no takeover, ` +
+              `or is starting or stopping; stop its server and start this one`
+          : `cannot take over ${path}: its server does not answer on ${control}: ${errorMessage(error)}; ` +
+              `stop it, or kill it if it is blocked, and start this one`,
         { cause: error },
       );
     } finally {

@@ -31,6 +31,6 @@ class TakeoverTest < Minitest::Test
     publish
     File.unlink("#{@path}.takeover")
     error = assert_raises(Samehost::InUseError) { listener(takeover: true).claim }
-    assert_includes error.message, "#{@path}.takeover: no such file"
+    assert_includes error.message, "no server listens on #{@path}.takeover"
   end
 end

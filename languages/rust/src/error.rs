@@ -23,8 +23,8 @@ pub enum ListenError {
     )]
     UnsafeFolder { path: PathBuf, folder: PathBuf, mode: u32 },
     /// Another server uses the path.
-    #[error("cannot listen on {path}: {holder}; stop that server or use another path")]
-    InUse { path: PathBuf, holder: String },
+    #[error("cannot listen on {path}: {fault}")]
+    InUse { path: PathBuf, fault: String },
     /// `<path>.lock` is not a lock file, or another user can lock it.
     #[error("cannot listen on {path}: {lock} {fault}")]
     LockFile { path: PathBuf, lock: PathBuf, fault: String },

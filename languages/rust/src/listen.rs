@@ -161,8 +161,11 @@ impl Place {
             PathState::Absent | PathState::Stale => {}
             PathState::Live if is_handed_over => {}
             PathState::Live => {
-                let holder = format!("a server that does not hold {}.lock answers there", path.display());
-                return Err(ListenError::InUse { path, holder });
+                let fault = format!(
+                    "a server that does not hold {}.lock answers there; stop that server or use another path",
+                    path.display()
+                );
+                return Err(ListenError::InUse { path, fault });
             }
             PathState::NotASocket => return Err(ListenError::NotASocket { file: path.clone(), path }),
             PathState::Forbidden => {

@@ -58,8 +58,11 @@ impl Lock {
                     || "another process".into(),
                     |owner| format!("{}, process {} on host {},", owner.implementation, owner.pid, owner.host),
                 );
-                let holder = format!("{owner} holds {}", lock.display());
-                return Err(ListenError::InUse { path: socket.to_owned(), holder });
+                let fault = format!(
+                    "{owner} holds {}; stop that server, replace it with takeover, or use another path",
+                    lock.display()
+                );
+                return Err(ListenError::InUse { path: socket.to_owned(), fault });
             }
             Err(cause) => {
                 let step = format!("lock {}", lock.display());
@@ -110,7 +113,7 @@ fn open(folder: &Folder, socket: &Path, lock: &Path) -> Result<File, ListenError
         socket,
         format!("open {}", lock.display()),
         Some(lock),
-        "give this process write permission, and the file system space",
+        "start this server as that user, or use a folder with write permission and space",
     );
     let at = folder.join(lock.file_name().unwrap_or_default());
     let opened = OpenOptions::new()

@@ -67,7 +67,16 @@ impl Predecessor {
         };
         let no_answer = |cause: io::Error| {
             let (control, reason) = (control.display(), reason(&cause));
-            failed(format!("no server answers on {control}: {reason}; stop its server and start this one"))
+            failed(match cause.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
+                    "no server listens on {control}, so its server allows no takeover, or is starting or stopping; \
+                     stop its server and start this one"
+                ),
+                _ => format!(
+                    "its server does not answer on {control}: {reason}; \
+                     stop it, or kill it if it is blocked, and start this one"
+                ),
+            })
         };
         let mut peer = Peer::new(UnixStream::connect(&control).await.map_err(no_answer)?);
         match timeout(ANSWER_TIME, peer.receive()).await {

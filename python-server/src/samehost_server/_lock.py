@@ -76,7 +76,7 @@ class Lock:
                 raise self._is_not_regular() from error
             raise BindError(
                 f"{self._cannot}: cannot open {self._path}: {reason(error)}: {describe_permissions(self._path)}; "
-                f"give this process write permission, and the file system space"
+                f"start this server as that user, or use a folder with write permission and space"
             ) from error
         try:
             self._refuse_what_others_may_lock({os.geteuid(), 0, folder.status().st_uid})
@@ -138,7 +138,7 @@ class Lock:
         except (BlockingIOError, PermissionError) as error:  # POSIX allows both for a record lock
             raise SocketInUseError(
                 f"{self._cannot}: {self._owner() or 'another process'} holds {self._path}; "
-                f"stop that server or use another path"
+                f"stop that server, replace it with takeover, or use another path"
             ) from error
         except OSError as error:
             raise BindError(

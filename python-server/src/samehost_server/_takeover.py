@@ -65,10 +65,17 @@ class Predecessor:
             self._connection.settimeout(_ANSWER_SECONDS)
             self._connection.connect(str(control))
             released = _Lines(self._connection).next(_ANSWER_SECONDS) == _RELEASED
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            self._connection.close()
+            raise SocketInUseError(
+                f"{cannot}: no server listens on {control}, so its server allows no takeover, or is starting or "
+                f"stopping; stop its server and start this one"
+            ) from error
         except OSError as error:
             self._connection.close()
             raise SocketInUseError(
-                f"{cannot}: no server answers on {control}: {reason(error)}; stop its server and start this one"
+                f"{cannot}: its server does not answer on {control}: {reason(error)}; "
+                f"stop it, or kill it if it is blocked, and start this one"
             ) from error
         if not released:
             self._connection.close()

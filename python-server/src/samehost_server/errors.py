@@ -8,7 +8,7 @@ class BindError(SamehostError):
 
 
 class SocketInUseError(BindError):
-    """Another server uses the path: it holds the lock, or it listens on the socket."""
+    """Another server holds the lock, listens on the socket, or cannot be taken over."""
 
 
 class RemovedError(SamehostError):

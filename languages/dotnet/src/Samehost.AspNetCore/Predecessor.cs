@@ -40,8 +40,13 @@ internal sealed class Predecessor : IDisposable
             predecessor.Dispose();
             var reason = error switch
             {
-                SocketException => Errno.Describe(error),
-                OperationCanceledException when !cancellationToken.IsCancellationRequested => "timed out",
+                // .NET reports ENOENT as AddressNotAvailable.
+                SocketException
+                {
+                    SocketErrorCode: SocketError.AddressNotAvailable or SocketError.ConnectionRefused,
+                } => $"no server listens on {path}, so its server allows no takeover, or is starting or stopping; {Remedy}",
+                SocketException => NoAnswer(path, Errno.Describe(error)),
+                OperationCanceledException when !cancellationToken.IsCancellationRequested => NoAnswer(path, "timed out"),
                 _ => null,
             };
             if (reason is null)
@@ -49,7 +54,7 @@ internal sealed class Predecessor : IDisposable
                 throw;
             }
 
-            throw SamehostException.CannotTakeOver(address, $"no server answers on {path}: {reason}; {Remedy}", error);
+            throw SamehostException.CannotTakeOver(address, reason, error);
         }
     }
 
@@ -75,4 +80,7 @@ internal sealed class Predecessor : IDisposable
     /// Closes the connection. If the socket was not published, the server takes its lock again and continues.
     /// </summary>
     public void Dispose() => _connection.Dispose();
+
+    private static string NoAnswer(string path, string reason) =>
+        $"its server does not answer on {path}: {reason}; stop it, or kill it if it is blocked, and start this one";
 }

@@ -78,7 +78,7 @@ internal sealed class SocketLock : IDisposable
             : CannotListen(
                 SamehostError.System,
                 $"cannot open {_path}: {Errno.Describe(error)}: {SocketProbe.DescribePermissions(_path)}; "
-                + "give this process write permission, and the file system space");
+                + "start this server as that user, or use a folder with write permission and space");
     }
 
     private void CheckFile(uint folderOwner)
@@ -140,7 +140,9 @@ internal sealed class SocketLock : IDisposable
         var owner = ReadOwner() is { } found
             ? $"{found.Implementation}, process {found.Pid} on host {found.Host},"
             : "another process";
-        throw CannotListen(SamehostError.InUse, $"{owner} holds {_path}; stop that server or use another path");
+        throw CannotListen(
+            SamehostError.InUse,
+            $"{owner} holds {_path}; stop that server, replace it with takeover, or use another path");
     }
 
     private LockOwner? ReadOwner()

@@ -318,7 +318,7 @@ public sealed class SocketListenerTests : IDisposable
         Assert.Equal(["app.sock", "app.sock.lock"], _folder.Names);
         using var successor = NewListener(takeOver: true);
         var error = await RefusedAsync(SamehostError.InUse, successor);
-        Assert.Contains("no server answers", error.Message);
+        Assert.Contains("no server listens", error.Message);
     }
 
     [Fact]

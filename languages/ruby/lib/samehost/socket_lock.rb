@@ -82,7 +82,7 @@ module Samehost
       refuse_irregular
     rescue SystemCallError => e
       fail_with(Error, "cannot open #{@path}: #{Error.reason(e)}: #{PathState.describe_permissions(@path)}; " \
-                       'give this process write permission, and the file system space')
+                       'start this server as that user, or use a folder with write permission and space')
     end
 
     # Refuses a lock file that other users could lock, and sets its mode.
@@ -109,16 +109,14 @@ module Samehost
     end
 
     def take
-      refuse_locked unless @file.flock(File::LOCK_EX | File::LOCK_NB)
+      raise Errno::EAGAIN unless @file.flock(File::LOCK_EX | File::LOCK_NB)
+
       @file.fcntl(F_OFD_SETLK, WHOLE_FILE.dup)
     rescue Errno::EAGAIN, Errno::EACCES # POSIX allows both for a record lock
-      refuse_locked
+      fail_with(InUseError, "#{owner || 'another process'} holds #{@path}; " \
+                            'stop that server, replace it with takeover, or use another path')
     rescue SystemCallError => e
       fail_with(Error, "cannot lock #{@path}: #{Error.reason(e)}; use a file system that has locks")
-    end
-
-    def refuse_locked
-      fail_with(InUseError, "#{owner || 'another process'} holds #{@path}; stop that server or use another path")
     end
 
     # The owner in the file, or nil if no server wrote the file.

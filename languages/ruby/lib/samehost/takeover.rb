@@ -64,9 +64,13 @@ module Samehost
 
         released = released?(folder.connectable(File.basename(control)))
         refuse 'its server is stopping, or another server is taking over; try again' unless released
+      rescue Errno::ENOENT, Errno::ECONNREFUSED
+        refuse "no server listens on #{control}, so its server allows no takeover, or is starting or stopping; " \
+               'stop its server and start this one'
       rescue SystemCallError, Timeout::Error => e
         reason = e.is_a?(Timeout::Error) ? "timed out after #{ANSWER_SECONDS} s" : Error.reason(e)
-        refuse "no server answers on #{control}: #{reason}; stop its server and start this one"
+        refuse "its server does not answer on #{control}: #{reason}; " \
+               'stop it, or kill it if it is blocked, and start this one'
       end
 
       # Tells the running server that the path is taken over, so that it drains and exits.

@@ -241,6 +241,7 @@ async fn a_takeover_without_an_answer_fails() {
     let _starting = bind(&address, Takeover::Allow).await;
     let error = take_over(&address).await.unwrap_err();
     assert!(matches!(error, ListenError::Takeover { .. }), "{error}");
+    assert!(error.to_string().contains("no server listens"), "{error}");
 
     let (folder, _) = folder_and_address();
     let length = MAX_PATH_BYTES - folder.path().as_os_str().len() - "/".len();

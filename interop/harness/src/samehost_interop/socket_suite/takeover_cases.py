@@ -21,6 +21,7 @@ from samehost_interop.socket_suite.pair import (
     ends,
     eventually,
     expect,
+    listening,
     make_stale,
     names_in,
     open_channel,
@@ -79,6 +80,22 @@ def takes_over_a_long_path(pair: Pair) -> None:
             _succeeding(pair, second, pair.client),
         ):
             pair.greets()
+
+
+def refuses_an_impossible_takeover(pair: Pair) -> None:
+    """A server refuses to take over from a server without a takeover socket, or with one that does not answer."""
+    control = pair.socket.with_name(f"{pair.socket.name}.takeover")
+    with listening(pair.socket):
+        pair.refuses("takeover.not_allowed", "--takeover")
+        make_stale(control)
+        pair.refuses("takeover.not_allowed", "--takeover")
+        control.unlink()
+        with listening(control):
+            pair.refuses("takeover.no_answer", "--takeover")
+    with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as short:
+        long = Path(short, "s" * (MAX_PATH_BYTES - len(f"{short}/.takeover") + 1))
+        with listening(long):
+            pair.refuses("takeover.name_too_long", "--takeover", socket=long)
 
 
 def silent_successor(pair: Pair) -> None:
@@ -167,6 +184,7 @@ CASES = {
         takes_over_and_is_taken_over,
         takes_over_without_a_lock_file,
         takes_over_a_long_path,
+        refuses_an_impossible_takeover,
         resumes_when_its_successor_gives_up,
         silent_successor,
         successor_dies_at_each_step,

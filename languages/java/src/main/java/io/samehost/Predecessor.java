@@ -4,6 +4,8 @@ import com.google.gson.JsonElement;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
+import java.io.FileNotFoundException;
+import java.net.ConnectException;
 import java.nio.file.Path;
 import java.time.Duration;
 
@@ -41,6 +43,13 @@ final class Predecessor implements AutoCloseable {
             .handler(predecessor.connection)
             .connect(folder.addressOf(control.getFileName().toString()))
             .awaitUninterruptibly(); // a Unix socket connects without delay
+    if (connected.cause() instanceof FileNotFoundException
+        || connected.cause() instanceof ConnectException) { // ENOENT and ECONNREFUSED
+      throw new SocketInUseException(
+          ("cannot take over %s: no server listens on %s, so its server allows no takeover,"
+                  + " or is starting or stopping; stop its server and start this one")
+              .formatted(socket.path(), control));
+    }
     if (!connected.isSuccess()) {
       throw predecessor.noAnswer(Reasons.of(connected.cause()));
     }
@@ -75,7 +84,8 @@ final class Predecessor implements AutoCloseable {
 
   private SocketInUseException noAnswer(String reason) {
     return new SocketInUseException(
-        "cannot take over %s: no server answers on %s: %s; stop its server and start this one"
+        ("cannot take over %s: its server does not answer on %s: %s;"
+                + " stop it, or kill it if it is blocked, and start this one")
             .formatted(socket.path(), Takeover.controlPath(socket), reason));
   }
 }

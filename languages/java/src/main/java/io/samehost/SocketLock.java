@@ -242,14 +242,15 @@ final class SocketLock implements AutoCloseable {
 
   private static SocketInUseException inUse(SocketPath socket, Path path, String owner) {
     return new SocketInUseException(
-        "cannot listen on %s: %s holds %s; stop that server or use another path"
+        ("cannot listen on %s: %s holds %s;"
+                + " stop that server, replace it with takeover, or use another path")
             .formatted(socket.path(), owner, path));
   }
 
   private static LockFileException cannotOpen(SocketPath socket, Path path, IOException cause) {
     return new LockFileException(
         ("cannot listen on %s: cannot open %s: %s: %s;"
-                + " give this process write permission, and the file system space")
+                + " start this server as that user, or use a folder with write permission and space")
             .formatted(socket.path(), path, Reasons.of(cause), Reasons.permissions(path)),
         cause);
   }
