@@ -24,18 +24,24 @@ const (
 //
 //	listener.Drain(ctx, server.GracefulStop, server.Stop)
 //
-// It returns at most 1 s after the context is done, even if graceful does not return.
-func (l *Listener) Drain(ctx context.Context, graceful, cut func()) {
+// It returns nil if graceful returned before the context was done, and otherwise the error of the context, as
+// [http.Server.Shutdown] does. It returns at most 1 s after the context is done, even if graceful does not return.
+func (l *Listener) Drain(ctx context.Context, graceful, cut func()) error {
+	return l.drain(ctx, func() error {
+		graceful()
+		return nil
+	}, cut)
+}
+
+// drain is Drain with a graceful that returns an error if it cut off calls itself.
+func (l *Listener) drain(ctx context.Context, graceful func() error, cut func()) error {
 	l.withdraw()
 	defer time.AfterFunc(silenceTime, l.closeSilent).Stop()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		graceful()
-	}()
+	stopped := make(chan error, 1)
+	go func() { stopped <- graceful() }()
 	select {
-	case <-stopped:
-		return
+	case err := <-stopped:
+		return err
 	case <-ctx.Done():
 	}
 	go cut()
@@ -43,6 +49,7 @@ func (l *Listener) Drain(ctx context.Context, graceful, cut func()) {
 	case <-stopped:
 	case <-time.After(cutTime):
 	}
+	return ctx.Err()
 }
 
 // DrainHTTP is [Listener.Drain] for a server of net/http, which connect-go uses.
@@ -50,17 +57,18 @@ func (l *Listener) Drain(ctx context.Context, graceful, cut func()) {
 // Shutdown sends a GOAWAY frame, which tells clients the last call that is answered. The server did not start later
 // calls, so clients can retry them on a new connection. A connection that is being established misses the GOAWAY
 // (golang/go 81153), so DrainHTTP calls Shutdown repeatedly.
-func (l *Listener) DrainHTTP(ctx context.Context, server *http.Server) {
-	l.Drain(ctx, func() {
+func (l *Listener) DrainHTTP(ctx context.Context, server *http.Server) error {
+	return l.drain(ctx, func() error {
 		for ctx.Err() == nil {
 			sweep, cancel := context.WithTimeout(ctx, sweepTime)
 			err := server.Shutdown(sweep)
 			cancel()
 			if err == nil {
-				return
+				return nil
 			}
 		}
 		_ = server.Close()
+		return ctx.Err()
 	}, func() {})
 }
 

@@ -33,5 +33,5 @@ type Server interface {
 	// EndHealth reports NOT_SERVING from now on and ends every Watch.
 	EndHealth()
 	// Drain stops the server and its listener.
-	Drain(ctx context.Context, listener *samehost.Listener)
+	Drain(ctx context.Context, listener *samehost.Listener) error
 }

@@ -99,13 +99,13 @@ func (p *Peer) serve(path string, options samehost.Options, stopWhenRemoved bool
 	server.EndHealth()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		server.Drain(ctx, listener)
-	}()
+	drained := make(chan error, 1)
+	go func() { drained <- server.Drain(ctx, listener) }()
 	select {
-	case <-drained:
+	case err := <-drained:
+		if err != nil {
+			slog.Warn(fmt.Sprintf("calls on %s ran longer than the grace of %s and were cancelled", path, grace))
+		}
 	case <-hurry:
 	}
 	return reason

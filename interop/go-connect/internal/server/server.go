@@ -68,8 +68,8 @@ func New() *Server {
 func (s *Server) EndHealth() { s.health.end() }
 
 // Drain stops the server gracefully and lets calls in progress finish.
-func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) {
-	listener.DrainHTTP(ctx, s.Server)
+func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) error {
+	return listener.DrainHTTP(ctx, s.Server)
 }
 
 // unimplemented answers calls to unknown services with UNIMPLEMENTED. http.ServeMux would return 404.

@@ -45,7 +45,7 @@ func New() *Server {
 func (s *Server) EndHealth() { s.health.end() }
 
 // Drain stops the server gracefully. GracefulStop sends two GOAWAY frames with a ping between them, so that clients stop
-// calling on the connection. It answers every call that they sent before.
-func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) {
-	listener.Drain(ctx, s.GracefulStop, s.Stop)
+// calling on the connection. It answers every call that they sent before, unless the context is done first.
+func (s *Server) Drain(ctx context.Context, listener *samehost.Listener) error {
+	return listener.Drain(ctx, s.GracefulStop, s.Stop)
 }
