@@ -3,12 +3,10 @@ module example.com/echo
 go 1.26.0
 
 require (
-	example.com/samehost v0.0.0
+	connectrpc.com/connect v1.21.1
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
-
-replace example.com/samehost => ./samehost
 
 tool (
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc
