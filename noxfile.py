@@ -31,6 +31,7 @@ NOT_OF_LIBRARIES = [
     "docs",
     "examples",
     "languages",
+    "pages",
     "permissions",
     "second_try",
     "wheels",

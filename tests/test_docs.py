@@ -1,6 +1,7 @@
-"""README.md and docs/ are right: each Python block runs as a program, in the order of its page."""
+"""Each Python block of the documentation runs as a program, in the order of its page."""
 
 import contextlib
+import importlib.util
 import json
 import re
 import shlex
@@ -9,34 +10,18 @@ import sys
 from pathlib import Path
 from typing import Self
 
-import click
 import pytest
 
-import samehost_client.commands
-import samehost_demo.commands
-import samehost_server.commands
-from running import WITHIN, Program, python, serving
+from blocks import INCLUDE, PAGES, ROOT, Block, blocks, with_path
+from running import WITHIN, Program, python, required, serving
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SOCKETS = ("/run/app/app.sock", "/tmp/app.sock", "/tmp/greeter.sock", "/tmp/shop.sock")
-"""The paths that the pages use. Each test replaces them with its own."""
-
-BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-INCLUDE = re.compile(r"^<!-- include (\S+?)(?:: (.+))? -->$", re.MULTILINE)
-
-PAGES = ["README.md", *sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md"))]
-PROGRAMS = {
-    "samehost": samehost_client.commands.command,
-    "samehost-demo": samehost_demo.commands.command,
-    "samehost-server": samehost_server.commands.command,
-}
-COMMANDS = [
-    (name, line)
+WITH_PYTHON = [
+    name
     for name in PAGES
-    for line in re.findall(r"^\$ (samehost\S* .+)$", (ROOT / name).read_text(), re.MULTILINE)
+    if not name.startswith("examples/")  # which test_examples runs
+    and any(block.language == "python" for block in blocks(ROOT / name))
 ]
-WITH_PYTHON = [name for name in PAGES if "```python" in (ROOT / name).read_text()]
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
@@ -45,43 +30,34 @@ def test_python_blocks_run_in_order(name: str, path: Path, folder: Path) -> None
 
     pytest runs a block with tests. Any other block runs until it exits. If a block `Output` follows, it prints that.
     """
-    blocks = BLOCK.findall((ROOT / name).read_text())
+    if name.startswith("python-native/"):
+        require_native()
+    shown = blocks(ROOT / name)
     tests = []
     with Server(path) as server:
-        for (language, title, code), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
-            if language == "console":
-                compile_contract(code, folder)
-            elif language == "proto":
-                (folder / title).write_text(code)
-            if language != "python":
+        for block, following in zip(shown, [*shown[1:], None], strict=True):
+            if block.language == "console":
+                compile_contract(block, folder)
+            elif block.language == "proto":
+                (folder / block.title).write_text(block.text)
+            if block.language != "python":
                 continue
-            assert title, f'a Python block of {name} has no title; add the name of its file, as in title="client.py"'
-            file = folder / title
-            file.write_text(with_path(code, path))
-            if "server.wait(" in code:
-                server.start(file, takes_over="takeover=True" in code)
+            assert block.title, f'a Python block of {name} has no title; add its file, as in title="client.py"'
+            file = folder / block.title
+            file.write_text(with_path(block.text, path))
+            if "server.wait(" in block.text:
+                server.start(file)
                 continue
-            if title.startswith("test_"):
+            if block.title.startswith("test_"):
                 tests.append(file)
                 continue
-            if "connect(" in code:
+            if "connect(" in block.text:
                 server.serve_greeter_if_none_runs()
             printed = run(file, cwd=folder)
-            if following[1] == "Output":
-                assert printed == following[2]
+            if following and following.title == "Output":
+                assert printed == following.text
     if tests:
         run("-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests, cwd=folder)
-
-
-@pytest.mark.parametrize(("name", "line"), COMMANDS)
-def test_the_commands_in_the_pages_are_valid(name: str, line: str) -> None:
-    program, *arguments = shlex.split(line)
-    command: click.Command = PROGRAMS[program]
-    if isinstance(command, click.Group):
-        _, subcommand, arguments = command.resolve_command(click.Context(command), arguments)
-        assert subcommand, f"{name} has {line!r}, but {program} has no such command"
-        command = subcommand
-    command.make_context(program, arguments)  # raises click.UsageError
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -113,9 +89,10 @@ class Server:
             if kind is None:
                 self._stop()
 
-    def start(self, file: Path, *, takes_over: bool) -> None:
+    def start(self, file: Path) -> None:
         """Starts a server of the page and waits for its ready line."""
-        before = self._running
+        code, before = file.read_text(), self._running
+        takes_over = "takeover=True" in code
         if not takes_over:
             self._stop()
         self._running = self._stack.enter_context(python(file, cwd=file.parent, stderr=None))
@@ -134,17 +111,18 @@ class Server:
         self._running = None
 
 
-def compile_contract(console: str, folder: Path) -> None:
+def require_native() -> None:
+    """Skips the test of a page without the experimental engine, or fails it if everything is required."""
+    if importlib.util.find_spec("samehost_native") is None:
+        message = "samehost_native is not installed; install cargo, and let nox build it"
+        pytest.fail(message) if required() else pytest.skip(message)
+
+
+def compile_contract(console: Block, folder: Path) -> None:
     """Runs the lines of a block that generate stubs."""
-    for words in re.findall(r"^\$ python (-m grpc_tools\.protoc .+)$", console, re.MULTILINE):
-        run(*shlex.split(words), cwd=folder)
-
-
-def with_path(code: str, path: Path) -> str:
-    """Replaces the paths of a program by that of the test."""
-    for each in SOCKETS:
-        code = code.replace(each, str(path))
-    return code
+    for command in console.commands():
+        if command.startswith("python -m grpc_tools.protoc "):
+            run(*shlex.split(command)[1:], cwd=folder)
 
 
 def run(*arguments: object, cwd: Path) -> str:

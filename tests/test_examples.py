@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from blocks import blocks
 from projects import VERSIONS, call, prepare
 from running import make_stale
 from samehost_interop.build import Builds
@@ -67,6 +68,8 @@ def test_a_readme_shows_the_current_server_and_client(language: str) -> None:
     shown = {each["file"]: each["text"] for each in SHOWN.finditer((example / "README.md").read_text("utf-8"))}
     assert shown == {file: (example / file).read_text("utf-8") for file in shown}
     assert len(shown) >= 2, "the README shows no server and client"
+    others = [block.text for block in blocks(example / "README.md") if block.language != "console"]
+    assert others == list(shown.values()), "the README has a block that is not a file"
     assert {file: text.count("\n") for file, text in shown.items() if text.count("\n") > LINES} == {}
 
 
