@@ -216,7 +216,7 @@ class _Method:
 
         if self._interceptors and metadata is not None:
             metadata = _metadata(metadata)
-        details = grpc.aio.ClientCallDetails(self._method, timeout, metadata, credentials, wait_for_ready)
+        details = grpc.aio.ClientCallDetails(self._method.encode(), timeout, metadata, credentials, wait_for_ready)
         if not self._interceptors:
             return start(details, requests)
         return _INTERCEPTED[kind](chain(self._interceptors, self._kind, start)(details, requests))
