@@ -84,7 +84,7 @@ impl ClientRole {
             }
             for core in news {
                 let waker = core.waker();
-                let _ = core.poll_unary(&mut Context::from_waker(&waker));
+                let _ = core.poll_unary(&mut Context::from_waker(&waker), false);
             }
         }
     }
@@ -102,8 +102,8 @@ impl Drop for ClientRole {
 struct Connected {
     link: Arc<Link<ClientRole>>,
     sender: SendRequest<Outgoing>,
-    /// The limit of streams until the server sends its own.
-    expected: usize,
+    /// The limit of streams: the expected one, until the server sends its own.
+    limit: usize,
     /// A call has started on the connection since the last sweep.
     is_used: bool,
 }
@@ -118,9 +118,12 @@ impl Connected {
         !self.link.is_closed() && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
 
-    /// Returns how many streams the server allows.
-    fn limit(&self) -> usize {
-        if self.link.is_settled() { self.sender.current_max_send_streams().max(1) } else { self.expected }
+    /// Returns whether the server allows a further stream. Asks h2 only at the limit, because that needs a lock.
+    fn has_room(&mut self, calls: usize) -> bool {
+        if calls >= self.limit && self.link.is_settled() {
+            self.limit = self.sender.current_max_send_streams().max(1);
+        }
+        calls < self.limit
     }
 
     fn take(&mut self) -> Place {
@@ -186,7 +189,7 @@ impl Shared {
                 continue;
             }
             let calls = each.link.calls();
-            if calls < each.limit() {
+            if each.has_room(calls) {
                 return Ok(each.take());
             }
             open += 1;
@@ -195,7 +198,7 @@ impl Shared {
             }
         }
         if let Some((at, _)) = least {
-            let limit = connections.all[at].limit().min(EXPECTED_STREAMS);
+            let limit = connections.all[at].limit.min(EXPECTED_STREAMS);
             let more = if open < MOST_CONNECTIONS { self.open(limit).ok() } else { None };
             let Some(mut more) = more else { return Ok(connections.all[at].take()) };
             let taken = more.take();
@@ -212,8 +215,8 @@ impl Shared {
         Ok(taken)
     }
 
-    /// Opens a connection, on which the server probably allows so many streams.
-    fn open(&self, expected: usize) -> io::Result<Connected> {
+    /// Opens a connection. `limit` is the expected limit of streams.
+    fn open(&self, limit: usize) -> io::Result<Connected> {
         let socket = dial(&self.path)?;
         let mut made = None;
         let tls = self.tls.as_ref().map(|tls| tls.get().connect()).transpose()?;
@@ -247,7 +250,7 @@ impl Shared {
         }
         let sender = made.expect("the handshake creates it");
         link.drive();
-        Ok(Connected { link, sender, expected, is_used: false })
+        Ok(Connected { link, sender, limit, is_used: false })
     }
 
     fn set_sweep(self: &Arc<Self>) {
@@ -441,7 +444,7 @@ impl Channel {
         let call = self.begin(py, &start, Some((message_of(request), compress)))?;
         let core = &call.0;
         let message =
-            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.wait_unary(cx))?;
+            blocking(py, &core.shared.reactor, core.deadline, || core.link.flush(), |cx| core.poll_unary(cx, true))?;
         call.outcome(py, message.flatten())
     }
 
@@ -517,6 +520,7 @@ impl Channel {
                 }
             },
         }
+        let is_early = state.early.is_some();
         let core = Arc::new(Core {
             shared: Arc::clone(shared),
             link,
@@ -530,7 +534,7 @@ impl Channel {
         if core.reads_ahead {
             lock(&shared.news).push(Arc::clone(&core));
         }
-        if lock(&core.state).early.is_some() {
+        if is_early {
             lock(&shared.early).push(Arc::downgrade(&core));
         }
         Ok(ClientCall(core))
@@ -659,8 +663,7 @@ impl Core {
 
     /// Ends a call that started before the server sent its limit, if the limit keeps its stream from opening. The caller
     /// then retries it on another connection.
-    fn retract(self: &Arc<Self>) {
-        let mut state = lock(&self.state);
+    fn retract(self: &Arc<Self>, state: &mut State) {
         if state.early.is_none() || !self.link.is_settled() {
             return;
         }
@@ -671,7 +674,7 @@ impl Core {
         });
         if !is_open {
             let status = Status::new(Code::Unavailable, "the server allows no further stream on this connection");
-            self.end(&mut state, Status { seen: Seen::No, ..status });
+            self.end(state, Status { seen: Seen::No, ..status });
         }
     }
 
@@ -682,19 +685,21 @@ impl Core {
 
     /// Ready when the metadata of the server have arrived or the call has ended.
     fn poll_initial_alone(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
-        self.poll_initial(&mut lock(&self.state), &mut Context::from_waker(&waker))
+        let mut state = lock(&self.state);
+        self.retract(&mut state);
+        self.poll_initial(&mut state, &mut Context::from_waker(&waker))
     }
 
     /// Returns the next message, or None if the call has ended.
     fn poll_message(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         let cx = &mut Context::from_waker(&waker);
-        self.poll_next(&mut lock(&self.state), cx)
+        let mut state = lock(&self.state);
+        self.retract(&mut state);
+        self.poll_next(&mut state, cx)
     }
 
     fn poll_next(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -719,20 +724,19 @@ impl Core {
         Poll::Ready(None)
     }
 
-    /// Returns the same as `poll_unary`, for a caller that retries the call if no server has seen it.
-    fn wait_unary(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.retract();
-        self.poll_unary(cx)
-    }
-
     /// Returns the only message of a call after the call has ended.
-    fn poll_unary(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    ///
+    /// `retries` means that the caller retries the call if no server has seen it.
+    fn poll_unary(self: &Arc<Self>, cx: &mut Context<'_>, retries: bool) -> Poll<Option<Bytes>> {
         self.waiting.add(cx);
         let waker = self.waker();
         let cx = &mut Context::from_waker(&waker);
         // Hold the lock for all steps, because the thread that drives the connection may read the same call.
         let mut state = lock(&self.state);
         let state = &mut *state;
+        if retries {
+            self.retract(state);
+        }
         loop {
             let Some(message) = ready!(self.poll_next(state, cx)) else {
                 return Poll::Ready(state.incoming.as_ref().and_then(|incoming| incoming.kept.clone()));
@@ -746,10 +750,10 @@ impl Core {
 
     /// Ready when the call has ended. A call ends only after its messages have been read.
     fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         let mut state = lock(&self.state);
+        self.retract(&mut state);
         if state.ahead.is_none() {
             match self.poll_next(&mut state, &mut Context::from_waker(&waker)) {
                 Poll::Ready(Some(message)) => state.ahead = Some(message),
@@ -761,11 +765,11 @@ impl Core {
 
     /// Sends a message after the previous one has been sent. Returns false if the call has ended.
     fn poll_send(self: &Arc<Self>, cx: &mut Context<'_>, message: &mut Option<Outgoing>, last: bool) -> Poll<bool> {
-        self.retract();
         self.waiting.add(cx);
         let waker = self.waker();
         let cx = &mut Context::from_waker(&waker);
         let mut state = lock(&self.state);
+        self.retract(&mut state);
         let state = &mut *state;
         if state.end.is_some() {
             return Poll::Ready(false);
@@ -990,7 +994,7 @@ impl ClientCall {
     fn unary_nowait<'py>(&self, py: Python<'py>, future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let core = &self.0;
         let waker = core.shared.futures.waker(future);
-        match core.wait_unary(&mut Context::from_waker(&waker)) {
+        match core.poll_unary(&mut Context::from_waker(&waker), true) {
             Poll::Pending => Ok(None),
             Poll::Ready(message) => self.outcome(py, message).map(Some),
         }
@@ -1000,7 +1004,7 @@ impl ClientCall {
     fn unary_result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let core = &self.0;
         let until = core.until(timeout);
-        let message = blocking(py, &core.shared.reactor, until, || core.link.flush(), |cx| core.wait_unary(cx))?;
+        let message = blocking(py, &core.shared.reactor, until, || core.link.flush(), |cx| core.poll_unary(cx, true))?;
         if message.is_none() && !core.is_late() {
             return Ok(None);
         }

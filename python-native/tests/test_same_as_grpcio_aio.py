@@ -346,6 +346,23 @@ async def _credentials(channel: Any) -> Any:
     return await outcome(lambda: echo(b"", timeout=WITHIN, credentials=grpc.access_token_call_credentials("secret")))
 
 
+class _Iterating(grpc.aio.UnaryStreamClientInterceptor):
+    """Returns an iterator instead of a call."""
+
+    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+        call = await continuation(details, request)
+
+        async def iterate() -> AsyncIterator[Any]:
+            async for message in call:
+                yield message
+
+        return iterate()
+
+
+async def _intercepted_stream(channel: Any) -> Any:
+    return await _stream("Raise")(channel)
+
+
 async def _thread_callback(channel: Any) -> Any:
     call: Any = channel.unary_unary("/thread.Test/Callback")(b"", timeout=WITHIN)
     await call
@@ -362,6 +379,7 @@ PROGRAMS: dict[str, Program] = {
     "in a thread: requests Join": _requests("Join", "thread.Test"),
     "in a thread: requests FirstOf": _requests("FirstOf", "thread.Test"),
     "in a thread: requests Reply": _requests("Reply", "thread.Test", streams=True),
+    "a stream whose interceptor returns an iterator": _intercepted_stream,
     "in a thread: a callback": _thread_callback,
     "a call that is cancelled": _cancelled,
     "a stream that is cancelled": _cancelled_stream,
@@ -401,18 +419,20 @@ async def serving(engine: str, path: Path) -> AsyncIterator[None]:
             await server.stop(None)
 
 
-def connecting(engine: str, path: Path) -> Any:
+def connecting(engine: str, path: Path, interceptors: Any = ()) -> Any:
     """Returns an asyncio channel of an engine."""
     if engine == "grpcio":
-        return grpc.aio.insecure_channel(f"unix:{path}", options=[("grpc.default_authority", "localhost")])
-    return samehost_native.aio.Channel(str(path))
+        options = [("grpc.default_authority", "localhost")]
+        return grpc.aio.insecure_channel(f"unix:{path}", options=options, interceptors=interceptors)
+    return samehost_native.aio.Channel(str(path), interceptors=interceptors)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_sees_the_same_with_both_engines(tmp_path: Path, name: str) -> None:
     async def see(engine: str) -> str:
         path = tmp_path / engine
-        async with serving(engine, path), connecting(engine, path) as channel:
+        interceptors = [_Iterating()] if "interceptor" in name else []
+        async with serving(engine, path), connecting(engine, path, interceptors) as channel:
             return repr(await asyncio.wait_for(PROGRAMS[name](channel), WITHIN))
 
     assert asyncio.run(see("native")) == asyncio.run(see("grpcio"))

@@ -219,7 +219,13 @@ class _Method:
         details = grpc.aio.ClientCallDetails(self._method.encode(), timeout, metadata, credentials, wait_for_ready)
         if not self._interceptors:
             return start(details, requests)
-        return _INTERCEPTED[kind](chain(self._interceptors, self._kind, start)(details, requests))
+        started: list[Call] = []
+
+        def note(details: grpc.aio.ClientCallDetails, requests: Any) -> Call:
+            started.append(start(details, requests))
+            return started[-1]
+
+        return _INTERCEPTED[kind](chain(self._interceptors, self._kind, note)(details, requests), started)
 
 
 class Call(grpc.aio.Call):

@@ -30,11 +30,19 @@ class InterceptedCall(grpc.aio.Call):
     """A call with interceptors. They start the call or answer it themselves.
 
     Args:
-        starting: the coroutine of the first interceptor, which returns a call or a response.
+        starting: the coroutine of the first interceptor, which returns a call, a response or an iterator of responses.
+        started: the calls that the interceptors have started. If they return an iterator, it is of the last one.
     """
 
-    def __init__(self, starting: Any) -> None:
+    def __init__(self, starting: Any, started: Sequence[grpc.aio.Call]) -> None:
         self._starting = asyncio.ensure_future(starting)
+        self._started = started
+
+    def _known(self, found: Any) -> grpc.aio.Call | None:
+        """Returns the call of what the first interceptor returned. Returns None for a response."""
+        if isinstance(found, grpc.aio.Call):
+            return found
+        return self._started[-1] if self._started and hasattr(found, "__aiter__") else None
 
     async def _call(self) -> Any:
         try:
@@ -46,18 +54,18 @@ class InterceptedCall(grpc.aio.Call):
 
     async def _ask(self, method: str) -> Any:
         try:
-            call = await self._call()
+            call = self._known(await self._call())
         except grpc.aio.AioRpcError as error:
             return getattr(error, method)()
-        return await getattr(call, method)() if isinstance(call, grpc.aio.Call) else _ANSWERED[method]
+        return await getattr(call, method)() if call is not None else _ANSWERED[method]
 
     def cancel(self) -> bool:
         """See grpc.aio.Call."""
-        call = self._finished()
-        if isinstance(call, grpc.aio.Call):
+        call = self._known(self._finished())
+        if call is not None:
             stopped: bool = call.cancel()
             return stopped
-        return call is None and self._starting.cancel()
+        return not self._starting.done() and self._starting.cancel()
 
     def _finished(self) -> Any:
         if self._starting.done() and not self._starting.cancelled() and not self._starting.exception():
@@ -66,25 +74,25 @@ class InterceptedCall(grpc.aio.Call):
 
     def cancelled(self) -> bool:
         """See grpc.aio.Call."""
-        call = self._finished()
-        return call.cancelled() if isinstance(call, grpc.aio.Call) else self._starting.cancelled()
+        call = self._known(self._finished())
+        return call.cancelled() if call is not None else self._starting.cancelled()
 
     def done(self) -> bool:
         """See grpc.aio.Call."""
-        call = self._finished()
-        return call.done() if isinstance(call, grpc.aio.Call) else self._starting.done()
+        call = self._known(self._finished())
+        return call.done() if call is not None else self._starting.done()
 
     def time_remaining(self) -> float | None:
         """See grpc.aio.Call."""
-        call = self._finished()
-        return call.time_remaining() if isinstance(call, grpc.aio.Call) else None
+        call = self._known(self._finished())
+        return call.time_remaining() if call is not None else None
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """See grpc.aio.Call."""
 
         def started(_: Any) -> None:
-            call = self._finished()
-            if isinstance(call, grpc.aio.Call):
+            call = self._known(self._finished())
+            if call is not None:
                 call.add_done_callback(lambda _: callback(self))
             else:
                 callback(self)
