@@ -104,6 +104,7 @@ struct Connected {
     sender: SendRequest<Outgoing>,
     /// The limit of streams: the expected one, until the server sends its own.
     limit: usize,
+    is_limit_known: bool,
     /// A call has started on the connection since the last sweep.
     is_used: bool,
 }
@@ -120,7 +121,8 @@ impl Connected {
 
     /// Returns whether the server allows a further stream. Asks h2 only at the limit, because that needs a lock.
     fn has_room(&mut self, calls: usize) -> bool {
-        if calls >= self.limit && self.link.is_settled() {
+        if (calls >= self.limit || !self.is_limit_known) && self.link.is_settled() {
+            self.is_limit_known = true;
             self.limit = self.sender.current_max_send_streams().max(1);
         }
         calls < self.limit
@@ -250,7 +252,7 @@ impl Shared {
         }
         let sender = made.expect("the handshake creates it");
         link.drive();
-        Ok(Connected { link, sender, limit, is_used: false })
+        Ok(Connected { link, sender, limit, is_limit_known: false, is_used: false })
     }
 
     fn set_sweep(self: &Arc<Self>) {

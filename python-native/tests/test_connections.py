@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 import samehost_native.aio
-from conftest import WITHIN, native_channel
+from conftest import WITHIN, listening, native_channel
 
 LIMIT = 2
 CALLS = 10
@@ -130,3 +130,37 @@ def test_a_closed_channel_ends_the_calls_on_all_connections(path: Path, gate: Ga
             with contextlib.suppress(grpc.FutureCancelledError):
                 assert call.exception(timeout=WITHIN).code() is grpc.StatusCode.CANCELLED
     until_connections(path, 0)
+
+
+def test_a_native_server_serves_more_calls_than_one_connection_allows(path: Path) -> None:
+    """A native server allows 1000 streams on each connection."""
+    count = 1010
+
+    async def call() -> None:
+        arrived, opened = asyncio.Semaphore(0), asyncio.Event()
+
+        async def block(request: bytes, _: Any) -> bytes:
+            arrived.release()
+            await opened.wait()
+            return request
+
+        server = samehost_native.aio.Server(max_concurrent_calls=2 * count)
+        handlers: dict[str, Any] = {"Block": grpc.unary_unary_rpc_method_handler(block)}
+        server.add_registered_method_handlers("test.Test", handlers)
+        with listening(path) as descriptor:
+            server.listen(descriptor)
+        await server.start()
+        async with samehost_native.aio.Channel(str(path)) as channel:
+            unary: Any = channel.unary_unary("/test.Test/Block")
+            first = unary(b"x", timeout=WITHIN)
+            await arrived.acquire()
+            calls = [first, *(unary(b"x", timeout=WITHIN) for _ in range(count - 1))]
+            async with asyncio.timeout(WITHIN):
+                for _ in range(count - 1):
+                    await arrived.acquire()
+            assert connections(path) == 2
+            opened.set()
+            assert await asyncio.gather(*calls) == [b"x"] * count
+        await server.stop(None)
+
+    asyncio.run(call())
