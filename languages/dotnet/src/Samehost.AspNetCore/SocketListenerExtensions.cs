@@ -29,8 +29,11 @@ public static class SocketListenerExtensions
     /// </para>
     /// <para>
     /// Stopping the host removes the socket, moves clients off their connections, and lets calls in progress finish
-    /// within <see cref="HostOptions.ShutdownTimeout"/>. Kestrel's minimum data rates are turned off, also for its
-    /// other endpoints.
+    /// within <see cref="HostOptions.ShutdownTimeout"/>.
+    /// </para>
+    /// <para>
+    /// Two settings also affect Kestrel's other endpoints: its minimum data rates are turned off, and a path is accepted
+    /// as the <c>:authority</c> of a request.
     /// </para>
     /// </remarks>
     /// <param name="builder">The builder of a web application or another host with Kestrel.</param>
@@ -64,6 +67,8 @@ public static class SocketListenerExtensions
         });
         services.TryAddSingleton<ConnectionDrain>();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, DrainFilter>());
+        services.TryAddEnumerable(
+            ServiceDescriptor.Singleton<IPostConfigureOptions<KestrelServerOptions>, AuthorityEncoding.Setup>());
         services.AddHostedService<SocketListenerService>(); // one for all sockets
         return builder;
     }
