@@ -1,5 +1,6 @@
 """Calls between a native server and clients of both engines."""
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 import grpc
 import hpack
 import pytest
+import samehost_native.aio
 from conftest import WITHIN, native_channel, serving, serving_async
 from hyperframe.frame import (
     DataFrame,
@@ -465,3 +467,20 @@ def test_a_stream_of_small_messages_does_not_block_the_event_loop(path: Path, ch
                 reading.result(WITHIN)
                 responses.cancel()
         assert slowest < 1, "without turns, a call waits for seconds"
+
+
+def test_an_interceptor_of_an_asyncio_channel_gets_the_method_as_bytes(path: Path) -> None:
+    seen = []
+
+    class Interceptor(grpc.aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            seen.append(client_call_details.method)
+            return await continuation(client_call_details, request)
+
+    async def call() -> Any:
+        async with samehost_native.aio.Channel(str(path), interceptors=[Interceptor()]) as channel:
+            return await channel.unary_unary("/test.Test/Echo")(b"x", timeout=WITHIN)
+
+    with serving(path, HANDLERS):
+        assert asyncio.run(call()) == b"x"
+    assert seen == [b"/test.Test/Echo"]

@@ -216,7 +216,8 @@ class _Method:
 
         if self._interceptors and metadata is not None:
             metadata = _metadata(metadata)
-        details = grpc.aio.ClientCallDetails(self._method.encode(), timeout, metadata, credentials, wait_for_ready)
+        name: Any = self._method.encode()  # as in grpc.aio, although its type is str in types-grpcio
+        details = grpc.aio.ClientCallDetails(name, timeout, metadata, credentials, wait_for_ready)
         if not self._interceptors:
             return start(details, requests)
         started: list[Call] = []
