@@ -1,6 +1,7 @@
 """Credentials of calls over a Unix socket."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,13 @@ class Plugin(grpc.AuthMetadataPlugin):
         callback((("x-token", "secret"),), None)
 
 
+def wait_for_plugins() -> None:
+    """Waits for the threads of grpcio's plugins. If a channel closes while one calls back, grpcio may deadlock."""
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_run)"):
+            thread.join(WITHIN)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["sync", "aio"])
 def test_a_call_carries_credentials_on_a_channel_with_local_credentials(tmp_path: Path, engine: str, kind: str) -> None:
@@ -46,6 +54,7 @@ def test_a_call_carries_credentials_on_a_channel_with_local_credentials(tmp_path
     async def call() -> None:
         async with await aio.connect(path, credentials=LOCAL, engine=engine) as channel:
             await GreeterServiceStub(channel).Greet(request, timeout=WITHIN, credentials=token)
+            await asyncio.to_thread(wait_for_plugins)
 
     with Server(path, [GreeterService()], interceptors=[tokens]):
         if kind == "aio":
@@ -53,4 +62,5 @@ def test_a_call_carries_credentials_on_a_channel_with_local_credentials(tmp_path
         else:
             with connect(path, credentials=LOCAL, engine=engine) as channel:
                 GreeterServiceStub(channel).Greet(request, timeout=WITHIN, credentials=token)
+                wait_for_plugins()
     assert tokens.seen == ["secret"]

@@ -64,6 +64,13 @@ def _native_aio(path: Path) -> Any:
     return samehost_native.aio.Channel(str(path), local_credentials=True)
 
 
+def _wait_for_plugins() -> None:
+    """Waits for the threads of grpcio's plugins. If a channel closes while one calls back, grpcio may deadlock."""
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_run)"):
+            thread.join(WITHIN)
+
+
 @pytest.fixture(
     params=[_native, _grpcio, _native_aio, _grpcio_aio], ids=["native", "grpcio", "native-aio", "grpcio-aio"]
 )
@@ -80,6 +87,7 @@ def call(request: pytest.FixtureRequest, path: Path) -> Iterator[Any]:
                     answers.append(tokens.future(b"", **options).result() if is_future else tokens(b"", **options))
                 except grpc.RpcError as error:
                     answers.append((error.code(), error.details()))
+            _wait_for_plugins()
             assert answers[0] == answers[1]
             return answers[0]
 
@@ -90,6 +98,8 @@ def call(request: pytest.FixtureRequest, path: Path) -> Iterator[Any]:
                 return await tokens(b"", timeout=timeout, metadata=(("x-own", "1"),), credentials=credentials)
             except grpc.aio.AioRpcError as error:
                 return error.code(), error.details()
+            finally:
+                await asyncio.to_thread(_wait_for_plugins)
 
     def call_async(credentials: grpc.CallCredentials, timeout: float = WITHIN) -> Any:
         return asyncio.run(call_aio(credentials, timeout))
