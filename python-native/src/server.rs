@@ -141,7 +141,7 @@ impl Shared {
                 .max_frame_size(FRAME_BYTES)
                 .max_send_buffer_size(FRAME_BYTES as usize)
                 .max_concurrent_streams(MOST_STREAMS)
-                .max_pending_accept_reset_streams(MOST_STREAMS as usize)
+                .max_pending_accept_reset_streams(MOST_UNSEEN_RESETS)
                 .max_concurrent_reset_streams(MOST_STREAMS as usize)
                 // h2 never lowers this count, and refused uploads add to it. With its limit of 1024, a connection would
                 // end with all its calls. An attacker gains nothing: a call counts until its handler has returned.
@@ -214,10 +214,15 @@ impl Shared {
 
 /// The most open streams of one connection. A client that needs more waits or opens another connection.
 ///
-/// The client may cancel all of them at once. With h2's limit of 20, the connection would end, and its other calls with
-/// it. The server may also answer all before their requests have arrived. With h2's limit of 50, the rest of the
-/// requests would be an error.
+/// The server may answer all of them before their requests have arrived. With h2's limit of 50 for such streams, the
+/// rest of the requests would be an error.
 const MOST_STREAMS: u32 = 1000;
+
+/// The most calls that a client may cancel before the server has seen them. With more, the connection ends, and its
+/// other calls with it, so that an attacker cannot fill the memory (CVE-2023-44487). h2 reads everything that has
+/// arrived before it hands over the first call, and a client that starts and cancels calls without a pause can write
+/// thousands meanwhile. 2,700 sometimes exceeded a limit of 1000.
+const MOST_UNSEEN_RESETS: usize = 10_000;
 
 /// The most metadata of a call. C-core has 16 KiB (GRPC_DEFAULT_ABSOLUTE_MAX_METADATA_SIZE) and accepts more from large
 /// calls.
