@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from samehost_common.engine import ENGINES, NATIVE
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Loads the plugin that retries tests with containers."""
@@ -16,6 +18,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(params=["sync", "aio"])
 def kind(request: pytest.FixtureRequest) -> str:
     """The kind of server or client. Both follow the same contract."""
+    return str(request.param)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine of a server or client."""
+    if request.param == NATIVE:
+        pytest.importorskip("samehost_native", reason="it needs Rust")
     return str(request.param)
 
 

@@ -333,7 +333,7 @@ def test_a_server_of_another_event_loop_is_refused(path: Path) -> None:
         eventually(lambda: not path.exists(), f"{path} to be removed")
 
 
-def test_starts_and_stops_leave_no_descriptor_thread_or_file(kind: str, path: Path) -> None:
+def test_starts_and_stops_leave_no_descriptor_thread_or_file(kind: str, path: Path, engine: str) -> None:
     def open_descriptors() -> int:
         return len(list(Path("/dev/fd").iterdir()))
 
@@ -344,7 +344,7 @@ def test_starts_and_stops_leave_no_descriptor_thread_or_file(kind: str, path: Pa
     def start_and_stop(times: int) -> None:
         with Running(kind, path.with_name("idle.sock")) as loop:
             for _ in range(times):
-                server = loop.make(path)
+                server = loop.make(path, engine=engine)
                 loop.call(server.start)
                 loop.call(server.stop)
 

@@ -5,6 +5,7 @@ an interceptor, because grpc runs those for every call: with one, an asyncio ser
 """
 
 import contextlib
+import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -33,7 +34,8 @@ class LimitedServer:
 
     def __init__(self, server: grpc.Server | grpc.aio.Server, limit: CallLimit) -> None:
         self._server = server
-        self._limit = limit
+        # Without a reference to the server, which would keep a stopped one until the garbage collector runs.
+        self._limited = functools.partial(_limited, limit)
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Implements grpc.Server."""
@@ -45,8 +47,9 @@ class LimitedServer:
             service, {method: self._limited(f"/{service}/{method}", handler) for method, handler in handlers.items()}
         )
 
-    def _limited(self, name: str, handler: Handler) -> Handler:
-        return handler if name in METHODS else self._limit.around(name, handler)
+
+def _limited(limit: CallLimit, name: str, handler: Handler) -> Handler:
+    return handler if name in METHODS else limit.around(name, handler)
 
 
 class _LimitedService(grpc.GenericRpcHandler):

@@ -196,6 +196,7 @@ class Server(ServerBase):
     def _open(self) -> None:
         self._workers.shutdown()
         self._health.close()
+        self._server = None  # its descriptors are closed now, and not when the garbage collector runs
         self._over.open()
         self._wakeup.close()
 

@@ -149,6 +149,7 @@ class Server(ServerBase):
             await self._end_calls(self._server)
 
     def _open(self) -> None:
+        self._server = None  # its descriptors are closed now, and not when the garbage collector runs
         self._over.set()
 
     async def _end_calls(self, server: grpc.aio.Server) -> None:
