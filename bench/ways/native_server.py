@@ -12,7 +12,6 @@ from bench.ways.samehost_native import serve
 __all__ = ["connect", "serve"]
 
 _OPTIONS = [
-    ("grpc.default_authority", "localhost"),  # h2 refuses the path, which C-core sends otherwise
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.use_local_subchannel_pool", 1),  # as in samehost.py

@@ -89,7 +89,7 @@ def serving_async(path: Path, handlers: dict[str, Any], **options: Any) -> Itera
 
 def grpcio_channel(path: Path) -> grpc.Channel:
     """Returns a channel of grpcio to the socket."""
-    return grpc.insecure_channel(f"unix:{path}", [("grpc.default_authority", "localhost")])
+    return grpc.insecure_channel(f"unix:{path}")
 
 
 def native_channel(path: Path) -> Any:
