@@ -253,7 +253,6 @@ class Call(grpc.aio.Call):
         self._method = method
         self._serializer = serializer
         self._deserializer = deserializer
-        self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._metadata = metadata
         self._waits = wait_for_ready

@@ -1,7 +1,7 @@
 """Definitions that channels and servers share."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
@@ -64,12 +64,6 @@ def encoding_name(compression: grpc.Compression | None) -> str:
 def metadata_of(pairs: Iterable[tuple[str, Any]]) -> tuple[Metadatum, ...]:
     """Returns metadata as grpcio's synchronous classes return them."""
     return tuple(Metadatum(key, value) for key, value in pairs)
-
-
-def integer_option(options: Sequence[tuple[str, Any]], name: str, default: int) -> int:
-    """Returns the value of a channel argument. If a name occurs twice, the first value counts, as in C-core."""
-    value = next((value for key, value in options if key == name), default)
-    return default if value < 0 else int(value)
 
 
 def serialized(message: Any, serializer: Any) -> bytes:
