@@ -141,6 +141,12 @@ def test_each_library_is_tested() -> None:
     assert {folder.name for folder in LIBRARIES.iterdir()} == set(LANGUAGES)
 
 
+def test_the_rust_library_and_the_native_engine_filter_the_authority_alike() -> None:
+    # A user copies the library, and pip builds the engine alone. So each has the file.
+    name = "src/authority.rs"
+    assert (LIBRARIES / "rust" / name).read_bytes() == (ROOT / "python-native" / name).read_bytes()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_library_has_the_licence_of_the_repository(language: str) -> None:
     assert (LIBRARIES / language / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
