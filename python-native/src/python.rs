@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::reactor::{Reactor, Waited, lock};
+use crate::reactor::{Lead, Reactor, Waited, lock};
 
 /// How often a waiting thread lets Python handle signals, as in grpcio (grpc/_common.py, MAXIMUM_WAIT_TIMEOUT).
 const SIGNAL_PACE: Duration = Duration::from_millis(100);
@@ -45,7 +45,7 @@ pub fn blocking<T: Send>(
         } else {
             deadline
         };
-        match py.detach(|| reactor.wait(until, || true, &mut poll)) {
+        match py.detach(|| reactor.wait(until, Lead::Preferred, || true, &mut poll)) {
             Waited::Done(done) => return Ok(Some(done)),
             Waited::TimedOut => {
                 py.check_signals()?;

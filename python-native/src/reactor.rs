@@ -57,17 +57,31 @@ pub struct Reactor {
     next_timer: AtomicU64,
     armed: Mutex<Option<Instant>>,
     led: AtomicBool,
+    /// The leader gives the lead to a follower that prefers to lead.
+    yields: AtomicBool,
     /// The leader is in epoll_wait or about to enter it, so that it must be woken.
     sleeping: AtomicBool,
     followers: Mutex<Vec<Arc<Waiter>>>,
     turns: AtomicU64,
 }
 
+/// Whether a thread that waits prefers to lead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// The thread itself handles what it reads, so nothing switches to another thread.
+    Preferred,
+    /// Another thread handles most of what it reads.
+    IfNoOther,
+}
+
 /// A thread that waits.
 struct Waiter {
     thread: Thread,
+    lead: Lead,
     notified: AtomicBool,
     leads: AtomicBool,
+    /// Another thread gave it the lead.
+    given: AtomicBool,
     reactor: Weak<Reactor>,
 }
 
@@ -122,6 +136,11 @@ impl Wake for Wakers {
     }
 }
 
+fn take_preferred(followers: &mut Vec<Arc<Waiter>>) -> Option<Arc<Waiter>> {
+    let at = followers.iter().rposition(|follower| follower.lead == Lead::Preferred)?;
+    Some(followers.remove(at))
+}
+
 /// The result of a wait.
 pub enum Waited<T> {
     Done(T),
@@ -144,6 +163,7 @@ impl Reactor {
             next_timer: AtomicU64::new(0),
             armed: Mutex::new(None),
             led: AtomicBool::new(false),
+            yields: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
             followers: Mutex::default(),
             turns: AtomicU64::new(0),
@@ -290,16 +310,30 @@ impl Reactor {
     }
 
     pub fn stop_leading(&self) {
+        self.yields.store(false, Ordering::SeqCst);
         self.led.store(false, Ordering::SeqCst);
     }
 
     /// Wakes a waiting thread to lead. Returns false if no thread waits.
     pub fn promote(&self) -> bool {
-        let follower = lock(&self.followers).pop();
+        let follower = {
+            let mut followers = lock(&self.followers);
+            take_preferred(&mut followers).or_else(|| followers.pop())
+        };
         follower.is_some_and(|follower| {
             follower.thread.unpark();
             true
         })
+    }
+
+    /// Gives the lead to a waiting thread that prefers to lead. Returns false if there is none.
+    fn give_lead(&self) -> bool {
+        let mut followers = lock(&self.followers);
+        let Some(follower) = take_preferred(&mut followers) else { return false };
+        self.yields.store(false, Ordering::SeqCst);
+        follower.given.store(true, Ordering::SeqCst); // with the lock, so that a thread that ends its wait sees it
+        follower.thread.unpark();
+        true
     }
 
     /// Waits until `poll` is ready or the deadline has passed. Leads if no other thread does.
@@ -308,13 +342,16 @@ impl Reactor {
     pub fn wait<T>(
         self: &Arc<Self>,
         deadline: Option<Instant>,
+        lead: Lead,
         hand_over: impl Fn() -> bool,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Waited<T> {
         let waiter = Arc::new(Waiter {
             thread: thread::current(),
+            lead,
             notified: AtomicBool::new(false),
             leads: AtomicBool::new(false),
+            given: AtomicBool::new(false),
             reactor: Arc::downgrade(self),
         });
         let waker = Waker::from(Arc::clone(&waiter));
@@ -329,9 +366,14 @@ impl Reactor {
                 Some(Duration::ZERO) => break Waited::TimedOut,
                 left => left,
             };
-            if !leads && self.try_lead() {
+            if !leads && (waiter.given.swap(false, Ordering::SeqCst) || self.try_lead()) {
                 leads = true;
                 lock(&self.followers).retain(|follower| !Arc::ptr_eq(follower, &waiter));
+                self.yields.store(lead == Lead::IfNoOther, Ordering::SeqCst);
+            }
+            if leads && lead == Lead::IfNoOther && self.give_lead() {
+                leads = false;
+                waiter.leads.store(false, Ordering::SeqCst);
             }
             if leads {
                 waiter.leads.store(true, Ordering::SeqCst);
@@ -349,6 +391,9 @@ impl Reactor {
                     followers.push(Arc::clone(&waiter));
                 }
             }
+            if lead == Lead::Preferred && self.yields.load(Ordering::SeqCst) {
+                self.wake();
+            }
             // The leader may have stopped before this thread was in the list.
             if !self.is_led() || waiter.notified.load(Ordering::SeqCst) {
                 continue;
@@ -358,13 +403,16 @@ impl Reactor {
                 None => thread::park(),
             }
         };
+        if !leads {
+            lock(&self.followers).retain(|follower| !Arc::ptr_eq(follower, &waiter));
+            leads = waiter.given.load(Ordering::SeqCst);
+        }
         if leads {
             self.stop_leading();
             if hand_over() {
                 self.promote();
             }
         } else {
-            lock(&self.followers).retain(|follower| !Arc::ptr_eq(follower, &waiter));
             // This thread may have been woken to lead, so wake another one instead.
             if !self.is_led() && hand_over() {
                 self.promote();

@@ -548,7 +548,7 @@ impl Core {
     fn set_over(&self, state: &mut State) {
         state.over = true;
         if let Some(name) = state.watched.take() {
-            self.shared.overs.push(name, false);
+            self.shared.overs.push(name, true);
         }
         self.waiting.wake_all();
         self.watching.wake_all();
@@ -838,7 +838,7 @@ impl Server {
     fn next_over(&self, py: Python<'_>, timeout: f64) -> Option<u64> {
         let deadline = Instant::now() + Duration::from_secs_f64(timeout);
         let shared = &self.0;
-        py.detach(|| shared.overs.next(&shared.reactor, false, deadline))
+        py.detach(|| shared.overs.next(&shared.reactor, true, deadline))
     }
 
     /// Returns the number of connections.

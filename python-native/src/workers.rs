@@ -4,6 +4,7 @@
 //! between threads. No thread leads while the handler runs. If it runs longer than a tick, the guard makes another
 //! worker lead.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -11,7 +12,7 @@ use std::task::{Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::reactor::{Reactor, Waited, lock};
+use crate::reactor::{Lead, Reactor, Waited, lock};
 use crate::server::Shared;
 
 /// After a handler that took long, this many calls make another worker lead at once.
@@ -20,11 +21,32 @@ const WARY_CALLS: usize = 64;
 /// If a handler runs longer than one to two ticks, another worker leads.
 const TICK: Duration = Duration::from_millis(1);
 
+thread_local! {
+    /// The queue, and the kind of its calls, from which this thread takes a call after its turn as the leader.
+    static TAKES: Cell<Option<(usize, bool)>> = const { Cell::new(None) };
+}
+
 struct Calls<T> {
     ordinary: VecDeque<T>,
     exempt: VecDeque<T>,
     /// Workers to wake for each queue.
     waiting: Vec<(bool, Waker)>,
+}
+
+impl<T> Calls<T> {
+    fn queue(&mut self, exempt: bool) -> &mut VecDeque<T> {
+        if exempt { &mut self.exempt } else { &mut self.ordinary }
+    }
+
+    fn take_waiting(&mut self, exempt: bool) -> Option<Waker> {
+        let at = self.waiting.iter().position(|(kind, _)| *kind == exempt)?;
+        Some(self.waiting.swap_remove(at).1)
+    }
+
+    /// Forgets a worker that no longer waits, so that no call wakes it while it runs a handler.
+    fn forget(&mut self, worker: &Waker) {
+        self.waiting.retain(|(_, waker)| !waker.will_wake(worker));
+    }
 }
 
 /// The queue of waiting calls.
@@ -53,14 +75,18 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Adds a call and wakes a worker.
+    /// Adds a call and wakes a worker, unless this thread takes the call itself.
     pub fn push(&self, call: T, exempt: bool) {
+        let takes = TAKES.take();
+        let takes_it = takes == Some((self.address(), exempt));
         let waker = {
             let mut calls = lock(&self.calls);
-            if exempt { &mut calls.exempt } else { &mut calls.ordinary }.push_back(call);
-            let found = calls.waiting.iter().position(|(kind, _)| *kind == exempt);
-            found.map(|at| calls.waiting.swap_remove(at).1)
+            calls.queue(exempt).push_back(call);
+            if takes_it { None } else { calls.take_waiting(exempt) }
         };
+        if !takes_it {
+            TAKES.set(takes);
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -85,16 +111,22 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits for a call, and leads the reactor meanwhile.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Waits for a call, and leads the reactor meanwhile. A thread that waits for exempt calls runs no handlers, so it
+    /// leads only if no other thread does.
     pub fn next(&self, reactor: &Arc<Reactor>, exempt: bool, deadline: Instant) -> Option<T> {
         let counted = usize::from(!exempt);
         self.idle.fetch_add(counted, Ordering::SeqCst);
         let hand_over =
             || self.wary.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        let waited = reactor.wait(Some(deadline), hand_over, |cx| {
+        let lead = if exempt { Lead::IfNoOther } else { Lead::Preferred };
+        let mut own: Option<Waker> = None;
+        let waited = reactor.wait(Some(deadline), lead, hand_over, |cx| {
             let mut calls = lock(&self.calls);
-            let queue = if exempt { &mut calls.exempt } else { &mut calls.ordinary };
-            if let Some(call) = queue.pop_front() {
+            if let Some(call) = calls.queue(exempt).pop_front() {
                 return Poll::Ready(Some(call));
             }
             if self.closed.load(Ordering::SeqCst) {
@@ -103,8 +135,22 @@ impl<T> Queue<T> {
             if !calls.waiting.iter().any(|(_, waker)| waker.will_wake(cx.waker())) {
                 calls.waiting.push((exempt, cx.waker().clone()));
             }
+            own.get_or_insert_with(|| cx.waker().clone());
+            TAKES.set(Some((self.address(), exempt)));
             Poll::Pending
         });
+        TAKES.set(None);
+        if let Some(own) = own {
+            let next = {
+                let mut calls = lock(&self.calls);
+                calls.forget(&own);
+                // The wakeup for a call that is left may have reached this worker.
+                if calls.queue(exempt).is_empty() { None } else { calls.take_waiting(exempt) }
+            };
+            if let Some(next) = next {
+                next.wake();
+            }
+        }
         self.idle.fetch_sub(counted, Ordering::SeqCst);
         match waited {
             Waited::Done(Some(call)) => {

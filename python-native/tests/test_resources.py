@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +148,25 @@ def test_servers_and_channels_leave_no_descriptor_and_no_thread(tmp_path: Path, 
 async def call_async(path: Path) -> None:
     async with samehost_native.aio.Channel(str(path)) as channel:
         assert await channel.unary_unary("/test.Test/Echo")(b"x", timeout=WITHIN) == b"x"
+
+
+def test_calls_of_one_caller_run_in_the_thread_that_reads_them(path: Path) -> None:
+    def thread(*_: Any) -> bytes:
+        return str(threading.get_ident()).encode()
+
+    def slow(*_: Any) -> bytes:
+        threading.Event().wait(0.02)  # meanwhile, the guard makes another thread lead
+        return b""
+
+    methods = {"Thread": thread, "Slow": slow}
+    handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
+    with serving(path, handlers), native_channel(path) as channel:
+        channel.unary_unary("/test.Test/Slow")(b"", timeout=WITHIN)
+        ask = channel.unary_unary("/test.Test/Thread")
+        threads = [ask(b"", timeout=WITHIN) for _ in range(CALLS)]
+    switches = sum(before != after for before, after in itertools.pairwise(threads))
+    # About 60 follow the slow call. If another thread reads, almost every call costs a switch.
+    assert switches < CALLS / 2
 
 
 @pytest.mark.usefixtures("served")
