@@ -154,7 +154,7 @@ class InteropSuite(Suite):
 
 @dataclass(frozen=True)
 class SocketSuite(Suite):
-    """The socket cases. Each server runs with one client, takeovers and clients with each reference peer."""
+    """The socket cases. Each server runs with one client. Takeovers and clients run with each reference server."""
 
     messages: Mapping[str, str]
     """The errors that every language reports in the same words, by name."""
@@ -169,6 +169,7 @@ class SocketSuite(Suite):
         return [
             *all_cells(self.references[:1], list(self.peers), socket_suite.SERVER_CASES),
             *all_cells(self.references, can_be_taken_over, socket_suite.TAKEOVER_CASES),
+            *all_cells(self.references[:1], can_be_taken_over, socket_suite.HARNESS_TAKEOVER_CASES),
             *all_cells(self.clients, self.references, socket_suite.CLIENT_CASES),
         ]
 

@@ -7,5 +7,6 @@ PREFIX = "socket/"
 
 SERVER_CASES = tuple(f"{PREFIX}{name}" for name in (*server_cases.CASES, *folder_cases.CASES, *connection_cases.CASES))
 TAKEOVER_CASES = tuple(f"{PREFIX}{name}" for name in takeover_cases.CASES)
+HARNESS_TAKEOVER_CASES = tuple(f"{PREFIX}{name}" for name in takeover_cases.HARNESS_CASES)
 CLIENT_CASES = tuple(f"{PREFIX}{name}" for name in client_cases.CASES)
-CASES = (*SERVER_CASES, *TAKEOVER_CASES, *CLIENT_CASES)
+CASES = (*SERVER_CASES, *TAKEOVER_CASES, *HARNESS_TAKEOVER_CASES, *CLIENT_CASES)

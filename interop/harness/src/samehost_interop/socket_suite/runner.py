@@ -27,6 +27,7 @@ _CASES = {
     **folder_cases.CASES,
     **connection_cases.CASES,
     **takeover_cases.CASES,
+    **takeover_cases.HARNESS_CASES,
     **client_cases.CASES,
 }
 

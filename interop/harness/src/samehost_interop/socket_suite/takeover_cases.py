@@ -180,14 +180,17 @@ def _calling(pair: Pair) -> Iterator[None]:
 
 CASES = {
     case.__name__: case
+    for case in (takes_over_and_is_taken_over, takes_over_without_a_lock_file, takes_over_a_long_path)
+}
+"""The cases in which another server takes over, by name, in the order of the report."""
+
+HARNESS_CASES = {
+    case.__name__: case
     for case in (
-        takes_over_and_is_taken_over,
-        takes_over_without_a_lock_file,
-        takes_over_a_long_path,
         refuses_an_impossible_takeover,
         resumes_when_its_successor_gives_up,
         silent_successor,
         successor_dies_at_each_step,
     )
 }
-"""The cases by name, in the order of the report."""
+"""The cases in which the harness is the successor, or the server to be taken over."""
