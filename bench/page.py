@@ -12,7 +12,8 @@ from bench.works import ALL, MAIN, Work
 PAGE = Path(__file__).parent / "README.md"
 _BEGIN, _END = "<!-- figures of the last whole run -->", "<!-- end of the figures -->"
 
-_OURS = [contender for contender in PYTHON if contender.name == "samehost" and contender.tuned]
+_TUNED = [contender for contender in PYTHON if contender.name == "samehost" and contender.tuned]
+_NATIVE = [contender for contender in PYTHON if contender.name == "samehost, native"]
 
 
 def write(report: dict[str, Any]) -> None:
@@ -32,8 +33,10 @@ def _tables(report: dict[str, Any]) -> list[str]:
         f"{system}; {libraries}.",
         "Messages per second, relative to the raw socket:",
         _grid(rows, [*PYTHON, *LANGUAGES], MAIN, "ratio_to_raw"),
-        "Messages per second of samehost, tuned, and the ratio to plain grpcio in the same mode:",
-        _by_work(rows),
+        "Messages per second of samehost, native, and the ratio to plain grpcio in the same mode:",
+        _by_work(rows, _NATIVE),
+        "The same of samehost, tuned:",
+        _by_work(rows, _TUNED),
         "Effect of each switch of the tuning: messages per second, relative to plain grpcio in the same mode:",
         _grid(rows, [*(each for each in PYTHON if each.name == "samehost"), *ABLATION], MAIN, "ratio_to_grpcio"),
         "Milliseconds from the start of both processes to the first call, and server memory with idle connections:",
@@ -56,13 +59,13 @@ def _grid(rows: Sequence[Row], contenders: Iterable[Contender], works: Sequence[
     return _markdown(["Contender", *map(str, works)], lines)
 
 
-def _by_work(rows: Sequence[Row]) -> str:
+def _by_work(rows: Sequence[Row], contenders: Sequence[Contender]) -> str:
     lines = []
     for work in ALL:
-        cells = [row_of(rows, contender, work) for contender in _OURS]
+        cells = [row_of(rows, contender, work) for contender in contenders]
         figures = [cell for row in cells for cell in (_figure(row, "calls_per_s"), _figure(row, "ratio_to_grpcio"))]
         lines.append([str(work), *figures])
-    heading = [cell for contender in _OURS for cell in (f"{contender.mode}: per second", "x grpcio")]
+    heading = [cell for contender in contenders for cell in (f"{contender.mode}: per second", "x grpcio")]
     return _markdown(["Work", *heading], lines)
 
 

@@ -266,6 +266,16 @@ impl Shared {
             each.link.close();
         }
     }
+
+    /// Returns the status of a call that failed. If TLS or keepalive ended its connection, the details say why.
+    fn explained(&self, link: &Link<ClientRole>, status: Status) -> Status {
+        let Some(cause) = link.failure() else { return status };
+        let path = self.path.display();
+        if link.is_greeted() {
+            return Status { details: format!("the connection to {path} failed: {cause}"), ..status };
+        }
+        Status { seen: Seen::NoServer, ..Status::new(Code::Unavailable, format!("cannot connect to {path}: {cause}")) }
+    }
 }
 
 impl Expire for Shared {
@@ -287,18 +297,6 @@ impl Expire for Shared {
         for each in idle {
             each.link.close();
         }
-    }
-}
-
-impl Shared {
-    /// Returns the status of a call that failed. If TLS or keepalive ended its connection, the details say why.
-    fn explained(&self, link: &Link<ClientRole>, status: Status) -> Status {
-        let Some(cause) = link.failure() else { return status };
-        let path = self.path.display();
-        if link.is_greeted() {
-            return Status { details: format!("the connection to {path} failed: {cause}"), ..status };
-        }
-        Status { seen: Seen::NoServer, ..Status::new(Code::Unavailable, format!("cannot connect to {path}: {cause}")) }
     }
 }
 
