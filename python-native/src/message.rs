@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use h2::RecvStream;
+use http::{HeaderMap, HeaderValue};
 
 use crate::status::{Code, Status};
 
@@ -78,6 +79,21 @@ impl Encoding {
         }
         Ok(whole.into())
     }
+}
+
+/// Returns the encoding in the headers.
+pub fn encoding_in(headers: &HeaderMap) -> Result<Encoding, Status> {
+    let Some(name) = headers.get("grpc-encoding") else { return Ok(Encoding::Identity) };
+    name.to_str().ok().and_then(Encoding::parse).ok_or_else(|| {
+        let name = String::from_utf8_lossy(name.as_bytes());
+        let mut status = Status::new(Code::Unimplemented, unknown_compression(&name));
+        status.trailers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+        status
+    })
+}
+
+pub fn unknown_compression(name: &str) -> String {
+    format!("invalid compression {name:?}: use {}", Encoding::ACCEPTED)
 }
 
 fn too_long(length: impl std::fmt::Display, most: usize) -> Status {
