@@ -16,7 +16,7 @@ _FIRST = "first failure"
 
 
 def _uses_containers(item: pytest.Item) -> bool:
-    return "engine" in getattr(item, "fixturenames", ())
+    return "docker_engine" in getattr(item, "fixturenames", ())
 
 
 def _turns(item: pytest.Item) -> Turns:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(2 * SECONDS, func_only=True)
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
+def docker_engine() -> Iterator[docker.DockerClient]:
     """A Docker engine with Compose."""
     missing = None
     try:
@@ -47,9 +47,9 @@ def engine() -> Iterator[docker.DockerClient]:
 class Project:
     """A Compose project with a unique name, so that it does not collide with another one."""
 
-    def __init__(self, engine: docker.DockerClient) -> None:
+    def __init__(self, docker_engine: docker.DockerClient) -> None:
         self.name = f"samehost-test-{uuid.uuid4().hex[:8]}"
-        self._engine = engine
+        self._engine = docker_engine
 
     def compose(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -69,8 +69,8 @@ class Project:
 
 
 @pytest.fixture
-def project(engine: docker.DockerClient) -> Iterator[Project]:
-    project = Project(engine)
+def project(docker_engine: docker.DockerClient) -> Iterator[Project]:
+    project = Project(docker_engine)
     yield project
     down = project.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "20")
     assert down.returncode == 0, down.stderr
@@ -113,7 +113,7 @@ def test_the_containers_share_only_the_socket(project: Project) -> None:
     ]
 
 
-def test_a_restart_loses_no_call_that_waits(project: Project, engine: docker.DockerClient) -> None:
+def test_a_restart_loses_no_call_that_waits(project: Project, docker_engine: docker.DockerClient) -> None:
     up = project.compose("up", "--build", "--detach", "--wait", "server")
     assert up.returncode == 0, up.stdout + up.stderr
     ping = [
@@ -130,7 +130,7 @@ def test_a_restart_loses_no_call_that_waits(project: Project, engine: docker.Doc
     ]
     started = project.compose("run", "--detach", "--no-deps", "client", *ping)
     assert started.returncode == 0, started.stderr
-    client = engine.containers.get(started.stdout.split()[-1])
+    client = docker_engine.containers.get(started.stdout.split()[-1])
 
     def answers_on() -> None:
         before = client.logs().count(b"\n")
@@ -164,17 +164,17 @@ with connect(path, wait=20) as channel:
 
 
 def test_docker_stop_lets_a_call_finish_and_the_server_exits_with_0(
-    project: Project, engine: docker.DockerClient, kind: str
+    project: Project, docker_engine: docker.DockerClient, kind: str
 ) -> None:
     build = project.compose("build", "server", "client")
     assert build.returncode == 0, build.stdout + build.stderr
     command = ["samehost-server", *greeter(kind), "--socket", "/run/samehost/greeter.sock"]
     started = project.compose("run", "--detach", "server", *command)
     assert started.returncode == 0, started.stderr
-    server = engine.containers.get(started.stdout.split()[-1])
+    server = docker_engine.containers.get(started.stdout.split()[-1])
     started = project.compose("run", "--detach", "--no-deps", "--entrypoint", "python", "client", "-c", CONVERSATION)
     assert started.returncode == 0, started.stderr
-    client = engine.containers.get(started.stdout.split()[-1])
+    client = docker_engine.containers.get(started.stdout.split()[-1])
     eventually(lambda: b"You said: Ada here." in client.logs(), "the first answer")
     assert json.loads(server.logs(stderr=False))["pid"] == 1
     begun = time.monotonic()

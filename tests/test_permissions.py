@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
+def docker_engine() -> Iterator[docker.DockerClient]:
     try:
         client = docker.from_env(timeout=int(SECONDS))
         client.ping()
@@ -39,16 +39,16 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="module")
-def image(engine: docker.DockerClient) -> str:
+def image(docker_engine: docker.DockerClient) -> str:
     """The image of the Dockerfile."""
-    return str(engine.images.build(path=str(ROOT), rm=True, forcerm=True)[0].id)
+    return str(docker_engine.images.build(path=str(ROOT), rm=True, forcerm=True)[0].id)
 
 
 class Host:
     """A volume, and containers that share only this volume."""
 
-    def __init__(self, engine: docker.DockerClient, image: str, volume: str) -> None:
-        self._engine = engine
+    def __init__(self, docker_engine: docker.DockerClient, image: str, volume: str) -> None:
+        self._engine = docker_engine
         self._image = image
         self.volume = volume
 
@@ -84,11 +84,11 @@ class Host:
 
 
 @pytest.fixture
-def host(engine: docker.DockerClient, image: str) -> Iterator[Host]:
+def host(docker_engine: docker.DockerClient, image: str) -> Iterator[Host]:
     """A volume that every user can enter and only the user of the server can write to, so that the socket decides."""
     options = {"type": "tmpfs", "device": "tmpfs", "o": "uid=10001,gid=10000,mode=0755"}
-    volume = engine.volumes.create(f"samehost-test-{uuid.uuid4().hex[:8]}", driver="local", driver_opts=options)
-    yield Host(engine, image, volume.name)
+    volume = docker_engine.volumes.create(f"samehost-test-{uuid.uuid4().hex[:8]}", driver="local", driver_opts=options)
+    yield Host(docker_engine, image, volume.name)
     volume.remove(force=True)
 
 

@@ -13,21 +13,25 @@ import pathlib
 import pytest
 
 @pytest.fixture
-def engine():
+def docker_engine():
     return "an engine"
+
+@pytest.fixture
+def engine():
+    return "an engine of gRPC"
 
 def fails_at_first(file):
     tried = pathlib.Path(file).exists()
     pathlib.Path(file).touch()
     assert tried, f"no luck with {file}"
 
-def test_of_containers(engine):
+def test_of_containers(docker_engine):
     fails_at_first("containers")
 
-def test_fails_twice(engine):
-    assert engine == "another engine"
+def test_fails_twice(docker_engine):
+    assert docker_engine == "another engine"
 
-def test_without_containers():
+def test_without_containers(engine):
     fails_at_first("no containers")
 """
 

@@ -49,7 +49,7 @@ CLIENTS = {
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
+def docker_engine() -> Iterator[docker.DockerClient]:
     try:
         client = docker.from_env()
         client.ping()
@@ -118,16 +118,16 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, engine: docker.DockerClient) -> Iterator[Project]:
+def project(tmp_path: Path, docker_engine: docker.DockerClient) -> Iterator[Project]:
     project = Project(tmp_path)
     yield project
-    assert leftovers(engine, project) == set(), "containers or volumes are left"
+    assert leftovers(docker_engine, project) == set(), "containers or volumes are left"
 
 
-def leftovers(engine: docker.DockerClient, project: Project) -> set[str]:
+def leftovers(docker_engine: docker.DockerClient, project: Project) -> set[str]:
     labelled: Any = {"label": f"samehost.interop.run={project.identity}"}
-    containers = engine.containers.list(all=True, filters=labelled)
-    return {str(one.id) for one in (*containers, *engine.volumes.list(filters=labelled))}
+    containers = docker_engine.containers.list(all=True, filters=labelled)
+    return {str(one.id) for one in (*containers, *docker_engine.volumes.list(filters=labelled))}
 
 
 def test_each_client_has_its_own_result(project: Project) -> None:
@@ -194,11 +194,11 @@ def test_a_case_that_a_client_does_not_implement_is_skipped(project: Project) ->
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_an_interrupted_run_leaves_no_container_and_no_volume(
-    project: Project, engine: docker.DockerClient, workers: str
+    project: Project, docker_engine: docker.DockerClient, workers: str
 ) -> None:
     project.clients("hangs")
     with project.start("-n", workers) as process:
-        for event in engine.events(decode=True, filters={"type": "container", "event": "start"}):
+        for event in docker_engine.events(decode=True, filters={"type": "container", "event": "start"}):
             labels = event["Actor"]["Attributes"]
             if labels.get("samehost.interop.run") == project.identity and labels["image"] == IMAGE:
                 break
