@@ -52,9 +52,9 @@ def stub(channel: grpc.Channel) -> greeter_pb2_grpc.GreeterServiceStub:
 
 @pytest.mark.parametrize("method", ["Greet", "GreetInLanguages"])
 def test_an_exception_of_a_handler_is_logged_once_with_its_traceback(
-    kind: str, path: Path, method: str, caplog: pytest.LogCaptureFixture
+    kind: str, engine: str, path: Path, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Running(kind, path, [raising(kind)]), fresh_channel(path) as channel:
+    with Running(kind, path, [raising(kind)], engine=engine), fresh_channel(path) as channel:
         call: Any = channel.unary_stream(f"{GREETER}/{method}")
         with pytest.raises(grpc.RpcError, match="UNKNOWN"):
             list(call(b"", timeout=WITHIN))
@@ -174,11 +174,11 @@ def test_the_program_logs_at_the_given_level(kind: str, path: Path) -> None:
     assert "INFO mine: about to raise" in logged(kind, path, "--log-level", "info")
 
 
-def test_the_access_log_distinguishes_a_deadline_from_a_cancellation(kind: str, path: Path) -> None:
+def test_the_access_log_distinguishes_a_deadline_from_a_cancellation(kind: str, engine: str, path: Path) -> None:
     log = path.parent / "log"
     with (
         log.open("w") as stderr,
-        serving(kind, path, "--access-log", stderr=stderr),
+        serving(kind, path, "--access-log", "--engine", engine, stderr=stderr),
         fresh_channel(path) as channel,
     ):
         request = greeter_pb2.GreetInLanguagesRequest(name="Ada")

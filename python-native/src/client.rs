@@ -486,9 +486,6 @@ impl Channel {
         let timeout =
             start.timeout.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        if let Some(timeout) = timeout {
-            headers.insert("grpc-timeout", format_timeout(timeout));
-        }
         let uri = Uri::builder()
             .scheme(if shared.tls.is_some() { "https" } else { "http" })
             .authority(AUTHORITY)
@@ -508,6 +505,11 @@ impl Channel {
             }
         };
         let (link, mut sender, counted) = shared.connection().map_err(|error| os_error(&error))?;
+        if let Some(timeout) = timeout {
+            // To connect took some of the time. With more than is left, the server would take the end for a cancellation.
+            let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
+            call_request.headers_mut().insert("grpc-timeout", format_timeout(left));
+        }
         let mut state = State { counted: Some(counted), ..State::default() };
         match message {
             Err(status) => state.end = Some(status),

@@ -166,14 +166,19 @@ class Server(grpc.Server):
             _respond(call, handler, context)
         except AbortError:
             context.finish(None)
+        except _IterationError as error:
+            self._raised(call, context, "Exception iterating responses", error.cause)
         except Exception as error:
-            if not call.is_active():
-                return  # the client has gone
-            self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
-            context.raised("Exception calling application", error)
+            self._raised(call, context, "Exception calling application", error)
         finally:
             context.run_callbacks()
             self._watched.pop(id(context), None)
+
+    def _raised(self, call: ServerCall, context: Context, what: str, error: Exception) -> None:
+        if not call.is_active():
+            return  # the client has gone
+        self._log.error("%s raised %s", call.method, type(error).__name__, exc_info=error)
+        context.raised(what, error)
 
     def _watch(self, context: Context, call: ServerCall) -> bool:
         with self._changing:
@@ -199,7 +204,7 @@ def _respond(call: ServerCall, handler: Any, context: Context) -> None:
         return
     responses = behavior(request, context)
     try:
-        while (response := _next(responses, context)) is not _END:
+        while (response := _next(responses)) is not _END:
             if not context.send(_serialize(response, serializer, context)):
                 break
     finally:
@@ -211,7 +216,15 @@ def _respond(call: ServerCall, handler: Any, context: Context) -> None:
 _END = object()
 
 
-def _next(responses: Iterator[Any], context: Context) -> Any:
+class _IterationError(Exception):
+    """A streaming handler raised an exception after it had begun."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def _next(responses: Iterator[Any]) -> Any:
     try:
         return next(responses)
     except StopIteration:
@@ -219,10 +232,7 @@ def _next(responses: Iterator[Any], context: Context) -> Any:
     except AbortError:
         raise
     except Exception as error:
-        if context.is_active():
-            LOG.error("cannot get the next response", exc_info=error)
-            context.raised("Exception iterating responses", error)
-        raise AbortError from error
+        raise _IterationError(error) from error
 
 
 def _request(call: ServerCall, handler: Any, context: Context) -> Any:
