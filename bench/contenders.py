@@ -78,9 +78,9 @@ def _ours(switches: tuple[str, ...], *, asynchronous: bool = False) -> End:
     return End("samehost_streams" if "streams" in switches else "samehost", asynchronous, switches)
 
 
-def _native(name: str, way: str = "samehost_native", *, asynchronous: bool = False) -> Contender:
-    end = End(way, asynchronous, ("uvloop",) if asynchronous else ())
-    return Contender(name, end, module="samehost_native")
+def _native(name: str, way: str = "samehost_native", *, asynchronous: bool = False, tuned: bool = False) -> Contender:
+    switches = ("uvloop",) * asynchronous + ("allocator",) * tuned
+    return Contender(name, End(way, asynchronous, switches), module="samehost_native", tuned=tuned)
 
 
 RAW = Contender("raw socket", End("raw"))
@@ -92,7 +92,9 @@ PYTHON = (
     Contender("samehost", End("samehost", asynchronous=True)),
     Contender("samehost", _ours(TUNED_ASYNC, asynchronous=True), tuned=True),
     _native("samehost, native"),
+    _native("samehost, native", tuned=True),
     _native("samehost, native", asynchronous=True),
+    _native("samehost, native", asynchronous=True, tuned=True),
     _native("samehost, native client -> grpcio", "native_client"),
     _native("grpcio -> samehost, native server", "native_server"),
     Contender("grpcio", End("grpcio")),
