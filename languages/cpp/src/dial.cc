@@ -41,8 +41,7 @@ void SetDefaults(grpc::ChannelArguments& arguments) {
   // this backoff, it connected after 1.59 s.
   set(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   set(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  // The time that a server has to answer a new connection; the default is 20 s. C-core also waits
-  // that long if the connection breaks at the wrong moment, as about one in 1,000 did.
+  // The time that a server has to answer a new connection; the default is 20 s.
   set(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   // The bytes of a call that are kept to send it again if the server reports that it did not start
   // the call (gRFC A6). With the default of 256 KiB, calls of 1 MiB failed while servers were
@@ -55,6 +54,19 @@ void SetDefaults(grpc::ChannelArguments& arguments) {
   set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 2 * kMaxMessageBytes);
   set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, kMaxMessageBytes);
   set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, kMaxMessageBytes);
+}
+
+// Does what WaitForConnected does, but asks for the state every 100 ms. C-core may connect and lose
+// the connection while it returns the state. Then the channel is idle, as it was, and no change is
+// reported.
+bool WaitForReady(grpc::Channel& channel, std::chrono::system_clock::time_point deadline) {
+  for (;;) {
+    const auto state = channel.GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY) return true;
+    const auto now = std::chrono::system_clock::now();
+    if (now >= deadline) return false;
+    channel.WaitForStateChange(state, std::min(deadline, now + std::chrono::milliseconds(100)));
+  }
 }
 
 }  // namespace
@@ -73,7 +85,7 @@ void WaitForServer(grpc::Channel& channel, const SocketAddress& address,
   } catch (const NoServerError&) {
     // A server may still start.
   }
-  if (channel.WaitForConnected(std::chrono::system_clock::now() + timeout)) return;
+  if (WaitForReady(channel, std::chrono::system_clock::now() + timeout)) return;
   Diagnose(address);
   std::ostringstream seconds;
   seconds << std::chrono::duration<double>(timeout).count();

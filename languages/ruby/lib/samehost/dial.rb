@@ -19,8 +19,7 @@ module Samehost
       # Dialing a socket takes microseconds, so retry often. The default backoff of grpc is 1 s to 120 s.
       'grpc.initial_reconnect_backoff_ms' => 100,
       'grpc.max_reconnect_backoff_ms' => 500,
-      # How long the server may take to answer a new connection; the default is 20 s. C-core also waits this long if the
-      # connection breaks at a certain moment, which happened to 7 of 9,248 connections.
+      # How long the server may take to answer a new connection; the default is 20 s.
       'grpc.min_reconnect_backoff_ms' => 5000,
       # How much of a call is kept to retry it if the server did not start it (gRFC A6). With grpc's default of 256 KiB,
       # large calls are lost while servers are replaced.
@@ -35,6 +34,10 @@ module Samehost
 
     READY = GRPC::Core::ConnectivityStates::READY
 
+    # How often `wait` asks for the state. C-core may connect and lose the connection while it returns the state. Then
+    # the channel is idle, as it was, and no change is reported.
+    POLL_SECONDS = 0.1
+
     module_function
 
     def open(path, args)
@@ -46,12 +49,17 @@ module Samehost
       check_that_waiting_helps(path)
       deadline = Time.now + seconds
       while (state = channel.connectivity_state(true)) != READY
-        next if channel.watch_connectivity_state(state, deadline)
+        raise not_ready(path, seconds) if Time.now >= deadline
 
-        raise Diagnosis.of(path) || Error.new("cannot connect to #{path}: the server answers, but the channel was " \
-                                              "not ready within #{seconds} s; wait longer, or check the server's log")
+        channel.watch_connectivity_state(state, [deadline, Time.now + POLL_SECONDS].min)
       end
     end
+
+    def not_ready(path, seconds)
+      Diagnosis.of(path) || Error.new("cannot connect to #{path}: the server answers, but the channel was not ready " \
+                                      "within #{seconds} s; wait longer, or check the server's log")
+    end
+    private_class_method :not_ready
 
     def check_that_waiting_helps(path)
       Diagnosis.probe(path)
