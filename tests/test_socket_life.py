@@ -124,6 +124,34 @@ def test_of_two_servers_started_at_once_one_serves_and_the_other_names_it(kind: 
         assert serves(path)
 
 
+def test_a_refusal_names_a_server_that_writes_its_name_after_it_took_the_lock(
+    kind: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samehost_server._lock._RECORD_SECONDS", WITHIN)
+    read = threading.Event()
+    pread = os.pread
+
+    def observed(descriptor: int, size: int, offset: int) -> bytes:
+        text = pread(descriptor, size, offset)
+        read.set()
+        return text
+
+    monkeypatch.setattr(os, "pread", observed)
+
+    def start() -> None:
+        with Running(kind, path):
+            pass
+
+    with path.with_name("app.sock.lock").open("w") as lock, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = pool.submit(start)
+        assert read.wait(WITHIN), "the server did not look for the holder of the lock"
+        json.dump({"pid": 42, "host": "app", "implementation": "other"}, lock)
+        lock.flush()
+        with pytest.raises(SocketInUseError, match=rf"other, process 42 on host app, holds {path}\.lock"):
+            refused.result(WITHIN)
+
+
 def test_the_path_of_a_server_without_a_lock_is_refused_and_kept(kind: str, path: Path) -> None:
     with listening(path), pytest.raises(SocketInUseError, match=f"{path}: .* answers there"), Running(kind, path):
         pass

@@ -39,6 +39,9 @@ _NOT_REGULAR = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 _PACE_SECONDS = 0.005
 """The pause between two attempts. The system has no way to wait for a lock with a deadline."""
 
+_RECORD_SECONDS = 0.25
+"""How long to wait for the name of the holder. A server writes it 75 µs after it took the lock."""
+
 
 class Lock:
     """Locks a path from construction to `release`. The system releases the lock when the process dies.
@@ -137,7 +140,7 @@ class Lock:
             self._set_record_lock(fcntl.F_WRLCK)
         except (BlockingIOError, PermissionError) as error:  # POSIX allows both for a record lock
             raise SocketInUseError(
-                f"{self._cannot}: {self._owner() or 'another process'} holds {self._path}; "
+                f"{self._cannot}: {self._holder()} holds {self._path}; "
                 f"stop that server, replace it with takeover, or use another path"
             ) from error
         except OSError as error:
@@ -148,6 +151,13 @@ class Lock:
     def _set_record_lock(self, kind: int) -> None:
         if _OFD_SETLK is not None:
             fcntl.fcntl(self._descriptor, _OFD_SETLK, _lock_of_whole_file(kind))
+
+    def _holder(self) -> str:
+        """Describes the process that holds the lock. A server that has just taken it has not written its name yet."""
+        deadline = time.monotonic() + _RECORD_SECONDS
+        while (owner := self._owner()) is None and time.monotonic() < deadline:
+            threading.Event().wait(_PACE_SECONDS)
+        return owner or "another process"
 
     def _owner(self) -> str | None:
         """Describes the owner that the file names; None if no server wrote the file."""
