@@ -25,6 +25,12 @@ public final class SocketChannelBuilder extends ForwardingChannelBuilder2<Socket
   private static final Duration RECONNECT = Duration.ofMillis(100);
 
   /**
+   * How often {@link #connect} asks for the state. A channel that connects and loses the connection
+   * between two looks is idle in both, and no change is reported.
+   */
+  private static final Duration POLL = Duration.ofMillis(100);
+
+  /**
    * The memory that keeps calls, to send them again when the server did not start them (gRFC A6).
    * With the defaults of grpc-java, 1 MiB per call and 16 MiB per channel, larger calls fail with
    * UNAVAILABLE when a server moves its clients to new connections.
@@ -136,11 +142,13 @@ public final class SocketChannelBuilder extends ForwardingChannelBuilder2<Socket
     long deadline = System.nanoTime() + wait.toNanos();
     ConnectivityState state = channel.getState(true);
     while (state != ConnectivityState.READY) {
-      CountDownLatch changed = new CountDownLatch(1);
-      channel.notifyWhenStateChanged(state, changed::countDown);
-      if (!changed.await(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+      long left = deadline - System.nanoTime();
+      if (left <= 0) {
         return false;
       }
+      CountDownLatch changed = new CountDownLatch(1);
+      channel.notifyWhenStateChanged(state, changed::countDown);
+      changed.await(Math.min(left, POLL.toNanos()), TimeUnit.NANOSECONDS);
       state = channel.getState(true);
     }
     return true;
