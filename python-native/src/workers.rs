@@ -77,15 +77,14 @@ impl<T> Default for Queue<T> {
 impl<T> Queue<T> {
     /// Adds a call and wakes a worker, unless this thread takes the call itself.
     pub fn push(&self, call: T, exempt: bool) {
-        let takes = TAKES.take();
-        let takes_it = takes == Some((self.address(), exempt));
+        let takes_it = TAKES.get() == Some((self.address(), exempt));
         let waker = {
             let mut calls = lock(&self.calls);
             calls.queue(exempt).push_back(call);
             if takes_it { None } else { calls.take_waiting(exempt) }
         };
-        if !takes_it {
-            TAKES.set(takes);
+        if takes_it {
+            TAKES.set(None);
         }
         if let Some(waker) = waker {
             waker.wake();
