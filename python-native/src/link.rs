@@ -52,6 +52,8 @@ pub struct Link<R: Role> {
     wanted: AtomicBool,
     closed: AtomicBool,
     token: OnceLock<usize>,
+    /// The timers of the connection that may still expire.
+    timers: Mutex<Vec<Timer>>,
     /// The events that epoll watches.
     watched: AtomicU8,
     /// Each call of a client holds a reference.
@@ -81,6 +83,7 @@ impl<R: Role> Link<R> {
             wanted: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             token: OnceLock::new(),
+            timers: Mutex::default(),
             watched: AtomicU8::new(READ),
             calls: Arc::default(),
             settled: AtomicBool::new(false),
@@ -132,7 +135,11 @@ impl<R: Role> Link<R> {
     /// Makes the role decide at a time what happens.
     pub fn set_timer(self: &Arc<Self>, at: Instant) -> Timer {
         let weak: Weak<dyn Expire> = Arc::downgrade(self) as Weak<dyn Expire>;
-        self.reactor.set_timer(at, weak)
+        let timer = self.reactor.set_timer(at, weak);
+        let mut timers = crate::reactor::lock(&self.timers);
+        timers.retain(|(at, _)| *at > Instant::now());
+        timers.push(timer);
+        timer
     }
 
     /// Returns how many calls a client has on this connection.
@@ -210,6 +217,10 @@ impl<R: Role> Link<R> {
         if let Some(token) = self.token.get() {
             self.reactor.remove(*token, self.socket.as_fd());
         }
+        // A timer keeps the memory of its connection.
+        for timer in std::mem::take(&mut *crate::reactor::lock(&self.timers)) {
+            self.reactor.cancel_timer(timer);
+        }
     }
 
     fn drive_locked(self: &Arc<Self>, role: &mut Option<R>) {
@@ -265,7 +276,7 @@ impl<R: Role> Expire for Link<R> {
                 self.set_timer(at);
                 self.drive();
             }
-            Expired::Nothing => {}
+            Expired::Nothing => self.drive(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod call;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -58,6 +59,8 @@ pub struct Shared {
     /// How long a client may take for its handshakes: TLS and the preface of HTTP/2.
     handshake: Duration,
     keepalive: Option<Settings>,
+    /// How old a connection gets.
+    age: Option<Duration>,
     /// The number of counted calls in progress.
     active: AtomicUsize,
     /// Calls with an event to handle.
@@ -153,6 +156,7 @@ impl Shared {
                 handshake: None,
                 pings: None,
                 keepalive: None,
+                moves: None,
                 end: End::Open,
             })
         });
@@ -236,6 +240,12 @@ enum Stage {
     Closed,
 }
 
+/// Returns a time that differs from the given one by up to 10 %, so that not all clients connect again at once (gRFC A9).
+fn varied(time: Duration) -> Duration {
+    let random = RandomState::new().hash_one(()) as u32;
+    time.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
+}
+
 /// How long a client may take to close a connection after the server has ended it.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -259,6 +269,8 @@ struct ServerRole {
     handshake: Option<Timer>,
     pings: Option<PingPong>,
     keepalive: Option<Keepalive>,
+    /// The timer that moves the client to a new connection.
+    moves: Option<Timer>,
     end: End,
 }
 
@@ -321,6 +333,7 @@ impl Role for ServerRole {
         if let Stage::Handshake(handshake) = &mut self.stage {
             if self.handshake.is_none() {
                 self.handshake = Some(link.set_timer(Instant::now() + self.shared.handshake));
+                self.moves = self.shared.age.map(|age| link.set_timer(Instant::now() + varied(age)));
             }
             let Ok(mut connection) = ready!(handshake.as_mut().poll(cx)) else { return Poll::Ready(()) };
             self.cancel_timer();
@@ -356,6 +369,10 @@ impl Role for ServerRole {
     }
 
     fn expire(&mut self, _: &Link<Self>) -> Expired {
+        if self.moves.take_if(|(at, _)| *at <= Instant::now()).is_some() {
+            self.drain();
+            return Expired::Nothing;
+        }
         match (&self.stage, &mut self.keepalive, &mut self.pings) {
             (Stage::Open(connection), Some(keepalive), Some(pings)) => {
                 keepalive.expire(pings, connection.has_streams())
@@ -381,7 +398,7 @@ impl Drop for Server {
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, max_calls, refusal, max_receive, max_send, decompress, tls, handshake, keepalive))]
+    #[pyo3(signature = (*, max_calls, refusal, max_receive, max_send, decompress, tls, handshake, keepalive, age))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         max_calls: usize,
@@ -392,6 +409,7 @@ impl Server {
         tls: Option<&ServerTls>,
         handshake: f64,
         keepalive: Option<(f64, f64, bool)>,
+        age: Option<f64>,
     ) -> PyResult<Self> {
         let reactor = Reactor::new()?;
         Ok(Self(Arc::new(Shared {
@@ -406,6 +424,7 @@ impl Server {
             tls: tls.map(ServerTls::config),
             handshake: Duration::from_secs_f64(handshake),
             keepalive: keepalive.map(Settings::new),
+            age: age.map(Duration::from_secs_f64),
             active: AtomicUsize::new(0),
             news: Mutex::default(),
             queue: Queue::default(),

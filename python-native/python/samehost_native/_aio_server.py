@@ -36,6 +36,8 @@ class Server(grpc.aio.Server):
         handshake: seconds that a client has for its handshakes, TLS and HTTP/2.
         keepalive: seconds without input before a ping, seconds to wait for its answer before the connection is closed,
             and whether to ping without calls. None sends no pings.
+        max_connection_age: seconds until a client is moved to a new connection, varied by 10 % (gRFC A9). Its
+            calls finish. None sets no limit.
         migration_thread_pool: runs synchronous handlers. The default is the executor of the event loop.
         log: the logger for exceptions of handlers.
     """
@@ -52,6 +54,7 @@ class Server(grpc.aio.Server):
         tls: ServerTls | None = None,
         handshake: float = HANDSHAKE_SECONDS,
         keepalive: Keepalive | None = None,
+        max_connection_age: float | None = None,
         migration_thread_pool: Executor | None = None,
         log: logging.Logger = LOG,
     ) -> None:
@@ -65,6 +68,7 @@ class Server(grpc.aio.Server):
             tls=tls,
             handshake=handshake,
             keepalive=keepalive,
+            age=max_connection_age,
         )
         self._handlers = Handlers(self._engine, interceptors)
         self._compression = compression

@@ -8,7 +8,10 @@ import grpc
 
 from samehost_common import SocketAddress
 from samehost_common.engine import NATIVE, chosen_engine
+from samehost_common.options import MOST_INT, check_number
 from samehost_common.tls import Pems
+
+AGE_OPTION = "grpc.max_connection_age_ms"
 
 
 class Engine(Protocol):
@@ -54,3 +57,13 @@ def make_engine(
     from samehost_server._grpcio import GrpcioEngine  # noqa: PLC0415
 
     return GrpcioEngine(max_connection_age, max_message_bytes, tls, options)
+
+
+def age_milliseconds(max_connection_age: float) -> int:
+    """Returns the channel argument of a connection age in seconds.
+
+    Raises:
+        OptionError: the age is out of range.
+    """
+    check_number("max_connection_age", max_connection_age, 0.001, MOST_INT / 1000)
+    return int(max_connection_age * 1000)

@@ -10,9 +10,8 @@ from samehost_common import SocketAddress
 from samehost_common.options import MOST_INT, channel_arguments, check_number
 from samehost_common.tls import Pems
 from samehost_common.transport import SERVER_OPTIONS
+from samehost_server._engine import AGE_OPTION, age_milliseconds
 from samehost_server._socket_file import cannot_bind
-
-_AGE_OPTION = "grpc.max_connection_age_ms"
 
 _AGE_SECONDS = 1.0
 
@@ -35,20 +34,18 @@ class GrpcioEngine:
         tls: Pems | grpc.ServerCredentials | None,
         options: Sequence[tuple[str, Any]],
     ) -> None:
-        age = _AGE_SECONDS if max_connection_age is None else max_connection_age
-        check_number("max_connection_age", age, 0.001, MOST_INT / 1000)
         self._credentials = _credentials(tls) if isinstance(tls, Pems) else tls
         self._options = channel_arguments(
             {
-                _AGE_OPTION: int(age * 1000),
+                AGE_OPTION: age_milliseconds(_AGE_SECONDS if max_connection_age is None else max_connection_age),
                 **SERVER_OPTIONS,
                 "grpc.max_receive_message_length": max_message_bytes,
                 "grpc.max_send_message_length": max_message_bytes,
             },
             options,
         )
-        milliseconds = dict(self._options)[_AGE_OPTION]
-        check_number(f"option {_AGE_OPTION}", milliseconds, 1, MOST_INT, whole=True)
+        milliseconds = dict(self._options)[AGE_OPTION]
+        check_number(f"option {AGE_OPTION}", milliseconds, 1, MOST_INT, whole=True)
         self.moved_within = _DRAIN_FACTOR * milliseconds / 1000
 
     def server(self, interceptors: Sequence[Any], workers: Any, most_workers: int) -> grpc.Server:  # noqa: ARG002

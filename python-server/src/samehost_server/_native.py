@@ -16,11 +16,11 @@ from samehost_common.engine import (
     keepalive,
     native_arguments,
     pems_of,
-    refuse_unsupported,
 )
 from samehost_common.options import MOST_INT, check_number
 from samehost_common.probe import reason
 from samehost_common.tls import Pems
+from samehost_server._engine import AGE_OPTION, age_milliseconds
 from samehost_server._socket_file import cannot_bind
 
 _BACKLOG = 4096
@@ -54,10 +54,17 @@ class NativeEngine:
         tls: Pems | grpc.ServerCredentials | None,
         options: Sequence[tuple[str, Any]],
     ) -> None:
-        refuse_unsupported("max_connection_age", max_connection_age is not None)
-        own = {_RECEIVE: max_message_bytes, _SEND: max_message_bytes, _DECOMPRESS: 1, _HANDSHAKE: _HANDSHAKE_MS}
+        own = {
+            _RECEIVE: max_message_bytes,
+            _SEND: max_message_bytes,
+            _DECOMPRESS: 1,
+            _HANDSHAKE: _HANDSHAKE_MS,
+            AGE_OPTION: MOST_INT if max_connection_age is None else age_milliseconds(max_connection_age),
+        }
         arguments = native_arguments({**own, **NO_KEEPALIVE}, options)
-        check_number(f"option {_HANDSHAKE}", arguments[_HANDSHAKE], 1, MOST_INT, whole=True)
+        for name in (_HANDSHAKE, AGE_OPTION):
+            check_number(f"option {name}", arguments[name], 1, MOST_INT, whole=True)
+        age = arguments[AGE_OPTION]
         self._arguments = {
             "max_receive": arguments[_RECEIVE],
             "max_send": arguments[_SEND],
@@ -65,6 +72,7 @@ class NativeEngine:
             "tls": _tls(tls),
             "handshake": arguments[_HANDSHAKE] / 1000,
             "keepalive": keepalive(arguments),
+            "max_connection_age": None if age == MOST_INT else age / 1000,
             "log": _LOG,
         }
 

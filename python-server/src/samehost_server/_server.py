@@ -40,8 +40,8 @@ class Server(ServerBase):
         grace: the seconds that calls in progress have to finish when the server stops.
         max_connection_age: the seconds after which a client is moved to a new connection, without losing a call. The
             default is 1. It lets a stop, a restart or a takeover lose no call: after its path is removed, the server
-            serves until no client is connected, for at most 1.3 connection ages. The engine `native` does not need it
-            and does not support it.
+            serves until no client is connected, for at most 1.3 connection ages. The engine `native` does not need
+            this, and by default sets no limit.
         max_concurrent_calls: the maximum of calls in progress, not counting health checks and watches. A call beyond it
             is refused at once with RESOURCE_EXHAUSTED.
         max_message_bytes: the maximum length of a message in either direction. A longer one is refused with
