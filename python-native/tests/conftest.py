@@ -24,6 +24,13 @@ def path() -> Iterator[Path]:
         yield Path(folder) / "app.sock"
 
 
+def server_sockets(path: Path) -> set[str]:
+    """Returns the inodes of the established connections to a socket, on the side of the server."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    established = "03"
+    return {line[6] for line in lines if line[-1] == str(path) and line[5] == established}
+
+
 class Loop:
     """An event loop in a new thread."""
 

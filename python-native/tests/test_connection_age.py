@@ -7,17 +7,10 @@ from typing import Any
 
 import grpc
 import pytest
-from conftest import WITHIN, serving, serving_async
+from conftest import WITHIN, server_sockets, serving, serving_async
 
 AGE = 0.05
 MOVES = 5
-
-
-def connections(path: Path) -> frozenset[str]:
-    """Returns the inodes of the established sockets of the server."""
-    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-    established = "03"
-    return frozenset(line[6] for line in lines if line[-1] == str(path) and line[5] == established)
 
 
 @pytest.mark.parametrize("serve", [serving, serving_async])
@@ -40,7 +33,7 @@ def test_a_client_is_moved_again_and_again_without_losing_a_call(path: Path, ser
         while len(seen) <= MOVES:
             assert time.monotonic() < deadline, f"{len(seen)} connections instead of {MOVES + 1}"
             assert echo(b"x", timeout=WITHIN) == b"x"
-            seen |= connections(path)
+            seen |= server_sockets(path)
         done.set()
         assert long.result() == b"long"
 
@@ -54,5 +47,5 @@ def test_without_an_age_a_client_keeps_its_connection(path: Path, serve: Any, ch
         end = time.monotonic() + 4 * AGE
         while time.monotonic() < end:
             assert echo(b"x", timeout=WITHIN) == b"x"
-            seen |= connections(path)
+            seen |= server_sockets(path)
         assert len(seen) == 1

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 import samehost_native.aio
-from conftest import WITHIN, listening, native_channel
+from conftest import WITHIN, listening, native_channel, server_sockets
 
 LIMIT = 2
 CALLS = 10
@@ -54,16 +54,9 @@ def gate(path: Path) -> Iterator[Gate]:
         assert server.stop(None).wait(WITHIN)
 
 
-def connections(path: Path) -> int:
-    """Returns how many connections to the socket are established on the side of the server."""
-    lines = Path("/proc/net/unix").read_text().splitlines()
-    established = "03"
-    return sum(line.endswith(f" {path}") and line.split()[5] == established for line in lines)
-
-
 def until_connections(path: Path, count: int) -> None:
     deadline = time.monotonic() + WITHIN
-    while (found := connections(path)) != count:
+    while (found := len(server_sockets(path))) != count:
         assert time.monotonic() < deadline, f"{found} connections instead of {count}"
         threading.Event().wait(0.01)
 
@@ -113,7 +106,7 @@ def test_more_calls_than_all_connections_allow_wait_for_a_stream(path: Path, gat
         calls = [block.future(b"x", timeout=WITHIN) for _ in range(most + 5)]
         gate.wait_for(most)
         assert not gate.arrived.acquire(timeout=0.2), "the server allows no further call"
-        assert connections(path) == 10
+        assert len(server_sockets(path)) == 10
         gate.open.set()
         for call in calls:
             assert call.result() == b"x"
@@ -158,7 +151,7 @@ def test_a_native_server_serves_more_calls_than_one_connection_allows(path: Path
             async with asyncio.timeout(WITHIN):
                 for _ in range(count - 1):
                     await arrived.acquire()
-            assert connections(path) == 2
+            assert len(server_sockets(path)) == 2
             opened.set()
             assert await asyncio.gather(*calls) == [b"x"] * count
         await server.stop(None)

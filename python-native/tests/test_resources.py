@@ -13,7 +13,7 @@ import grpc
 import pytest
 import samehost_native
 import samehost_native.aio
-from conftest import WITHIN, native_channel, serving, serving_async
+from conftest import WITHIN, native_channel, server_sockets, serving, serving_async
 
 CONNECTIONS = 300
 """Connections that are opened and closed one after another."""
@@ -94,7 +94,7 @@ def test_connections_leave_nothing(path: Path) -> None:
         for _ in range(CONNECTIONS):
             with native_channel(path) as channel:
                 call(channel)
-        until(lambda: server_sockets(path) == [], lambda: server_sockets(path))
+        until(lambda: server_sockets(path) == set(), lambda: server_sockets(path))
         return descriptors(), memory_mib()
 
     many()
@@ -109,7 +109,7 @@ def test_an_idle_worker_keeps_no_connection(path: Path) -> None:
     with native_channel(path) as channel:
         call(channel)
     begun = time.monotonic()
-    until(lambda: server_sockets(path) == [], lambda: server_sockets(path))
+    until(lambda: server_sockets(path) == set(), lambda: server_sockets(path))
     assert time.monotonic() - begun < 2, "a worker looks for a stop after 5 s"
 
 
@@ -118,12 +118,6 @@ def many_at_once(path: Path) -> None:
         for channel in [channels.enter_context(native_channel(path)) for _ in range(AT_ONCE)]:
             call(channel)
         assert len(server_sockets(path)) == AT_ONCE
-
-
-def server_sockets(path: Path) -> list[str]:
-    """Returns the accepted connections of a socket."""
-    lines = Path("/proc/net/unix").read_text().splitlines()
-    return [line for line in lines if line.endswith(f" {path}") and line.split()[5] == "03"]
 
 
 @pytest.mark.parametrize("kind", ["sync", "aio"])
