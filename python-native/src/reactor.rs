@@ -326,7 +326,7 @@ impl Reactor {
         })
     }
 
-    /// Makes a waiting thread that prefers to lead the leader. Returns false if there is none.
+    /// Gives the lead to a waiting thread that prefers it. Returns false if there is none.
     fn give_lead(&self) -> bool {
         let mut followers = lock(&self.followers);
         let Some(follower) = take_preferred(&mut followers) else { return false };

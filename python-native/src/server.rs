@@ -282,12 +282,6 @@ impl ServerRole {
         }
     }
 
-    fn cancel_timer(&mut self) {
-        if let Some(timer) = self.handshake.take() {
-            self.shared.reactor.cancel_timer(timer);
-        }
-    }
-
     /// Takes the next step to the end of the connection. Returns whether h2 has to be polled again.
     fn poll_end(&mut self, cx: &mut Context<'_>, link: &Link<Self>) -> bool {
         let (Stage::Open(connection), Some(pings)) = (&mut self.stage, &mut self.pings) else { return false };
@@ -318,7 +312,6 @@ impl ServerRole {
 
 impl Drop for ServerRole {
     fn drop(&mut self) {
-        self.cancel_timer();
         // The end of the connection ends its streams.
         self.stage = Stage::Closed;
         self.shared.handle_news();
@@ -336,7 +329,9 @@ impl Role for ServerRole {
                 self.moves = self.shared.age.map(|age| link.set_timer(Instant::now() + varied(age)));
             }
             let Ok(mut connection) = ready!(handshake.as_mut().poll(cx)) else { return Poll::Ready(()) };
-            self.cancel_timer();
+            if let Some(timer) = self.handshake.take() {
+                self.shared.reactor.cancel_timer(timer);
+            }
             self.pings = connection.ping_pong();
             if let (Some(settings), End::Open) = (self.shared.keepalive, &self.end) {
                 let keepalive = Keepalive::new(settings, Arc::clone(&self.readiness));

@@ -59,6 +59,7 @@ class NativeEngine:
             _SEND: max_message_bytes,
             _DECOMPRESS: 1,
             _HANDSHAKE: _HANDSHAKE_MS,
+            # C-core takes the maximum as no limit.
             AGE_OPTION: MOST_INT if max_connection_age is None else age_milliseconds(max_connection_age),
         }
         arguments = native_arguments({**own, **NO_KEEPALIVE}, options)
