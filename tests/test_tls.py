@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from running import WITHIN, Running, as_option, greeter, run, serving
+from running import WITHIN, Running, as_option, eventually, greeter, run, serving
 from samehost.greeter.v1 import greeter_pb2, greeter_pb2_grpc
 from samehost_client import CertificateError, SamehostError, TlsRequiredError, aio, connect, diagnose, explain
 from samehost_demo.services import AsyncGreeterService, GreeterService
@@ -315,7 +315,47 @@ def test_the_native_engine_refuses_credentials_of_grpc(kind: str, path: Path, au
         Running(kind, path, credentials=own, engine="native")
 
 
-def test_a_renewed_certificate_is_used_for_new_connections(kind: str, path: Path) -> None:
+def test_changed_files_are_used_for_new_connections(kind: str, path: Path, folder: Path, engines: Engines) -> None:
+    def write(authority: trustme.CA, host: str, name: str) -> dict[str, Any]:
+        ca = folder / f"{name}-ca.pem"
+        authority.cert_pem.write_to_path(str(ca))
+        return {**files(folder, authority.issue_cert(host), name), "ca": ca, "engine": getattr(engines, name)}
+
+    def is_greeted() -> bool:
+        try:
+            return greet(kind, path, **client) == "Hello, Ada!"
+        except grpc.RpcError:
+            return False
+
+    old, new = trustme.CA(), trustme.CA()
+    with Running(kind, path, **write(old, "localhost", "server")):
+        client = write(old, "client.example", "client")
+        assert is_greeted()
+        write(new, "localhost", "server")
+        client = write(new, "client.example", "client")
+        eventually(is_greeted, "the server uses the new files", pace=0.1)
+        client = write(old, "client.example", "client")
+        assert not is_greeted()
+
+
+def test_changed_files_that_cannot_be_used_are_logged(
+    path: Path, issue: Issue, ca: Path, engines: Engines, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "samehost_server")
+    own = issue("localhost")
+    with Running("sync", path, engine=engines.server, **own):
+        own["key"].write_text("no key")
+        eventually(lambda: bool(caplog.records), "the server has noticed the file", pace=0.1)
+        assert greet("sync", path, ca=ca, engine=engines.client) == "Hello, Ada!"
+        issue("localhost")
+        eventually(lambda: "uses the changed TLS files" in caplog.text, "the server has noticed the files", pace=0.1)
+        assert greet("sync", path, ca=ca, engine=engines.client) == "Hello, Ada!"
+    files = f"certificate {str(own['certificate'])!r} with key {str(own['key'])!r}"
+    warning = f"the server of {path} continues with its old certificate: cannot use {files}: "
+    assert caplog.records[0].getMessage().startswith(warning)
+
+
+def test_renewed_credentials_of_grpc_are_used_for_new_connections(kind: str, path: Path) -> None:
     old, new = trustme.CA(), trustme.CA()
     authority = [old]
 

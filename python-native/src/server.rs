@@ -23,7 +23,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::event::epoll::EventFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustls::ServerConfig;
 
 pub use call::{Core, ServerCall};
 
@@ -33,7 +32,7 @@ use crate::link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, Link, Role, WINDOW_BYTES
 use crate::message::Outgoing;
 use crate::python::{Futures, blocking};
 use crate::reactor::{Expire, Reactor, Source, Timer, Wakers, lock};
-use crate::tls::{self, ServerTls};
+use crate::tls::ServerTls;
 use crate::workers::{self, Queue};
 
 /// The properties of a method that matter before its handler runs.
@@ -55,7 +54,7 @@ pub struct Shared {
     decompresses: bool,
     most_calls: usize,
     refusal: String,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Py<ServerTls>>,
     /// How long a client may take for its handshakes: TLS and the preface of HTTP/2.
     handshake: Duration,
     keepalive: Option<Settings>,
@@ -134,7 +133,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Shared {
     fn connect(self: &Arc<Self>, socket: UnixStream) {
-        let Ok(tls) = self.tls.as_ref().map(tls::accept).transpose() else { return };
+        let Ok(tls) = self.tls.as_ref().map(|tls| tls.get().accept()).transpose() else { return };
         let made = Link::start(&self.reactor, socket, tls, |io, readiness| {
             let mut builder = Builder::new();
             builder
@@ -401,7 +400,7 @@ impl Server {
         max_receive: usize,
         max_send: usize,
         decompress: bool,
-        tls: Option<&ServerTls>,
+        tls: Option<Py<ServerTls>>,
         handshake: f64,
         keepalive: Option<(f64, f64, bool)>,
         age: Option<f64>,
@@ -416,7 +415,7 @@ impl Server {
             decompresses: decompress,
             most_calls: max_calls,
             refusal,
-            tls: tls.map(ServerTls::config),
+            tls,
             handshake: Duration::from_secs_f64(handshake),
             keepalive: keepalive.map(Settings::new),
             age: age.map(Duration::from_secs_f64),

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 
 use pyo3::exceptions::PyValueError;
@@ -20,6 +20,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::io::Wire;
+use crate::reactor::lock;
 
 /// HTTP/2 over TLS (RFC 9113, section 3.2).
 const ALPN: &[u8] = b"h2";
@@ -212,7 +213,7 @@ fn invalid(name: &str, cause: impl std::fmt::Display) -> PyErr {
 
 /// The TLS of a server. `ca` is for mutual TLS: clients need a certificate of one of these authorities.
 #[pyclass(frozen, module = "samehost_native._engine")]
-pub struct ServerTls(Arc<ServerConfig>);
+pub struct ServerTls(Mutex<Arc<ServerConfig>>);
 
 #[pymethods]
 impl ServerTls {
@@ -236,20 +237,22 @@ impl ServerTls {
         config.alpn_protocols = vec![ALPN.to_vec()];
         // Each connection checks the certificates of both ends.
         config.send_tls13_tickets = 0;
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Mutex::new(Arc::new(config))))
+    }
+
+    /// Makes new connections of its servers use the certificate, key and ca of another one.
+    fn replace(&self, other: &Self) {
+        let config = Arc::clone(&lock(&other.0));
+        *lock(&self.0) = config;
     }
 }
 
 impl ServerTls {
-    pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
+    /// Returns the TLS of an accepted connection.
+    pub fn accept(&self) -> io::Result<Tls> {
+        let config = Arc::clone(&lock(&self.0));
+        Ok(Tls::new(ServerConnection::new(config).map_err(io::Error::other)?.into()))
     }
-}
-
-/// Returns the TLS of an accepted connection.
-pub fn accept(config: &Arc<ServerConfig>) -> io::Result<Tls> {
-    let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-    Ok(Tls::new(connection.into()))
 }
 
 /// The TLS of a client. The server needs a certificate for `name` of an authority in `ca`.
@@ -386,7 +389,7 @@ mod tests {
     fn ends(client: &ClientTls) -> (End, End) {
         let server = ServerTls::new(CERTIFICATE, KEY, Some(CA)).unwrap();
         let (one, other) = UnixStream::pair().unwrap();
-        (End::new(one, client.connect().unwrap()), End::new(other, accept(&server.config()).unwrap()))
+        (End::new(one, client.connect().unwrap()), End::new(other, server.accept().unwrap()))
     }
 
     /// Does the handshake, and returns the first error.
@@ -471,7 +474,7 @@ mod tests {
     fn a_client_without_tls_is_refused() {
         let (client, server) = UnixStream::pair().unwrap();
         let tls = ServerTls::new(CERTIFICATE, KEY, None).unwrap();
-        let mut server = End::new(server, accept(&tls.config()).unwrap());
+        let mut server = End::new(server, tls.accept().unwrap());
         (&client).write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
         server.ready();
         let Poll::Ready(Err(error)) = server.flush() else { panic!("the server accepts the client") };

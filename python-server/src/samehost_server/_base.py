@@ -24,7 +24,7 @@ from samehost_server._reflection import SERVICE_NAMES as REFLECTION
 from samehost_server._reflection import add_reflection
 from samehost_server._services import add_services
 from samehost_server._socket_file import SocketFile
-from samehost_server._tls import server_tls
+from samehost_server._tls import TlsFiles, server_tls
 from samehost_server.errors import RemovedError, ServiceError, StateError
 from samehost_server.signals import STOP
 
@@ -53,7 +53,7 @@ _QUIET_LOOKS = 2
 """How many checks in a row must find no client. A single one may fall between accept(2) and the new descriptor."""
 
 WATCH_SECONDS = 1.0
-"""The interval of checks whether the path still exists. Waiting clients connect about as often."""
+"""The interval of checks of the path and of the TLS files. Waiting clients connect about as often."""
 
 
 class State(enum.Enum):
@@ -104,11 +104,13 @@ class ServerBase:
         check_number("max_message_bytes", max_message_bytes, 1, MOST_BYTES, whole=True)
         if on_removed not in ("serve", "stop"):
             raise OptionError(f"invalid on_removed {on_removed!r}: use 'serve' or 'stop'")
+        tls = server_tls(certificate, key, ca, credentials)
+        self._tls_files = tls if isinstance(tls, TlsFiles) else None
         self._engine = make_engine(
             engine,
             max_connection_age=max_connection_age,
             max_message_bytes=max_message_bytes,
-            tls=server_tls(certificate, key, ca, credentials),
+            tls=tls.pems if isinstance(tls, TlsFiles) else tls,
             options=options,
         )
         self.implementation = f"{self._engine.implementation}{'-aio' * self._asynchronous}"
@@ -264,6 +266,20 @@ class ServerBase:
     def _open(self) -> None:
         """Releases all that wait for the end of the server."""
         raise NotImplementedError
+
+    def _check_files(self) -> None:
+        """Checks the path and the TLS files, which others may change while the server runs."""
+        self._check_path()
+        self._check_tls_files()
+
+    def _check_tls_files(self) -> None:
+        """Uses changed TLS files for new connections. If they cannot be used, logs that."""
+        try:
+            if self._tls_files and (pems := self._tls_files.changed()):
+                self._engine.renew_tls(pems)
+                _LOG.info("the server of %s uses the changed TLS files for new connections", self.address.path)
+        except OptionError as error:
+            _LOG.warning("the server of %s continues with its old certificate: %s", self.address.path, error)
 
     def _check_path(self) -> None:
         """Checks the path. If it was removed, logs that or requests a stop, depending on `on_removed`."""

@@ -36,6 +36,13 @@ class Engine(Protocol):
             BindError: the system cannot create the socket.
         """
 
+    def renew_tls(self, pems: Pems) -> None:
+        """Uses the content of changed TLS files for new connections. Called in any thread.
+
+        Raises:
+            OptionError: the engine cannot use them.
+        """
+
 
 def make_engine(
     name: str | None,

@@ -34,7 +34,8 @@ class GrpcioEngine:
         tls: Pems | grpc.ServerCredentials | None,
         options: Sequence[tuple[str, Any]],
     ) -> None:
-        self._credentials = _credentials(tls) if isinstance(tls, Pems) else tls
+        self._credentials = self._renewable(tls) if isinstance(tls, Pems) else tls
+        self._renewed: grpc.ServerCertificateConfiguration | None = None
         self._options = channel_arguments(
             {
                 AGE_OPTION: age_milliseconds(_AGE_SECONDS if max_connection_age is None else max_connection_age),
@@ -70,7 +71,22 @@ class GrpcioEngine:
         except RuntimeError as error:  # grpc does not report the cause
             raise cannot_bind(path, "the system refused it") from error
 
+    def renew_tls(self, pems: Pems) -> None:
+        """Uses the content of changed TLS files for new connections. Called in any thread."""
+        self._renewed = _configuration(pems)
 
-def _credentials(pems: Pems) -> grpc.ServerCredentials:
-    key, chain = pems.key or b"", pems.certificate or b""
-    return grpc.ssl_server_credentials([(key, chain)], pems.ca, require_client_auth=pems.ca is not None)
+    def _renewable(self, pems: Pems) -> grpc.ServerCredentials:
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(pems),
+            self._take_renewed,  # type: ignore[arg-type]  # the stub lacks None, which grpc documents
+            require_client_authentication=pems.ca is not None,
+        )
+
+    def _take_renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Returns what has changed since the last call; None if nothing has. grpc calls it before each handshake."""
+        renewed, self._renewed = self._renewed, None
+        return renewed
+
+
+def _configuration(pems: Pems) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pems.key or b"", pems.certificate or b"")], pems.ca)

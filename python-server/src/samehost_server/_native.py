@@ -66,11 +66,13 @@ class NativeEngine:
         for name in (_HANDSHAKE, AGE_OPTION):
             check_number(f"option {name}", arguments[name], 1, MOST_INT, whole=True)
         age = arguments[AGE_OPTION]
+        pems = pems_of(tls)
+        self._tls = _tls(pems) if pems else None
         self._arguments = {
             "max_receive": arguments[_RECEIVE],
             "max_send": arguments[_SEND],
             "decompress": bool(arguments[_DECOMPRESS]),
-            "tls": _tls(tls),
+            "tls": self._tls,
             "handshake": arguments[_HANDSHAKE] / 1000,
             "keepalive": keepalive(arguments),
             "max_connection_age": None if age == MOST_INT else age / 1000,
@@ -100,11 +102,17 @@ class NativeEngine:
                 raise cannot_bind(path, reason(error)) from error
             server.listen(listener.fileno())
 
+    def renew_tls(self, pems: Pems) -> None:
+        """Uses the content of changed TLS files for new connections. Called in any thread.
 
-def _tls(tls: Pems | grpc.ServerCredentials | None) -> samehost_native.ServerTls | None:
-    pems = pems_of(tls)
-    if pems is None:
-        return None
+        Raises:
+            OptionError: the engine cannot use them.
+        """
+        if self._tls:
+            self._tls.replace(_tls(pems))
+
+
+def _tls(pems: Pems) -> samehost_native.ServerTls:
     try:
         return samehost_native.ServerTls(pems.certificate or b"", pems.key or b"", pems.ca)
     except ValueError as error:

@@ -46,12 +46,13 @@ class Server(ServerBase):
             is refused at once with RESOURCE_EXHAUSTED.
         max_message_bytes: the maximum length of a message in either direction. A longer one is refused with
             RESOURCE_EXHAUSTED.
-        certificate: the file of a PEM certificate chain, to serve TLS. Needs `key`.
+        certificate: the file of a PEM certificate chain, to serve TLS. Needs `key`. When one of the TLS files changes,
+            new connections use it within about a second. If the files cannot be used, the server continues with the
+            old ones and logs a warning.
         key: the file of the unencrypted PEM key of the certificate.
         ca: the file of the PEM certificates of authorities, for mutual TLS: a client needs a certificate of one of
             them.
-        credentials: TLS credentials of grpc instead of the files, such as grpc.dynamic_ssl_server_credentials to renew
-            certificates. Only the engine `grpcio` can read them.
+        credentials: TLS credentials of grpc instead of the files. Only the engine `grpcio` can read them.
         with_health: serve grpc.health.v1.Health, which knows every service by its name; see `set_health`.
         with_reflection: serve grpc.reflection.v1 and v1alpha.
         interceptors: instances of grpc.ServerInterceptor. They run before the limit on calls in progress. They must not
@@ -169,7 +170,7 @@ class Server(ServerBase):
             try:
                 while not self._stop_requested:
                     self._wakeup.wait(WATCH_SECONDS)
-                    self._check_path()
+                    self._check_files()
                 self._drain()
             finally:
                 self._end(State.STOPPED)

@@ -1,9 +1,50 @@
 """TLS on the socket, for peers that require it. Without it, the mode of the socket already limits who can connect."""
 
+from pathlib import Path
+
 import grpc
 
 from samehost_common import OptionError
 from samehost_common.tls import AnyPath, Pems, read_pems
+
+
+class TlsFiles:
+    """The PEM files of a server, which may change while it runs."""
+
+    def __init__(self, certificate: AnyPath | None, key: AnyPath | None, ca: AnyPath | None) -> None:
+        """Reads the files.
+
+        Raises:
+            OptionError: the files cannot be used.
+        """
+        self._paths = (certificate, key, ca)
+        self._versions = self._current_versions()
+        self.pems = read_pems(*self._paths)
+
+    def changed(self) -> Pems | None:
+        """Reads the files again if one of them has changed; returns None if none has.
+
+        Raises:
+            OptionError: the changed files cannot be used.
+        """
+        versions = self._current_versions()
+        if versions == self._versions:
+            return None
+        self._versions = versions  # those of before the read, so that a change after it is seen the next time
+        self.pems = read_pems(*self._paths)
+        return self.pems
+
+    def _current_versions(self) -> list[object]:
+        return [None if path is None else _version(path) for path in self._paths]
+
+
+def _version(path: AnyPath) -> object:
+    """Returns a value that changes when the file, or a link on the way to it, is written or replaced."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def server_tls(
@@ -11,7 +52,7 @@ def server_tls(
     key: AnyPath | None,
     ca: AnyPath | None,
     credentials: grpc.ServerCredentials | None,
-) -> Pems | grpc.ServerCredentials | None:
+) -> TlsFiles | grpc.ServerCredentials | None:
     """Reads the files of a server, or returns the given credentials; None if nothing is given.
 
     Raises:
@@ -23,7 +64,9 @@ def server_tls(
         if any(each is not None for each in (certificate, key, ca)):
             raise OptionError("invalid credentials: a certificate, key or ca is given too; use one of them")
         return credentials
-    pems = read_pems(certificate, key, ca)
-    if pems and pems.certificate is None:
+    files = TlsFiles(certificate, key, ca)
+    if files.pems is None:
+        return None
+    if files.pems.certificate is None:
         raise OptionError(f"invalid ca {ca!r}: the server has no certificate; give certificate and key too")
-    return pems
+    return files

@@ -118,7 +118,7 @@ class Server(ServerBase):
         try:
             while not self._stop_requested:
                 await self._pause(WATCH_SECONDS)
-                self._check_path()
+                self._check_files()
             await self._drain()
         except asyncio.CancelledError:
             # A loop that ends without a stop cancels all tasks, including those of grpc. A shutdown of grpc would then
