@@ -202,6 +202,9 @@ def test_an_invalid_certificate_is_refused_before_a_file_is_created(
     for wrong, fault in (
         ({"key": None}, "both or neither"),
         ({"certificate": folder / "none.pem"}, "no such file or directory"),
+        ({"certificate": 5}, "invalid certificate 5: use the path of a PEM file"),
+        ({"key": ""}, "invalid key '': use the path of a PEM file"),
+        ({"ca": "a\0b"}, "embedded null byte"),
         ({"key": others}, "mismatch"),
         ({"key": given["certificate"]}, "cannot use certificate"),
         ({"key": encrypted}, "the key is encrypted"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import grpc
 
 from samehost_common import OptionError
-from samehost_common.tls import AnyPath, Pems, read_pems
+from samehost_common.tls import AnyPath, Pems, pem_paths, read_pems
 
 
 class TlsFiles:
@@ -17,7 +17,7 @@ class TlsFiles:
         Raises:
             OptionError: the files cannot be used.
         """
-        self._paths = (certificate, key, ca)
+        self._paths = pem_paths(certificate, key, ca)
         self._versions = self._current_versions()
         self.pems = read_pems(*self._paths)
 
@@ -35,14 +35,14 @@ class TlsFiles:
         return self.pems
 
     def _current_versions(self) -> list[object]:
-        return [None if path is None else _version(path) for path in self._paths]
+        return [_version(path) for path in self._paths if path is not None]
 
 
-def _version(path: AnyPath) -> object:
+def _version(path: str) -> object:
     """Returns a value that changes when the file, or a link on the way to it, is written or replaced."""
     try:
         status = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):  # it is missing, or its name has a null byte
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
