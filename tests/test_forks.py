@@ -128,3 +128,30 @@ def test_children_that_a_handler_forks_exit_with_0_in_a_tuned_program(path: Path
             greet = GreeterServiceStub(channel).Greet
             assert {greet(GreetRequest(name="Ada"), timeout=WITHIN).message for _ in range(200)} == {"0"}
         assert server.end() == 0
+
+
+SERVING_CHILD = """
+import os, sys
+from samehost_common.tuning import tune
+tune(client_engine=True)
+from samehost.greeter.v1.greeter_pb2 import GreetRequest
+from samehost.greeter.v1.greeter_pb2_grpc import GreeterServiceStub
+from samehost_client import connect
+from samehost_demo.services import GreeterService
+from samehost_server import Server
+def greet(process):
+    with Server(sys.argv[1], [GreeterService()]), connect(sys.argv[1], wait=10) as channel:
+        print(process, GreeterServiceStub(channel).Greet(GreetRequest(name="Ada"), timeout=10).message, flush=True)
+greet("parent")
+if child := os.fork():
+    code = os.waitpid(child, 0)[1]
+    greet("parent")
+    sys.exit(code)
+greet("child")
+"""
+
+
+def test_a_child_of_a_tuned_program_serves_after_the_server_of_its_parent_has_stopped(path: Path) -> None:
+    with python("-c", SERVING_CHILD, path) as program:
+        assert [program.line() for _ in range(3)] == [f"{name} Hello, Ada!\n" for name in ("parent", "child", "parent")]
+        assert program.process.wait(WITHIN) == 0

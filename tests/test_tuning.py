@@ -12,11 +12,16 @@ from running import WITHIN
 CHOSEN = "-event_engine_listener"
 
 
-def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def python(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs code in its own interpreter, because tuning affects a whole process."""
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_EXPERIMENTS"} | variables
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=WITHIN, env=environment
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=WITHIN,
+        env=environment,
     )
 
 
@@ -195,3 +200,27 @@ async def loop(): return type(asyncio.get_running_loop()).__module__
 print(run_in_loop(loop()))
 """)
     assert (done.stdout, done.stderr) == ("uvloop\n" if installed else "asyncio.unix_events\n", "")
+
+
+CORE_AFTER_THE_END = """
+import gc, os, sys
+from pathlib import Path
+from samehost_common.tuning import tune
+{tune}
+from samehost_client import connect
+from samehost_demo.services import GreeterService
+from samehost_server import Server
+with Server(sys.argv[1], [GreeterService()], engine="grpcio"):
+    connect(sys.argv[1], wait={within}, engine="grpcio").close()
+gc.collect()
+print(any(name.read_text() == "grpc_global_tim\\n" for name in Path("/proc/self/task").glob("*/comm")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("tune", "runs"),
+    [("", False), ("tune()", True), ("tune(server_engine=False, client_engine=True)", True)],
+)
+def test_core_keeps_running_in_a_program_with_tuned_servers_or_channels(path: Path, tune: str, *, runs: bool) -> None:
+    done = python(CORE_AFTER_THE_END.format(tune=tune, within=WITHIN), path)
+    assert (done.stdout, done.stderr) == (f"{runs}\n", "")

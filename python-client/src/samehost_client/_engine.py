@@ -10,6 +10,7 @@ from samehost_common.engine import NATIVE, NO_KEEPALIVE, chosen_engine, keepaliv
 from samehost_common.options import MOST_BYTES, channel_arguments, check_number
 from samehost_common.tls import Pems
 from samehost_common.transport import CLIENT_OPTIONS
+from samehost_common.tuning import keep_core
 
 _INITIAL_BACKOFF_MS = 100
 _MAX_BACKOFF_MS = 500
@@ -77,6 +78,7 @@ class Channels:
             import samehost_native  # noqa: PLC0415 - it may not be installed
 
             return samehost_native.Channel(str(self._address.path), **self._native)
+        keep_core(client=True)
         address, arguments, compression = str(self._address), self._arguments, self._compression
         if self._credentials is None:
             return grpc.insecure_channel(address, arguments, compression=compression)
@@ -88,6 +90,7 @@ class Channels:
             import samehost_native.aio  # noqa: PLC0415 - it may not be installed
 
             return samehost_native.aio.Channel(str(self._address.path), interceptors=interceptors, **self._native)
+        keep_core(client=True)
         given: Any = {"compression": self._compression, "interceptors": interceptors}
         if self._credentials is None:
             return grpc.aio.insecure_channel(str(self._address), self._arguments, **given)

@@ -10,6 +10,7 @@ from samehost_common import SocketAddress
 from samehost_common.options import MOST_INT, channel_arguments, check_number
 from samehost_common.tls import Pems
 from samehost_common.transport import SERVER_OPTIONS
+from samehost_common.tuning import keep_core
 from samehost_server._engine import AGE_OPTION, age_milliseconds
 from samehost_server._socket_file import cannot_bind
 
@@ -51,10 +52,12 @@ class GrpcioEngine:
 
     def server(self, interceptors: Sequence[Any], workers: Any, most_workers: int) -> grpc.Server:  # noqa: ARG002
         """Creates a synchronous server."""
+        keep_core()
         return grpc.server(workers, interceptors=list(interceptors), options=self._options)
 
     def aio_server(self, interceptors: Sequence[Any]) -> grpc.aio.Server:
         """Creates an asyncio server."""
+        keep_core()
         return grpc.aio.server(interceptors=interceptors, options=self._options)
 
     def listen(self, server: Any, private: SocketAddress, path: os.PathLike[str]) -> None:
