@@ -1,4 +1,7 @@
-"""Reads the results that containers leave in a shared volume: CASE.code after the end of a case, and CASE.log."""
+"""Reads the results that containers leave in a shared volume: CASE.code after the end of a case, and CASE.log.
+
+If a case was tried twice, CASE.first has the output of the first try.
+"""
 
 import threading
 import time
@@ -42,10 +45,20 @@ def gather(
 
 
 def _reported(cell: Cell, file: Path, fault_of: Callable[[Left], str]) -> ReportedCell:
-    fault = "the client did not reach this cell"
+    fault, first = "the client did not reach this cell", file.with_suffix(".first")
     if file.exists():
-        left = Left(file.read_text().strip(), file.with_suffix(".log").read_text(errors="replace").strip())
+        left = Left(file.read_text().strip(), _output(file.with_suffix(".log")))
         if fault := fault_of(left):
-            fault = f"{fault}; output: {' '.join(left.log.split())[-_TAIL_CHARACTERS:]}"
-    result = Result.FAILED if fault else Result.PASSED
-    return ReportedCell(cell.client, cell.server, cell.case, result, fault)
+            fault = f"{fault}; output: {_tail(left.log)}"
+    if not fault and first.exists():
+        detail = f"the first try failed; output: {_tail(_output(first))}"
+        return ReportedCell(cell.client, cell.server, cell.case, Result.FLAKY, detail)
+    return ReportedCell(cell.client, cell.server, cell.case, Result.FAILED if fault else Result.PASSED, fault)
+
+
+def _output(file: Path) -> str:
+    return file.read_text(errors="replace").strip()
+
+
+def _tail(output: str) -> str:
+    return " ".join(output.split())[-_TAIL_CHARACTERS:]
