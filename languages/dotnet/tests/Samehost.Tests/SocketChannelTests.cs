@@ -20,13 +20,15 @@ public sealed class SocketChannelTests : IDisposable
     public async Task IsUnavailableIfTheConnectionAllowsNoCall()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        using var listener = _folder.Listen();
+        var listener = _folder.Listen();
         using var channel = SocketChannel.ForAddress(_folder.Address);
         using var call = Call(channel);
 
-        // Close the connection too, because the client may call before it has read the SETTINGS.
+        // Close the connection too, because the client may call before it has read the SETTINGS. Then HttpClient calls
+        // again on a new connection, which has to fail.
         using (var accepted = await listener.AcceptAsync(cancellation))
         {
+            listener.Dispose();
             await accepted.SendAsync(NoCalls, cancellation);
         }
 
