@@ -16,6 +16,9 @@ from samehost_client.health import check
 from samehost_common.engine import GRPCIO
 from samehost_server import SocketAddress
 
+WITHOUT_FORK_HANDLERS = {**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0"}
+"""Those of grpcio crash or hang a child now and then: see docs/background/limits.md."""
+
 FORKS = {
     "sync": """
 import os, sys
@@ -53,7 +56,10 @@ asyncio.run(main())
 def test_when_the_parent_exits_the_path_is_free_and_its_connections_end(
     kind: str, path: Path, number: signal.Signals
 ) -> None:
-    with python("-c", FORKS[kind], path, stdin=subprocess.PIPE) as parent, socket.socket(socket.AF_UNIX) as client:
+    with (
+        python("-c", FORKS[kind], path, stdin=subprocess.PIPE, env=WITHOUT_FORK_HANDLERS) as parent,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
         assert parent.process.stdin is not None
         eventually(path.exists, f"{path} to exist")
         client.settimeout(WITHIN)
@@ -99,7 +105,7 @@ with Server(sys.argv[1], [GreeterService()]) as server:
 
 
 def test_a_child_handles_signals_as_without_a_server(path: Path) -> None:
-    with python("-c", CHILD_OF_A_WAITING_PARENT, path) as parent:
+    with python("-c", CHILD_OF_A_WAITING_PARENT, path, env=WITHOUT_FORK_HANDLERS) as parent:
         assert parent.line() == f"-{signal.SIGTERM:d}\n"
         assert parent.process.wait(WITHIN) == 0
 
@@ -124,10 +130,8 @@ with Server(sys.argv[1], [Forking()]) as server:
 
 
 def test_children_that_a_handler_forks_exit_with_0_without_the_fork_handlers_of_grpcio(path: Path, engine: str) -> None:
-    environment = {**os.environ, "SAMEHOST_ENGINE": engine}
-    if engine == GRPCIO:
-        environment["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # docs/background/limits.md
-    with python("-c", FORKING_HANDLER, path, env=environment) as server:
+    environment = WITHOUT_FORK_HANDLERS if engine == GRPCIO else dict(os.environ)
+    with python("-c", FORKING_HANDLER, path, env={**environment, "SAMEHOST_ENGINE": engine}) as server:
         assert server.line()
         with fresh_channel(path) as channel:
             greet = GreeterServiceStub(channel).Greet
