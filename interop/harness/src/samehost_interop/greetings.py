@@ -9,7 +9,7 @@ from samehost_interop.cells import all_cells
 from samehost_interop.errors import ConfigurationError
 from samehost_interop.left_results import Left, gather
 from samehost_interop.peers import load_peers
-from samehost_interop.report import MOST_FLAKY, Implementation, SuiteReport
+from samehost_interop.report import Implementation, SuiteReport
 from samehost_interop.terminal import render
 
 CASE = "greet"
@@ -40,8 +40,7 @@ def main(peers: Path, results: Path, timeout: float) -> None:
         gather(cells, lambda cell: results / cell.client / f"{cell.server}.code", timeout, _fault),
     )
     click.echo(render(report, colour=False))
-    counts = report.summary()
-    sys.exit(1 if counts["failed"] or counts["flaky"] > MOST_FLAKY else 0)
+    sys.exit(1 if report.summary()["failed"] or report.is_too_flaky() else 0)
 
 
 def _fault(left: Left) -> str:

@@ -91,6 +91,10 @@ class SuiteReport:
         counts = Counter(cell.result for cell in self.cells)
         return {"cells": len(self.cells)} | {result.value: counts[result] for result in Result}
 
+    def is_too_flaky(self) -> bool:
+        """Tell whether more cells are flaky than a run may have."""
+        return self.summary()[Result.FLAKY.value] > MOST_FLAKY
+
     def names(self, side: str) -> list[str]:
         """Return the clients or the servers, in the order of the implementations; unknown names come last."""
         used = {getattr(cell, side) for cell in self.cells}

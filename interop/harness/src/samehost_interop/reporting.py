@@ -69,7 +69,7 @@ class SuiteReporter:
             terminalreporter.section(self._suite)
             terminalreporter.write(render(self._report(), colour=terminalreporter.hasmarkup))
             terminalreporter.write_line(f"cases of each pair: {self._folder / self._suite}.html")
-        if self._is_too_flaky():
+        if self._report().is_too_flaky():
             terminalreporter.write_line(
                 f"more than {MOST_FLAKY} cells are flaky, so the run fails; see why their first try failed", red=True
             )
@@ -79,11 +79,8 @@ class SuiteReporter:
         if not session.config.option.collectonly:
             self._report().write(self._folder)
             write_page_of_pairs(self._folder)
-        if self._is_too_flaky() and session.exitstatus == pytest.ExitCode.OK:
+        if self._report().is_too_flaky() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _is_too_flaky(self) -> bool:
-        return sum(cell.result == Result.FLAKY for cell in self._cells.values()) > MOST_FLAKY
 
     def _report(self) -> SuiteReport:
         names = list(self._implementations)
