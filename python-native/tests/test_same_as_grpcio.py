@@ -392,11 +392,12 @@ def _callbacks(caller: Caller) -> Any:
 
 
 def _callback_raises(caller: Caller) -> Any:
-    call = caller.future("Echo")
+    call = caller.future("Block")  # a callback of a call that has ended would raise here
     done = threading.Event()
     call.add_done_callback(_fail)
     call.add_done_callback(lambda _: done.set())
-    return call.result(), done.wait(WITHIN)
+    call.cancel()
+    return done.wait(WITHIN), call.code()
 
 
 def _handler_callback(caller: Caller) -> Any:
