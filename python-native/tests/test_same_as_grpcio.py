@@ -392,12 +392,18 @@ def _callbacks(caller: Caller) -> Any:
 
 
 def _callback_raises(caller: Caller) -> Any:
-    call = caller.future("Block")  # a callback of a call that has ended would raise here
-    done = threading.Event()
+    added, done = threading.Event(), threading.Event()
+
+    def requests() -> Iterator[bytes]:
+        added.wait(WITHIN)  # a callback of a call that has ended would raise here
+        yield b"a"
+
+    join: Any = caller.channel.stream_unary("/test.Test/Join")
+    call = join.future(requests(), timeout=WITHIN)
     call.add_done_callback(_fail)
     call.add_done_callback(lambda _: done.set())
-    call.cancel()
-    return done.wait(WITHIN), call.code()
+    added.set()
+    return call.result(), done.wait(WITHIN)
 
 
 def _handler_callback(caller: Caller) -> Any:
