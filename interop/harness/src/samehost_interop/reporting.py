@@ -65,21 +65,23 @@ class SuiteReporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the grid of pairs, and why cells did not pass."""
+        report = self._report()
         if self._cells:
             terminalreporter.section(self._suite)
-            terminalreporter.write(render(self._report(), colour=terminalreporter.hasmarkup))
+            terminalreporter.write(render(report, colour=terminalreporter.hasmarkup))
             terminalreporter.write_line(f"cases of each pair: {self._folder / self._suite}.html")
-        if self._report().is_too_flaky():
+        if report.is_too_flaky():
             terminalreporter.write_line(
                 f"more than {MOST_FLAKY} cells are flaky, so the run fails; see why their first try failed", red=True
             )
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the files."""
+        report = self._report()
         if not session.config.option.collectonly:
-            self._report().write(self._folder)
+            report.write(self._folder)
             write_page_of_pairs(self._folder)
-        if self._report().is_too_flaky() and session.exitstatus == pytest.ExitCode.OK:
+        if report.is_too_flaky() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _report(self) -> SuiteReport:
